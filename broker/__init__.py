@@ -1,0 +1,1 @@
+"""The bus: the contract every part speaks, and the carriers that move it."""

@@ -1,0 +1,440 @@
+"""The documents of the contract: what devices, the controller and people say to each other.
+
+Frozen records; every field added later has a default, unknown fields are ignored on reading, and an absent value is
+`None`, never 0 or -1. Times `ts` are Unix seconds. Energy is mJ per inference unless a name says otherwise.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from broker.phases import Phase
+
+MWH_BASIS_INFERENCES = 500
+"""Inferences in the run that an mWh figure speaks of."""
+
+MJ_PER_MWH = 3_600
+
+Source = Literal["ina3221", "pmic", "rapl", "nvml", "hwmon", "usb_meter", "model", "simulated"]
+"""Where an energy came from; `model` and `simulated` were not measured."""
+
+MEASURED: frozenset[str] = frozenset({"ina3221", "pmic", "rapl", "nvml", "hwmon", "usb_meter"})
+
+OPS = (
+    "ping",
+    "info",
+    "deploy",
+    "start",
+    "stop",
+    "rollback",
+    "undeploy",
+    "infer",
+    "bench",
+    "config",
+    "cancel",
+    "logs",
+    "restart",
+    "help",
+)
+BARE_OPS = frozenset({"ping", "info", "start", "stop", "rollback", "undeploy", "infer", "bench", "cancel", "logs"}) | {
+    "restart",
+    "help",
+}
+"""Ops that need nothing else, so a bare word is a command."""
+
+
+def mj_from_mwh(mwh: float) -> float:
+    """Return mJ per inference for `mwh` spent on a run of 500 inferences."""
+    return mwh * MJ_PER_MWH / MWH_BASIS_INFERENCES
+
+
+def mwh_from_mj(energy_mj: float) -> float:
+    """Return mWh per run of 500 inferences for `energy_mj` per inference."""
+    return energy_mj * MWH_BASIS_INFERENCES / MJ_PER_MWH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Presence of one session of an agent; its Will is the same with `online` false."""
+
+    online: bool
+    session: str
+    v: int = 1
+    ts: float | None = None
+    interval_s: float = 5.0
+    reason: str | None = None
+    wake_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeInfo:
+    """A runtime that ran on this device, and the file formats it reads."""
+
+    name: str
+    version: str
+    formats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerSensor:
+    """What measures the device's power."""
+
+    source: Source
+    rail: str | None = None
+    rate_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """Birth certificate and registration of a device."""
+
+    device_type: str
+    v: int = 1
+    session: str | None = None
+    ts: float | None = None
+    board: str | None = None
+    os: str | None = None
+    arch: str | None = None
+    cpu: str | None = None
+    cpu_count: int | None = None
+    ram_mb: float | None = None
+    disk_free_mb: float | None = None
+    accelerators: tuple[str, ...] = ()
+    runtimes: tuple[RuntimeInfo, ...] = ()
+    formats: tuple[str, ...] = ()
+    ops: tuple[str, ...] = ()
+    power_sensor: PowerSensor | None = None
+    battery_wh: float | None = None
+    solar: bool | None = None
+    thermal_limit_c: float | None = None
+    ip: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    agent_version: str | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveModel:
+    """A model that a device holds, running or kept to fall back on."""
+
+    model: str
+    artifact_sha256: str
+    runtime: str
+    gen: int = 0
+    deployment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentCommand:
+    """The command a device works on; enough for a controller that missed it to adopt it."""
+
+    id: str
+    op: str
+    state: Phase
+    reason: str | None = None
+    model: str | None = None
+    max_energy_mj: float | None = None
+    gen: int | None = None
+    attempt: int = 1
+    seq: int = 0
+    ts: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastCommand:
+    """How one of the newest commands stands, for a controller that heard no ack."""
+
+    id: str
+    op: str
+    state: Phase
+    attempt: int = 1
+    seq: int = 0
+    gen: int | None = None
+    ts: float | None = None
+    code: str | None = None
+    msg: str | None = None
+    result: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerState:
+    """Battery, heat and throttling as the device sees them."""
+
+    soc_pct: float | None = None
+    charging: bool | None = None
+    temp_c: float | None = None
+    throttled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetState:
+    """The running model's energy against the budget it was deployed under; `source` says how it was obtained."""
+
+    energy_mj: float | None = None
+    latest_mj: float | None = None
+    avg_mj: float | None = None
+    status: Literal["ok", "over_budget"] = "ok"
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A device's reported truth.
+
+    `phase` is `idle` (no model), `running`, `stopped`, or the step of the deployment at work.
+    """
+
+    rev: int
+    session: str
+    v: int = 1
+    ts: float | None = None
+    phase: str = "idle"
+    gen: int = 0
+    active: ActiveModel | None = None
+    previous: ActiveModel | None = None
+    current_cmd: CurrentCommand | None = None
+    last_cmds: tuple[LastCommand, ...] = ()
+    power: PowerState | None = None
+    budget: BudgetState | None = None
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactRef:
+    """The bytes of a model: where they are, and what they must be."""
+
+    url: str
+    sha256: str
+    size: int
+    format: str = "onnx"
+    sig: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedEnergy:
+    """What the controller expects a model to cost; mJ per inference, 95 % interval."""
+
+    energy_mj: float | None = None
+    low_mj: float | None = None
+    high_mj: float | None = None
+    predictor: str | None = None
+    support: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The most one inference may cost."""
+
+    energy_mj: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """When a device may begin."""
+
+    soc_min_pct: float | None = None
+    charging: bool | None = None
+    temp_max_c: float | None = None
+    window: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """How much the device measures before it commits."""
+
+    warmup: int = 10
+    inferences: int = 200
+    min_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command; only `op` is required, so a person can type it.
+
+    `target` names the command that a `cancel` ends; `code` and `reason` say why.
+    """
+
+    op: str
+    v: int = 1
+    id: str | None = None
+    gen: int | None = None
+    ts: float | None = None
+    ttl_s: float | None = None
+    attempt: int = 1
+    model: str | None = None
+    runtime: str | None = None
+    max_energy_mj: float | None = None
+    max_energy: float | None = None
+    artifact: ArtifactRef | None = None
+    predict: PredictedEnergy | None = None
+    budget: Budget | None = None
+    when: Conditions | None = None
+    probe: Probe | None = None
+    soak_s: float = 0.0
+    on_fail: Literal["rollback", "stay"] = "rollback"
+    target: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    config: dict[str, Any] | None = None
+    input: Any = None
+
+    @property
+    def budget_mj(self) -> float | None:
+        """The budget in mJ per inference, whichever way it was given."""
+        if self.budget is not None and self.budget.energy_mj is not None:
+            return self.budget.energy_mj
+        if self.max_energy_mj is not None:
+            return self.max_energy_mj
+        return None if self.max_energy is None else mj_from_mwh(self.max_energy)
+
+    @property
+    def is_request(self) -> bool:
+        """Whether this is a deploy by name that the controller has to complete."""
+        return self.op == "deploy" and self.artifact is None
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes two commands of one id the same; delivery details (ts, attempt, url) do not count."""
+        artifact = self.artifact.sha256 if self.artifact else None
+        facts = (self.op, self.model, artifact, self.budget_mj, self.target, self.config, self.input)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a download is, in bytes."""
+
+    bytes: int
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why a command ended badly."""
+
+    code: str
+    msg: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ack:
+    """How a command stands; a reader applies it only when (`attempt`, `seq`) is greater than what it knows."""
+
+    id: str
+    op: str
+    state: Phase
+    attempt: int = 1
+    seq: int = 0
+    gen: int | None = None
+    ts: float | None = None
+    reason: str | None = None
+    progress: Progress | None = None
+    error: Fault | None = None
+    result: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """The one retained slot a device that was away converges to; `deploy` None is no opinion."""
+
+    gen: int
+    v: int = 1
+    deploy: Command | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Latency percentiles over one interval, ms."""
+
+    p50: float
+    p95: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Energy:
+    """Mean energy per inference over one interval, and how it was obtained."""
+
+    source: Source
+    energy_mj: float | None = None
+    power_mw: float | None = None
+    rate_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The newest answer of the running model; `truth` when the sample is labelled."""
+
+    label: str
+    confidence: float | None = None
+    truth: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """One sample of a device's vital signs, or a `batch` of samples taken while it was away."""
+
+    ts: float | None = None
+    session: str | None = None
+    seq: int | None = None
+    v: int = 1
+    cpu_usage_percent: float | None = None
+    ram_usage_mb: float | None = None
+    ram_usage_percent: float | None = None
+    temperature_c: float | None = None
+    storage_usage_mb: float | None = None
+    uptime_seconds: float | None = None
+    inference_active: bool | None = None
+    model: str | None = None
+    gen: int | None = None
+    inferences: int | None = None
+    top1_pct: float | None = None
+    answer: Answer | None = None
+    latency_ms: Latency | None = None
+    energy: Energy | None = None
+    soc_pct: float | None = None
+    charging: bool | None = None
+    throttled: bool | None = None
+    spooled: bool = False
+    batch: tuple["Telemetry", ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a sample that says neither when nor by whom it was taken."""
+        if not self.batch and (self.ts is None or self.session is None or self.seq is None):
+            raise ValueError("a sample needs ts, session and seq")
+
+    @property
+    def samples(self) -> tuple["Telemetry", ...]:
+        """The samples of this message, oldest first."""
+        return self.batch or (self,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of a device's log; `dropped` counts what the rate limit held back before it."""
+
+    msg: str
+    ts: float | None = None
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    cmd_id: str | None = None
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerStatus:
+    """Presence of the controller; a new `epoch` makes agents say who they are again."""
+
+    online: bool
+    epoch: str = ""
+    v: int = 1
+    ts: float | None = None
+    artifact_base_url: str | None = None
+    devices: int = 0
+    reason: str | None = None
+
+
+def hand_typed_id(payload: bytes) -> str:
+    """Return the id of a command that came without one."""
+    return "h-" + hashlib.sha256(payload).hexdigest()[:12]

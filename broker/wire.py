@@ -1,0 +1,200 @@
+"""Payloads to messages and back: UTF-8 JSON of at most 64 KiB, checked while it is read.
+
+msgspec does the work where it is installed; boards without it (armv7l) use the standard library, which reads the same
+documents and refuses the same mistakes.
+"""
+
+import json
+import math
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from broker.errors import WireError
+from broker.messages import BARE_OPS, OPS, Command
+
+try:
+    import msgspec
+
+    HAS_MSGSPEC = True
+except ImportError:
+    HAS_MSGSPEC = False
+
+MAX_PAYLOAD_BYTES = 65_536
+
+M = TypeVar("M")
+
+
+def encode(message: object) -> bytes:
+    """Return `message` as JSON; what is absent is left out.
+
+    Raises WireError (`oversize`) above 64 KiB.
+    """
+    payload = json.dumps(_plain(message), separators=(",", ":"), allow_nan=False).encode()
+    return _bounded(payload)
+
+
+def document(message: object) -> Any:
+    """Return `message` as plain dicts and lists, absent values left out."""
+    return _plain(message)
+
+
+def decode(kind: type[M], payload: bytes) -> M:
+    """Return `payload` as a `kind`.
+
+    Raises WireError: `oversize` above 64 KiB, `malformed` with the path of the field for anything else.
+    """
+    _bounded(payload)
+    if not HAS_MSGSPEC:
+        return decode_without_msgspec(kind, payload)
+    try:
+        message = _decoder(kind).decode(payload)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(
+            f"not a valid {kind.__name__}: {error}", hint="send JSON as the contract describes it"
+        ) from None
+    _refuse_non_finite(message)
+    return message  # type: ignore[no-any-return]
+
+
+def decode_without_msgspec(kind: type[M], payload: bytes) -> M:
+    """Do what `decode` does with the standard library alone."""
+    _bounded(payload)
+    try:
+        raw = json.loads(payload)
+        message = _build(kind, raw, "$")
+        _refuse_non_finite(message)
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise WireError(
+            f"not a valid {kind.__name__}: {error}", hint="send JSON as the contract describes it"
+        ) from None
+    return message  # type: ignore[no-any-return]
+
+
+def decode_command(payload: bytes) -> Command:
+    """Return a command; a bare word (`ping`) is one for the ops that need nothing else.
+
+    Raises WireError: `malformed`, `oversize`, or `unsupported` for an op that no agent knows.
+    """
+    _bounded(payload)
+    word = payload.strip()
+    if word.isalpha() and word.decode("ascii", "replace") in BARE_OPS:
+        return Command(op=word.decode("ascii"))
+    if word.isalpha() and word not in {b"true", b"false", b"null"}:
+        text = word.decode("ascii", "replace")[:40]
+        raise _unsupported(text)
+    command = decode(Command, payload)
+    if command.op not in OPS:
+        raise _unsupported(command.op[:40])
+    return command
+
+
+def _unsupported(op: str) -> WireError:
+    return WireError(f"unknown op '{op}'", code="unsupported", hint=f"known: {' '.join(OPS)}")
+
+
+def _bounded(payload: bytes) -> bytes:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise WireError(
+            f"{len(payload)} bytes, more than the {MAX_PAYLOAD_BYTES} a payload may have",
+            code="oversize",
+            hint="artifacts travel over HTTP; send their URL",
+        )
+    return payload
+
+
+@cache
+def _decoder(kind: Any) -> Any:
+    return msgspec.json.Decoder(kind)
+
+
+def _plain(value: object) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        named = ((f.name, getattr(value, f.name)) for f in fields(value))
+        return {name: _plain(v) for name, v in named if v is not None and v not in ((), {})}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _refuse_non_finite(message: object) -> None:
+    """Refuse NaN and infinities, which JSON does not know but some parsers let through."""
+    if isinstance(message, float) and not math.isfinite(message):
+        raise WireError("not a finite number", hint="send JSON as the contract describes it")
+    if is_dataclass(message) and not isinstance(message, type):
+        for f in fields(message):
+            _refuse_non_finite(getattr(message, f.name))
+    elif isinstance(message, dict):
+        for v in message.values():
+            _refuse_non_finite(v)
+    elif isinstance(message, (list, tuple)):
+        for v in message:
+            _refuse_non_finite(v)
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _build(kind: Any, raw: Any, path: str) -> Any:
+    """Build `kind` from decoded JSON; raises TypeError or ValueError naming `path`."""
+    if kind is Any:
+        return raw
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return None if raw is None and type(None) in args else _build(_sole(args), raw, path)
+    if origin is Literal:
+        if raw not in args or isinstance(raw, bool):
+            raise ValueError(f"invalid value {raw!r} - at `{path}`")
+        return raw
+    if origin is tuple:
+        _expect(raw, list, path)
+        return tuple(_build(args[0], item, f"{path}[{i}]") for i, item in enumerate(raw))
+    if origin is dict:
+        _expect(raw, dict, path)
+        return {key: _build(args[1], item, f"{path}.{key}") for key, item in raw.items()}
+    if is_dataclass(kind):
+        return _build_record(kind, raw, path)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        _expect(raw, str, path)
+        return kind(raw)
+    return _scalar(kind, raw, path)
+
+
+def _build_record(kind: Any, raw: Any, path: str) -> Any:
+    _expect(raw, dict, path)
+    hints = _hints(kind)
+    given = {f.name: _build(hints[f.name], raw[f.name], f"{path}.{f.name}") for f in fields(kind) if f.name in raw}
+    for f in fields(kind):
+        if f.name not in given and f.default is MISSING and f.default_factory is MISSING:
+            raise ValueError(f"missing required field `{f.name}` - at `{path}`")
+    return kind(**given)
+
+
+def _scalar(kind: Any, raw: Any, path: str) -> Any:
+    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
+        return float(raw)
+    if kind is int and isinstance(raw, float) and raw.is_integer():
+        return int(raw)
+    if kind in (int, float) and isinstance(raw, bool):
+        raise TypeError(f"expected `{kind.__name__}`, got `bool` - at `{path}`")
+    _expect(raw, kind, path)
+    return raw
+
+
+def _expect(raw: Any, kind: type[Any], path: str) -> None:
+    if not isinstance(raw, kind):
+        raise TypeError(f"expected `{kind.__name__}`, got `{type(raw).__name__}` - at `{path}`")
+
+
+def _sole(args: tuple[Any, ...]) -> Any:
+    """Return the one type of an optional field; our messages have no other unions."""
+    (kind,) = (a for a in args if a is not type(None))
+    return kind
