@@ -1,0 +1,40 @@
+"""Fixtures every test may use: a free port, and a real broker of each kind."""
+
+import pytest
+
+from tests.fleet.brokers import MOSQUITTO, RunningBroker
+from tests.fleet.brokers import free_port as find_free_port
+
+NO_MOSQUITTO = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
+
+
+@pytest.fixture(params=["amqtt", pytest.param("mosquitto", marks=NO_MOSQUITTO)])
+def broker(request, tmp_path):
+    """A running broker with .url, .port, .kill() and .restart(); each test runs on every kind."""
+    running = RunningBroker(request.param, tmp_path)
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    """A running Debian mosquitto."""
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed: apt-get install mosquitto")
+    running = RunningBroker("mosquitto", tmp_path)
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def amqtt(tmp_path):
+    """A running embedded broker."""
+    running = RunningBroker("amqtt", tmp_path)
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def free_port():
+    """A port of 127.0.0.1 that nobody listens on."""
+    return find_free_port()
