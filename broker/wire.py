@@ -10,7 +10,7 @@ import types
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from broker.errors import WireError
 from broker.messages import BARE_OPS, OPS, Command
@@ -50,7 +50,7 @@ def decode(kind: type[M], payload: bytes) -> M:
     if not HAS_MSGSPEC:
         return decode_without_msgspec(kind, payload)
     try:
-        message = _decoder(kind).decode(payload)
+        message = _decoder(cast(Any, kind)).decode(payload)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(
             f"not a valid {kind.__name__}: {error}", hint="send JSON as the contract describes it"

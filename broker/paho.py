@@ -1,0 +1,191 @@
+"""A link over paho-mqtt: its thread owns the socket, our loop owns everything else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from broker.errors import LinkError
+from broker.link import Connected, Disconnected, Event, Packet, Will
+
+DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+BACKLOG = 50_000
+"""Arrived packets that may wait; beyond it QoS 0 is dropped and counted, QoS 1 waits in the broker."""
+
+
+def address(url: str) -> tuple[str, int, bool]:
+    """Return (host, port, tls) of `mqtt://host:port` or `mqtts://…`; raises LinkError for anything else."""
+    parts = urlsplit(url if "://" in url else f"mqtt://{url}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or port == -1:
+        raise LinkError(
+            f"'{url}' is no broker address", code="bad_url", hint="use mqtt://host:1883 or mqtts://host:8883"
+        )
+    return parts.hostname, port or DEFAULT_PORTS[parts.scheme], parts.scheme == "mqtts"
+
+
+class PahoLink:
+    """A persistent MQTT 3.1.1 session that reconnects by itself; use it as an async context manager.
+
+    QoS 1 packets are acknowledged by `settle`, not on arrival, so what was not made safe is delivered again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        *,
+        will: Will | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        keepalive_s: int = 30,
+    ) -> None:
+        """Prepare a session of `client_id` at `url`; nothing is sent before the context is entered."""
+        self._host, self._port, tls = address(url)
+        self._keepalive_s = keepalive_s
+        self._client = client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=False,
+            protocol=mqtt.MQTTv311,
+            manual_ack=True,
+        )
+        if username is not None:
+            client.username_pw_set(username, password)
+        if will is not None:
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
+        if tls:
+            client.tls_set()
+        client.reconnect_delay_set(min_delay=1, max_delay=15)
+        client.max_inflight_messages_set(200)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_answer
+        client.on_subscribe = self._on_subscribe
+        self._filters: dict[str, int] = {}
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connected = False
+        self.dropped = 0
+
+    async def __aenter__(self) -> Self:
+        """Start connecting; `events` says when it is done."""
+        self._loop = asyncio.get_running_loop()
+        self._client.connect_async(self._host, self._port, self._keepalive_s)
+        self._client.loop_start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect cleanly."""
+        await self.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker answers now."""
+        return self._connected
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
+        """Hand `payload` to the broker; with QoS 1 return when it has acknowledged. Raises LinkError."""
+        if not self._connected:
+            raise LinkError(f"not connected to {self._host}:{self._port}", hint="is the broker running?")
+        info = self._client.publish(topic, payload, qos, retain)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise LinkError(f"could not publish: {mqtt.error_string(info.rc)}")
+        if qos:
+            await self._answered(info.mid)
+
+    async def subscribe(self, *filters: str) -> None:
+        """Hear `filters` now and after each reconnect. Raises LinkError when the broker refuses them."""
+        self._filters |= dict.fromkeys(filters, 1)
+        if self._connected:
+            rc, mid = self._client.subscribe(list(dict.fromkeys(filters, 1).items()))
+            if rc == MQTTErrorCode.MQTT_ERR_SUCCESS and mid is not None:
+                await self._answered(mid)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield what arrives, and the comings and goings of the connection, in order."""
+        while True:
+            yield await self._events.get()
+
+    async def settle(self, packet: Packet) -> None:
+        """Acknowledge a QoS 1 `packet`."""
+        if packet.qos:
+            self._client.ack(packet.mid, packet.qos)
+
+    async def close(self) -> None:
+        """Disconnect cleanly, so that no Will is sent."""
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+        self._fail_answers("closed")
+
+    async def _answered(self, mid: int) -> None:
+        self._answers[mid] = future = asyncio.get_running_loop().create_future()
+        try:
+            await future
+        finally:
+            self._answers.pop(mid, None)
+
+    def _fail_answers(self, why: str) -> None:
+        for future in self._answers.values():
+            if not future.done():
+                future.set_exception(LinkError(f"connection to {self._host}:{self._port} broke: {why}"))
+
+    def _hop(self, call: Any, *args: Any) -> None:
+        """Run `call` on our loop, from paho's thread; after the loop's end nobody listens any more."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *args)
+
+    def _on_connect(self, client: mqtt.Client, _data: Any, flags: Any, code: Any, _properties: Any) -> None:
+        if code.is_failure:
+            self._hop(self._events.put_nowait, Disconnected(str(code)))
+            return
+        if self._filters:
+            client.subscribe(list(self._filters.items()))
+        self._hop(self._came, Connected(session_present=flags.session_present))
+
+    def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
+        self._hop(self._events.put_nowait, Disconnected("no answer"))
+
+    def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
+        self._hop(self._went, str(code))
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        if message.qos == 0 and self._events.qsize() > BACKLOG:
+            self.dropped += 1
+            return
+        packet = Packet(message.topic, bytes(message.payload), message.qos, message.retain, message.mid)
+        self._hop(self._events.put_nowait, packet)
+
+    def _on_answer(self, _client: mqtt.Client, _data: Any, mid: int, _code: Any, _properties: Any) -> None:
+        self._hop(self._answer, mid, "")
+
+    def _on_subscribe(self, _client: mqtt.Client, _data: Any, mid: int, codes: Any, _properties: Any) -> None:
+        refused = any(code.is_failure for code in codes)
+        self._hop(self._answer, mid, "the broker refused a subscription" if refused else "")
+
+    def _came(self, event: Connected) -> None:
+        self._connected = True
+        self._events.put_nowait(event)
+
+    def _went(self, reason: str) -> None:
+        self._connected = False
+        self._fail_answers(reason)
+        self._events.put_nowait(Disconnected(reason))
+
+    def _answer(self, mid: int, failure: str) -> None:
+        future = self._answers.get(mid)
+        if future is None or future.done():
+            return
+        if failure:
+            future.set_exception(LinkError(failure, code="not_allowed", hint="check the broker's access rules"))
+        else:
+            future.set_result(None)
