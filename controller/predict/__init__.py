@@ -1,0 +1,1 @@
+"""What a model will cost a device, before it runs there."""
