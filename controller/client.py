@@ -1,0 +1,259 @@
+"""The REST API from the caller's side: one method per path, documents out, `broker.errors` raised.
+
+Imports httpx and the contract only, so the CLI and the dashboard share it. A document is the JSON object that the
+controller answered; its fields are described where the controller makes them.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import httpx
+
+from broker.errors import (
+    ArtifactError,
+    ConflictError,
+    EdgeWattError,
+    InvalidError,
+    LinkError,
+    NotFoundError,
+    RefusedError,
+    RuntimeUnavailableError,
+    StorageError,
+    UnreachableError,
+    WireError,
+)
+
+Document = dict[str, Any]
+
+_KINDS: tuple[type[EdgeWattError], ...] = (
+    WireError,
+    LinkError,
+    InvalidError,
+    NotFoundError,
+    ConflictError,
+    RefusedError,
+    ArtifactError,
+    StorageError,
+    RuntimeUnavailableError,
+)
+_BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} | {
+    "no_prediction": RefusedError,
+    "unknown_model": NotFoundError,
+    "unknown_device": NotFoundError,
+}
+_BY_STATUS: dict[int, type[EdgeWattError]] = {
+    400: InvalidError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: InvalidError,
+    507: StorageError,
+}
+
+
+class Client:
+    """A connection to one controller; safe to share between threads, reuses its sockets.
+
+    Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.
+    """
+
+    def __init__(self, base_url: str, *, origin: Literal["cli", "dashboard"] = "cli", timeout: float = 10.0) -> None:
+        """Speak to `base_url` as `origin`; `timeout` bounds each request, seconds."""
+        self.base_url = base_url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.base_url,
+            headers={"X-EdgeWatt-Origin": origin},
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 2.0)),
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the sockets."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._http.close()
+
+    def live(self) -> Document:
+        """Say whether the controller's process answers."""
+        return self._get("/livez")
+
+    def ready(self) -> Document:
+        """Say whether the controller can work: broker, store."""
+        return self._get("/readyz")
+
+    def status(self) -> Document:
+        """Return the controller, its broker, device counts by health, message and deployment counts."""
+        return self._get("/api/status")
+
+    def devices(self, *, limit: int = 100, offset: int = 0, q: str = "", health: str = "", tag: str = "") -> Document:
+        """Return one page of the fleet, `{total, devices}`; `tag` is `key=value`."""
+        return self._get("/api/devices", limit=limit, offset=offset, q=q, health=health, tag=tag)
+
+    def device(self, device_id: str) -> Document:
+        """Return everything known of one device under `device`."""
+        return self._get(f"/api/devices/{_segment(device_id)}")
+
+    def telemetry(self, device_id: str, *, minutes: int = 15, points: int = 300) -> Document:
+        """Return at most `points` buckets of the last `minutes`, and the deployments within them."""
+        return self._get(f"/api/devices/{_segment(device_id)}/telemetry", minutes=minutes, points=points)
+
+    def forget(self, device_id: str) -> Document:
+        """Remove a device and its retained documents; it comes back when it speaks again."""
+        return self._send("DELETE", f"/api/devices/{_segment(device_id)}")
+
+    def command(self, device_id: str, op: str, **fields: Any) -> Document:
+        """Send one command of the contract; returns its `command_id`."""
+        return self._send("POST", f"/api/devices/{_segment(device_id)}/command", {"op": op, **fields})
+
+    def command_state(self, command_id: str) -> Document:
+        """Return how a command stands."""
+        return self._get(f"/api/commands/{_segment(command_id)}")
+
+    def deploy(
+        self,
+        device_id: str,
+        model: str,
+        *,
+        max_energy_mj: float | None = None,
+        policy: str | None = None,
+        force: bool = False,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Document:
+        """Ask for `model` on a device within `max_energy_mj` (mJ per inference); `dry_run` only asks the gate.
+
+        Raises `RefusedError` with the `verdict` among its facts when the gate says no.
+        """
+        body = {
+            "device_id": device_id,
+            "model_name": model,
+            "max_energy_mj": max_energy_mj,
+            "policy": policy,
+            "force": force or None,
+            "reason": reason or None,
+            "dry_run": dry_run or None,
+        }
+        return self._send("POST", "/api/deploy", {key: value for key, value in body.items() if value is not None})
+
+    def deployments(
+        self, *, device_id: str = "", open_only: bool = False, limit: int = 100, offset: int = 0
+    ) -> Document:
+        """Return one page of deployments, newest first, `{total, deployments}`."""
+        only_open = "true" if open_only else ""
+        return self._get("/api/deployments", device_id=device_id, open=only_open, limit=limit, offset=offset)
+
+    def deployment(self, deployment_id: str) -> Document:
+        """Return one deployment with its events under `deployment`."""
+        return self._get(f"/api/deployments/{_segment(deployment_id)}")
+
+    def cancel(self, deployment_id: str) -> Document:
+        """End a deployment that still moves."""
+        return self._send("POST", f"/api/deployments/{_segment(deployment_id)}/cancel", {})
+
+    def predict_energy(self, payload: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Document:
+        """Predict one payload or a list of them."""
+        return self._send("POST", "/api/predict-energy", payload)
+
+    def models(self, *, limit: int = 100, offset: int = 0, q: str = "") -> Document:
+        """Return one page of the catalogue, `{total, models}`."""
+        return self._get("/api/models/all", limit=limit, offset=offset, q=q)
+
+    def recommended(self, device_type: str) -> Document:
+        """Return the ten models that cost least energy on `device_type`, with predictions."""
+        return self._get("/api/models/recommended", device_type=device_type)
+
+    def metrics(self, device_id: str) -> Document:
+        """Return the newest vital signs and energy of one device."""
+        return self._get("/api/device/metrics", device_id=device_id)
+
+    def start(self, device_id: str) -> Document:
+        """Let the active model run again."""
+        return self._send("POST", "/api/device/start", {"device_id": device_id})
+
+    def stop(self, device_id: str) -> Document:
+        """Pause the active model; it stays on the device."""
+        return self._send("POST", "/api/device/stop", {"device_id": device_id})
+
+    def rollback(self, device_id: str) -> Document:
+        """Return to the model that ran before."""
+        return self._send("POST", "/api/device/rollback", {"device_id": device_id})
+
+    def benchmark(self, device_id: str, model: str = "") -> Document:
+        """Measure a model, or the active one, on the device."""
+        return self._send("POST", "/api/device/benchmark", {"device_id": device_id} | _given(model_name=model))
+
+    def logs(self, *, limit: int = 100, kind: str = "") -> Document:
+        """Return the newest log entries."""
+        return self._get("/api/logs", limit=limit, type=kind)
+
+    def export_logs(self, form: Literal["csv", "json"] = "json") -> bytes:
+        """Return the whole log as a file."""
+        return self._ask("GET", "/api/logs/export", params={"format": form}).content
+
+    def _get(self, path: str, **params: Any) -> Document:
+        return _document(self._ask("GET", path, params=_given(**params)))
+
+    def _send(self, method: str, path: str, body: Any = None) -> Document:
+        return _document(self._ask(method, path, json=body))
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **options)
+        except httpx.TimeoutException as error:
+            raise self._unreachable("does not answer in time") from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._unreachable("cannot be reached") from error
+        if not answer.is_success:
+            raise _error(answer)
+        return answer
+
+    def _unreachable(self, how: str) -> UnreachableError:
+        hint = "start one with `edgewatt up` (or `edgewatt demo`), or name another with EDGEWATT_CONTROLLER_URL"
+        return UnreachableError(f"the controller at {self.base_url} {how}", hint=hint)
+
+
+def _segment(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _given(**params: Any) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if value not in ("", None)}
+
+
+def _document(answer: httpx.Response) -> Document:
+    try:
+        document = answer.json()
+    except ValueError as error:
+        raise _not_ours(answer) from error
+    if not isinstance(document, dict):
+        raise _not_ours(answer)
+    return document
+
+
+def _error(answer: httpx.Response) -> EdgeWattError:
+    try:
+        facts = answer.json()
+    except ValueError:
+        return _not_ours(answer)
+    if not isinstance(facts, dict) or "error" not in facts:
+        return _not_ours(answer)
+    said = {"success", "error", "code", "hint"}
+    code = str(facts.get("code") or "")
+    kind = _BY_CODE.get(code) or _BY_STATUS.get(answer.status_code, EdgeWattError)
+    rest = {key: value for key, value in facts.items() if key not in said}
+    return kind(str(facts["error"]), code=code, hint=str(facts.get("hint") or ""), **rest)
+
+
+def _not_ours(answer: httpx.Response) -> UnreachableError:
+    where = f"{answer.url.scheme}://{answer.url.netloc.decode()}"
+    return UnreachableError(
+        f"{where} answered {answer.status_code}, but not as a controller does",
+        hint="is another program on this port? set EDGEWATT_CONTROLLER_URL to the controller's address",
+    )
