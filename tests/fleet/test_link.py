@@ -1,0 +1,174 @@
+"""The link: the fake and the real one agree, on every broker."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from broker.errors import LinkError
+from broker.link import Connected, Disconnected, Packet, Will
+from broker.memory import MemoryHub, matches
+from broker.paho import PahoLink, address
+
+WITHIN_S = 20
+
+
+class Listener:
+    """A link with its events, and the patience to wait for one of them."""
+
+    def __init__(self, link):
+        self.link = link
+        self.events = link.events()
+
+    async def until(self, kind):
+        async with asyncio.timeout(WITHIN_S):
+            async for event in self.events:
+                if isinstance(event, kind):
+                    return event
+        raise AssertionError("the events ended")
+
+    async def quiet(self, within_s=0.3):
+        """Return the packet that came although none should, or None."""
+        try:
+            return await asyncio.wait_for(self.until(Packet), within_s)
+        except TimeoutError:
+            return None
+
+
+@pytest.fixture(params=["memory", "amqtt", "mosquitto"])
+def make_link(request):
+    if request.param == "memory":
+        return MemoryHub().link
+    running = request.getfixturevalue(request.param)
+
+    def link(client_id, *, will=None):
+        return PahoLink(running.url, client_id, will=will, keepalive_s=2)
+
+    return link
+
+
+@contextlib.asynccontextmanager
+async def listening(link):
+    async with link:
+        listener = Listener(link)
+        await listener.until(Connected)
+        yield listener
+
+
+async def test_what_is_published_is_heard_and_can_be_settled(make_link):
+    async with listening(make_link("a")) as a, listening(make_link("b")) as b:
+        await b.link.subscribe("device/+/cmd")
+        await a.link.publish("device/x/cmd", b"ping", qos=1)
+        packet = await b.until(Packet)
+        await b.link.settle(packet)
+
+    assert (packet.topic, packet.payload) == ("device/x/cmd", b"ping")
+
+
+async def test_a_retained_message_reaches_who_comes_later_and_an_empty_one_forgets_it(make_link):
+    async with listening(make_link("a")) as a, listening(make_link("b")) as b, listening(make_link("c")) as c:
+        await a.link.publish("device/x/info", b"{}", qos=1, retain=True)
+        await b.link.subscribe("device/x/info")
+        heard = await b.until(Packet)
+        await a.link.publish("device/x/info", b"", qos=1, retain=True)
+        gone = await b.until(Packet)
+        await c.link.subscribe("device/x/info")
+        late = await c.quiet()
+
+    assert (heard.payload, heard.retain) == (b"{}", True)
+    assert gone.payload == b""
+    assert late is None
+
+
+async def test_a_session_keeps_what_came_while_its_client_was_away(make_link):
+    first = make_link("sleeper")
+    async with listening(first) as sleeper:
+        await sleeper.link.subscribe("device/x/cmd")
+    async with listening(make_link("a")) as a:
+        await a.link.publish("device/x/cmd", b"ping", qos=1)
+    async with make_link("sleeper") as again:
+        packet = await Listener(again).until(Packet)
+
+    assert packet.payload == b"ping"
+
+
+async def test_a_publish_without_a_connection_says_so(make_link):
+    link = make_link("lonely")
+
+    with pytest.raises(LinkError):
+        await link.publish("device/x/ack", b"{}", qos=1)
+
+
+async def test_a_clean_goodbye_sends_no_will(make_link):
+    will = Will(topic="device/x/status", payload=b"lost")
+    async with listening(make_link("watcher")) as watcher:
+        await watcher.link.subscribe("device/x/status")
+        async with listening(make_link("x", will=will)):
+            pass
+        assert await watcher.quiet() is None
+
+
+async def test_a_broker_that_dies_is_noticed_and_heard_again_when_it_is_back(broker):
+    async with listening(PahoLink(broker.url, "x", keepalive_s=2)) as x:
+        await x.link.subscribe("device/x/cmd")
+        broker.kill()
+        await x.until(Disconnected)
+        assert not x.link.connected
+        broker.restart()
+        await x.until(Connected)
+        async with listening(PahoLink(broker.url, "a")) as a:
+            await a.link.publish("device/x/cmd", b"ping", qos=1)
+        packet = await x.until(Packet)
+
+    assert packet.payload == b"ping"
+
+
+async def test_what_was_not_settled_comes_again(mosquitto):
+    broker = mosquitto  # the embedded broker forgets what was on its way, so nothing of ours relies on this
+    async with listening(PahoLink(broker.url, "x")) as x:
+        await x.link.subscribe("device/x/cmd")
+        async with listening(PahoLink(broker.url, "a")) as a:
+            await a.link.publish("device/x/cmd", b"ping", qos=1)
+        first = await x.until(Packet)
+    async with PahoLink(broker.url, "x") as back:
+        again = await Listener(back).until(Packet)
+
+    assert first.payload == again.payload == b"ping"
+
+
+async def test_a_client_that_is_cut_off_gets_its_will_sent(broker):
+    will = Will(topic="device/x/status", payload=b"lost")
+    async with listening(PahoLink(broker.url, "watcher")) as watcher:
+        await watcher.link.subscribe("device/x/status")
+        async with listening(PahoLink(broker.url, "x", will=will, keepalive_s=2)) as x:
+            x.link._client.socket().close()
+            packet = await watcher.until(Packet)
+
+    assert packet.payload == b"lost"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "heard"),
+    [
+        ("device/+/cmd", "device/x/cmd", True),
+        ("device/+/cmd", "device/x/y/cmd", False),
+        ("device/#", "device/x/cmd", True),
+        ("device/x", "device/x/cmd", False),
+        ("#", "anything", True),
+    ],
+)
+def test_filters_match_as_mqtt_says(pattern, topic, heard):
+    assert matches(pattern, topic) is heard
+
+
+@pytest.mark.parametrize("url", ["http://a", "mqtt://", "mqtt://h:port", "mqtt://h:99999"])
+def test_an_address_that_is_none_is_refused(url):
+    with pytest.raises(LinkError) as refused:
+        address(url)
+
+    assert "mqtt://" in refused.value.hint
+
+
+def test_an_address_may_leave_scheme_and_port_out():
+    assert address("localhost") == ("localhost", 1883, False)
+    assert address("mqtts://h") == ("h", 8883, True)
