@@ -1,0 +1,97 @@
+"""Promises of the repository as a whole: dependency arrows, light extras, and what its files say of each other."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = ("broker", "controller", "edge_agent", "dashboard")
+MAY_IMPORT = {
+    "broker": {"broker"},
+    "edge_agent": {"broker", "edge_agent"},
+    "controller": {"broker", "controller", "artifacts", "data"},
+    "dashboard": {"broker", "controller", "dashboard"},
+}
+LONGEST_MODULE = 300
+TABLES = {"broker/messages.py"}  # one record after another: cutting it would scatter the contract
+
+
+def modules():
+    return sorted(path for package in OURS for path in (ROOT / package).rglob("*.py"))
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def imported(path):
+    """Return the modules that `path` imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_follow_the_arrows(path):
+    package = path.relative_to(ROOT).parts[0]
+
+    foreign = {
+        name
+        for name in imported(path)
+        if name.split(".")[0] in (*OURS, "tests", "benchmarks", "scripts")
+        and name.split(".")[0] not in MAY_IMPORT[package]
+    }
+
+    assert not foreign
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_every_module_says_its_one_job_first(path):
+    source = path.read_text()
+
+    assert not source or ast.get_docstring(ast.parse(source))
+
+
+def test_the_dashboard_reaches_the_controller_only_through_its_client():
+    reached = {
+        name for path in (ROOT / "dashboard").rglob("*.py") for name in imported(path) if name.startswith("controller")
+    }
+
+    assert reached <= {"controller.client"}
+
+
+def test_no_module_grows_without_a_ceiling():
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in modules()}
+
+    assert {name for name, lines in lengths.items() if lines > LONGEST_MODULE} <= TABLES
+
+
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_a_device_installs_three_small_packages():
+    names = {line.split(">")[0].split("=")[0] for line in project()["project"]["dependencies"]}
+
+    assert names == {"paho-mqtt", "psutil", "msgspec"}
+
+
+def test_torch_is_asked_for_by_one_extra_only():
+    extras = project()["project"]["optional-dependencies"]
+
+    assert [name for name, lines in extras.items() if any("torch" in line for line in lines)] == ["models"]
+
+
+def test_every_package_is_shipped():
+    listed = set(project()["tool"]["setuptools"]["packages"])
+    present = {
+        str(path.parent.relative_to(ROOT)).replace("/", ".")
+        for package in OURS
+        for path in (ROOT / package).rglob("__init__.py")
+    }
+
+    assert present <= listed
