@@ -155,7 +155,7 @@ from controller.cli.processes import python
 from controller.cli.supervisor import supervised
 
 async def story(supervisor):
-    await supervisor.start(python("sleeper", "-c", SLEEP))
+    await supervisor.start(python("sleeper", "-c", "import time; time.sleep(600)"))
     print(supervisor.pids["sleeper"], flush=True)
 
 asyncio.run(supervised(pathlib.Path(sys.argv[1]), print, story))
