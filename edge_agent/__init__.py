@@ -1,0 +1,1 @@
+"""The device's side: small enough to read at one sitting."""

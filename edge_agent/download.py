@@ -1,0 +1,178 @@
+"""Brings an artifact over HTTP into a `.part` file, however often the connection breaks."""
+
+import http.client
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import disk_usage
+from threading import Event
+from urllib.parse import urlsplit
+
+from broker.errors import ArtifactError, StorageError
+from broker.messages import ArtifactRef
+from edge_agent.backoff import jittered
+from edge_agent.files import storage_error
+from edge_agent.http_answer import BusyError, Resume, TryAgainError, ask, opening
+
+CHUNK_BYTES = 262_144
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+Progress = Callable[[int, int], None]
+
+
+class StoppedError(Exception):
+    """Someone ended the work from outside; not a failure of the work."""
+
+
+def free_bytes(folder: Path) -> int:
+    """Return what the disk under `folder` has left."""
+    return disk_usage(folder).free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to try: one read may stall `timeout_s`, the whole may fail for `give_up_s` without a new byte."""
+
+    timeout_s: float = 20.0
+    first_wait_s: float = 1.0
+    most_wait_s: float = 300.0
+    give_up_s: float = 4 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloader:
+    """Fetches artifacts; `reserve_bytes` stay free on the disk."""
+
+    patience: Patience = field(default_factory=Patience)
+    reserve_bytes: int = 8_000_000
+    free_bytes: Callable[[Path], int] = free_bytes
+
+    def fetch(self, ref: ArtifactRef, part: Path, *, stop: Event, on_progress: Progress, hosts: frozenset[str]) -> None:
+        """Grow `part` to `ref.size` bytes.
+
+        Raises StoppedError when `stop` is set, StorageError (`disk_full`), and ArtifactError: `host_not_allowed`,
+        `size_mismatch`, `not_served` (the server said no), `download_failed` (patience ran out; worth a retry).
+        """
+        check_host(ref.url, hosts)
+        self._check_disk(ref, part)
+        waits, last_news, seen = self._waits(), time.monotonic(), _size(part)
+        while _size(part) != ref.size:
+            try:
+                self._once(ref, part, stop, on_progress, hosts)
+                wait = 0.0
+            except BusyError as busy:
+                last_news, wait = time.monotonic(), busy.wait_s or next(waits)
+            except (TryAgainError, http.client.HTTPException, OSError) as error:
+                wait = self._after(error, last_news, part)
+            if _size(part) > seen:
+                waits, last_news, seen = self._waits(), time.monotonic(), _size(part)
+            else:
+                wait = wait or next(waits)
+            if _size(part) != ref.size and stop.wait(wait):
+                raise StoppedError
+
+    def _waits(self) -> Iterator[float]:
+        return jittered(first_s=self.patience.first_wait_s, most_s=self.patience.most_wait_s)
+
+    def _after(self, error: Exception, last_news: float, part: Path) -> float:
+        """Return 0 (the usual wait) unless `error` ends it all."""
+        if isinstance(error, StorageError):
+            raise error
+        if time.monotonic() - last_news > self.patience.give_up_s:
+            tried = f"no new byte for {self.patience.give_up_s:.0f} s, {_size(part)} are here"
+            raise ArtifactError(
+                f"cannot download: {error} ({tried})", code="download_failed", retryable=True
+            ) from error
+        return 0.0
+
+    def _check_disk(self, ref: ArtifactRef, part: Path) -> None:
+        needed, free = ref.size - _size(part) + self.reserve_bytes, self.free_bytes(part.parent)
+        if needed > free:
+            part.unlink(missing_ok=True)
+            raise StorageError(
+                f"No space left on the device: {ref.size / 1e6:.1f} MB to download, {free / 1e6:.1f} MB free",
+                hint="free some disk or undeploy a model, then deploy again",
+            )
+
+    def _once(self, ref: ArtifactRef, part: Path, stop: Event, on_progress: Progress, hosts: frozenset[str]) -> None:
+        """Ask once and write what comes; raises TryAgainError, BusyError or OSError when it broke."""
+        offset = _size(part)
+        if offset > ref.size:
+            part.unlink()
+            offset = 0
+        resume = Resume(offset=offset, tag=_tag(part))
+        with opening(
+            ref.url, resume, timeout_s=self.patience.timeout_s, allowed=lambda u: check_host(u, hosts)
+        ) as answer:
+            start = ask(answer, resume, ref.size)
+            if start is None:
+                _forget(part)
+                raise TryAgainError("the server does not continue this file; beginning anew")
+            _remember_tag(part, answer.getheader("ETag"))
+            body = _watched(answer, start, ref.size, stop, on_progress)
+            _write(part, "ab" if start else "wb", body)
+
+
+def check_host(url: str, hosts: frozenset[str]) -> None:
+    """Raise ArtifactError (`host_not_allowed`) unless `url` is HTTP to loopback or one of `hosts`."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or host not in (LOOPBACK | hosts):
+        known = ", ".join(sorted(LOOPBACK | hosts))
+        raise ArtifactError(
+            f"this device does not download from '{host or url[:80]}'",
+            code="host_not_allowed",
+            hint=f"allowed: {known}; add it with --allow-host",
+        )
+
+
+def _watched(
+    answer: http.client.HTTPResponse, start: int, size: int, stop: Event, on_progress: Progress
+) -> Iterator[bytes]:
+    have = start
+    while chunk := answer.read1(CHUNK_BYTES):
+        if stop.is_set():
+            raise StoppedError
+        have += len(chunk)
+        if have > size:
+            raise ArtifactError(f"the server sends more than the promised {size} bytes", code="size_mismatch")
+        yield chunk
+        on_progress(have, size)
+    if have < size:
+        raise TryAgainError(f"the connection ended after {have} of {size} bytes")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _tag_file(part: Path) -> Path:
+    return part.with_name(part.name + ".etag")
+
+
+def _tag(part: Path) -> str | None:
+    path = _tag_file(part)
+    return path.read_text() if part.exists() and path.exists() else None
+
+
+def _remember_tag(part: Path, tag: str | None) -> None:
+    if tag and not tag.startswith("W/"):
+        _tag_file(part).write_text(tag)
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _tag_file(part).unlink(missing_ok=True)
+
+
+def _write(part: Path, mode: str, body: Iterator[bytes]) -> None:
+    """Write `body` to `part`; raises StorageError, and keeps nothing of a file that the disk cannot hold."""
+    with part.open(mode) as file:
+        for chunk in body:
+            try:
+                file.write(chunk)
+                file.flush()
+            except OSError as error:
+                part.unlink(missing_ok=True)
+                raise storage_error(error, part) from error

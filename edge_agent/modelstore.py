@@ -1,0 +1,160 @@
+"""Holds models by their SHA-256, and says which one is active and which one came before."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import file_digest
+from pathlib import Path
+
+from broker.errors import ArtifactError, WireError
+from broker.messages import ActiveModel, ArtifactRef
+from broker.wire import decode, encode
+from edge_agent.files import storage_error, sync_folder, write_whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A model on disk, and the budget it was deployed under."""
+
+    model: ActiveModel
+    format: str = "onnx"
+    budget_mj: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """What the device runs, what it falls back on, its generation, and whether a person stopped it."""
+
+    active: Held | None = None
+    previous: Held | None = None
+    gen: int = 0
+    stopped: bool = False
+    desired_gen: int = 0
+
+
+class ModelStore:
+    """`<root>/sha256/<hash>/model.<format>`, `<root>/parts/<hash>.part` and `<root>/slots.json`."""
+
+    def __init__(self, root: Path) -> None:
+        """Open `root`; damaged slots are empty slots, set aside for a person to see."""
+        self.root = root
+        self._parts = root / "parts"
+        self._content = root / "sha256"
+        self._parts.mkdir(parents=True, exist_ok=True)
+        self._content.mkdir(parents=True, exist_ok=True)
+        self._slots = self._read_slots()
+
+    @property
+    def slots(self) -> Slots:
+        """What is active now."""
+        return self._slots
+
+    def put(self, slots: Slots) -> None:
+        """Make `slots` the truth, in one rename."""
+        write_whole(self.root / "slots.json", encode(slots))
+        self._slots = slots
+
+    def activate(self, held: Held) -> None:
+        """Make `held` active and keep the former as previous; doing it twice changes nothing."""
+        now = self._slots
+        if now.active is not None and now.active.model.artifact_sha256 == held.model.artifact_sha256:
+            self.put(replace(now, active=held, stopped=False))
+        else:
+            self.put(replace(now, active=held, previous=now.active, stopped=False))
+
+    def fall_back(self) -> Held | None:
+        """Make the previous model active, if there is one, and return it; the former is not kept as previous."""
+        self.put(replace(self._slots, active=self._slots.previous, previous=None))
+        return self._slots.active
+
+    def path(self, sha256: str, form: str) -> Path:
+        """Return where the content is or will be."""
+        return self._content / _checked(sha256) / f"model.{_word(form)}"
+
+    def part(self, sha256: str) -> Path:
+        """Return where a download grows."""
+        return self._parts / f"{_checked(sha256)}.part"
+
+    def has(self, ref: ArtifactRef) -> bool:
+        """Whether the whole content is here, by size; `verify` reads it."""
+        path = self.path(ref.sha256, ref.format)
+        return path.is_file() and path.stat().st_size == ref.size
+
+    def commit(self, ref: ArtifactRef) -> Path:
+        """Move a verified part to its place; raises StorageError."""
+        part, path = self.part(ref.sha256), self.path(ref.sha256, ref.format)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+            sync_folder(path.parent)
+            sync_folder(self._content)
+        except OSError as error:
+            raise storage_error(error, path) from error
+        return path
+
+    def remove(self, sha256: str) -> None:
+        """Forget a content that nobody holds, with its parts; a held one stays."""
+        if sha256 not in self._held():
+            shutil.rmtree(self._content / _checked(sha256), ignore_errors=True)
+        self.drop_part(sha256)
+
+    def drop_part(self, sha256: str) -> None:
+        """Forget what was downloaded of a content."""
+        for path in self._parts.glob(f"{_checked(sha256)}.part*"):
+            path.unlink(missing_ok=True)
+
+    def collect(self, *, needed: Iterable[str] = ()) -> None:
+        """Remove every content and part that is neither held nor `needed`."""
+        kept = self._held() | set(needed)
+        for path in self._content.iterdir():
+            if path.name not in kept:
+                shutil.rmtree(path, ignore_errors=True)
+        for path in self._parts.iterdir():
+            if path.name.partition(".")[0] not in kept:
+                path.unlink(missing_ok=True)
+
+    def _held(self) -> set[str]:
+        both = (self._slots.active, self._slots.previous)
+        return {held.model.artifact_sha256 for held in both if held is not None}
+
+    def _read_slots(self) -> Slots:
+        path = self.root / "slots.json"
+        try:
+            return decode(Slots, path.read_bytes())
+        except FileNotFoundError:
+            return Slots()
+        except (WireError, json.JSONDecodeError):
+            path.replace(path.with_suffix(".damaged"))
+            return Slots()
+
+
+def verify(path: Path, ref: ArtifactRef) -> None:
+    """Check that `path` is what `ref` promises; raises ArtifactError (`size_mismatch`, `hash_mismatch`)."""
+    size = path.stat().st_size
+    if size != ref.size:
+        raise ArtifactError(f"the artifact has {size} bytes instead of {ref.size}", code="size_mismatch")
+    with path.open("rb") as file:
+        found = file_digest(file, "sha256").hexdigest()
+    if found != ref.sha256.lower():
+        raise ArtifactError(
+            f"the artifact's SHA-256 is {found[:12]}… instead of {ref.sha256[:12]}…",
+            code="hash_mismatch",
+            hint="the file on the server is not the one that was promised",
+        )
+
+
+def _checked(sha256: str) -> str:
+    low = sha256.lower()
+    if len(low) != 64 or not set(low) <= set("0123456789abcdef"):  # noqa: PLR2004 - hex digits of a SHA-256
+        raise ArtifactError(f"'{sha256[:80]}' is no SHA-256", code="bad_artifact")
+    return low
+
+
+def _word(form: str) -> str:
+    if not form.isalnum() or len(form) > 16:  # noqa: PLR2004 - a file suffix, not a text
+        raise ArtifactError(f"'{form[:40]}' is no format", code="bad_artifact")
+    return form

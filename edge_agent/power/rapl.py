@@ -1,0 +1,32 @@
+"""Reads the energy counters of Intel and AMD processors through powercap; root only since Linux 5.10."""
+
+from functools import partial
+from pathlib import Path
+
+from broker.messages import PowerSensor
+from edge_agent.power.meter import CounterMeter
+from edge_agent.power.sysfs import number, text
+
+RATE_HZ = 1_000.0
+"""The counters rise about once a millisecond."""
+
+PREFERRED = ("psys", "package-0")
+"""psys is the whole platform where it exists; package-0 is the processor alone."""
+
+
+def find(sys: Path) -> CounterMeter | None:
+    """Return a meter on the widest zone under `sys` that this user may read."""
+    zones = {text(zone / "name"): zone for zone in sorted(sys.glob("class/powercap/intel-rapl:*"))}
+    for name in PREFERRED:
+        zone = zones.get(name)
+        range_uj = None if zone is None else number(zone / "max_energy_range_uj")
+        if zone is not None and range_uj is not None and energy_uj(zone) is not None:
+            sensor = PowerSensor(source="rapl", rail=name, rate_hz=RATE_HZ)
+            return CounterMeter(sensor=sensor, read_uj=partial(energy_uj, zone), range_uj=int(range_uj))
+    return None
+
+
+def energy_uj(zone: Path) -> int | None:
+    """Return the counter of `zone` in microjoules; None when it is closed to us."""
+    value = number(zone / "energy_uj")
+    return None if value is None else int(value)

@@ -1,0 +1,95 @@
+"""Plays a small board on this machine: real inference, with the time and heat that the board would show."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from broker.messages import PowerState
+from edge_agent.boards import Board
+from edge_agent.runtimes.facts import ModelFacts
+from edge_agent.runtimes.session import Ran, Session
+
+HEATING_S = 45.0
+"""How long a throttling board takes from its usual heat to its limit."""
+
+THROTTLED_SLOWDOWN = 2.1
+"""Latency of a throttled board over its usual one: 1.5 GHz down to 0.7 GHz, as a Raspberry Pi at its limit."""
+
+THROTTLED_POWER = 0.9
+"""Power of a throttled board over its usual one: most of it is memory, peripherals and the supply; assumed."""
+
+NOISE = 0.03
+"""Standard deviation of simulated energies; MLPerf's runs of one system repeat within 2 to 5 %."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SimulatedBoard:
+    """A board that warms up as it works; with `heats_after_s` it throttles that long after its first inference."""
+
+    board: Board
+    seed: int = 0
+    heats_after_s: float | None = None
+    now: Callable[[], float] = time.monotonic
+    _first_work: float | None = None
+    _draw: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Seed the noise."""
+        self._draw = random.Random(self.seed)  # noqa: S311 - measurement noise that tests can repeat
+
+    @property
+    def heat(self) -> float:
+        """How far the board is from its usual temperature (0) to its limit (1)."""
+        if self.heats_after_s is None or self._first_work is None:
+            return 0.0
+        return min(max((self.now() - self._first_work - self.heats_after_s) / HEATING_S, 0.0), 1.0)
+
+    @property
+    def power(self) -> PowerState:
+        """Temperature and throttling as the board would report them."""
+        usual = self.board.idle_c if self._first_work is None else self.board.busy_c
+        temp_c = usual + (self.board.throttle_c + 3 - usual) * self.heat + self._draw.gauss(0, 0.3)
+        return PowerState(temp_c=round(temp_c, 1), throttled=self.heat >= 1.0)
+
+    def stretch(self, ran: Ran) -> Ran:
+        """Return `ran` as long as the board takes: processor time here, so that busy neighbours do not count."""
+        if self._first_work is None:
+            self._first_work = self.now()
+        slower = self.board.slowdown * (1 + (THROTTLED_SLOWDOWN - 1) * self.heat)
+        return Ran(ran.output, ran.cpu_s * slower, ran.cpu_s * slower)
+
+    def power_mw(self) -> float:
+        """Return the power drawn by an inference now, with noise."""
+        noise = max(self._draw.gauss(1, NOISE), 0.5)
+        return self.board.busy_mw * (1 - (1 - THROTTLED_POWER) * self.heat) * noise
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedSession:
+    """A real session whose times are the simulated board's."""
+
+    inner: Session
+    board: SimulatedBoard
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What the model file says about itself."""
+        return self.inner.facts
+
+    def run(self, sample: int) -> Ran:
+        """Run the sample of that number."""
+        return self.board.stretch(self.inner.run(sample))
+
+    def infer(self, values: Sequence[float]) -> Ran:
+        """Run one input, given flat."""
+        return self.board.stretch(self.inner.infer(values))
+
+    def top(self, output: Any) -> tuple[int, float]:
+        """Return the index and the probability of the strongest answer."""
+        return self.inner.top(output)
+
+    def difference(self, sample: int, output: Any) -> float | None:
+        """Return the largest absolute difference from the sample's expected output."""
+        return self.inner.difference(sample, output)
