@@ -23,6 +23,8 @@ except ImportError:
     HAS_MSGSPEC = False
 
 MAX_PAYLOAD_BYTES = 65_536
+MAX_EXACT_INT = 2**53
+HINT = "send JSON as the contract describes it"
 
 M = TypeVar("M")
 
@@ -55,7 +57,7 @@ def decode(kind: type[M], payload: bytes) -> M:
         raise WireError(
             f"not a valid {kind.__name__}: {error}", hint="send JSON as the contract describes it"
         ) from None
-    _refuse_non_finite(message)
+    _refuse_extremes(message)
     return message  # type: ignore[no-any-return]
 
 
@@ -65,7 +67,7 @@ def decode_without_msgspec(kind: type[M], payload: bytes) -> M:
     try:
         raw = json.loads(payload)
         message = _build(kind, raw, "$")
-        _refuse_non_finite(message)
+        _refuse_extremes(message)
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise WireError(
             f"not a valid {kind.__name__}: {error}", hint="send JSON as the contract describes it"
@@ -123,19 +125,21 @@ def _plain(value: object) -> Any:
     return value
 
 
-def _refuse_non_finite(message: object) -> None:
-    """Refuse NaN and infinities, which JSON does not know but some parsers let through."""
+def _refuse_extremes(message: object) -> None:
+    """Refuse numbers that JSON does not carry exactly: NaN, infinities, integers beyond 2^53."""
     if isinstance(message, float) and not math.isfinite(message):
-        raise WireError("not a finite number", hint="send JSON as the contract describes it")
+        raise WireError("not a finite number", hint=HINT)
+    if isinstance(message, int) and abs(message) > MAX_EXACT_INT:
+        raise WireError(f"an integer beyond ±{MAX_EXACT_INT}", hint=HINT)
     if is_dataclass(message) and not isinstance(message, type):
         for f in fields(message):
-            _refuse_non_finite(getattr(message, f.name))
+            _refuse_extremes(getattr(message, f.name))
     elif isinstance(message, dict):
         for v in message.values():
-            _refuse_non_finite(v)
+            _refuse_extremes(v)
     elif isinstance(message, (list, tuple)):
         for v in message:
-            _refuse_non_finite(v)
+            _refuse_extremes(v)
 
 
 @cache

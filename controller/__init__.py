@@ -1,0 +1,1 @@
+"""What the fleet should be: registration, prediction, gate, deployments, history."""

@@ -1,0 +1,260 @@
+"""The controller's side of a deployment's life: one record, one pure function, no clock, no store, no broker."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from broker.messages import Ack, ArtifactRef, Progress
+from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, NEXT, TERMINAL, Phase
+
+DEADLINE_S = 86_400.0
+"""How long a deployment may take in all while its device is awake."""
+
+PATIENCE_S: dict[Phase, float] = {
+    Phase.REQUESTED: 60,
+    Phase.PREDICTED: 60,
+    Phase.GATED: 60,
+    Phase.RESOLVING: 1_800,
+    Phase.READY: 60,
+    Phase.QUEUED: DEADLINE_S,
+    Phase.SENT: 3_600,
+    Phase.ACCEPTED: 900,
+    Phase.WAITING: DEADLINE_S,
+    Phase.DOWNLOADING: 7_200,
+    Phase.VERIFYING: 900,
+    Phase.STAGED: 900,
+    Phase.LOADING: 900,
+    Phase.PROBING: 1_800,
+    Phase.ACTIVE: 900,
+    Phase.SOAKING: DEADLINE_S,
+    Phase.ROLLING_BACK: 900,
+}
+"""How long each step may go without news; any ack begins it anew."""
+
+WITHDRAWABLE = CONTROLLER_OWNED - {Phase.QUEUED, Phase.SENT}
+"""Steps before the device could have heard of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One attempt to bring a model to a device; `attempt` and `seq` are the device's newest word."""
+
+    id: str
+    device_id: str
+    model: str
+    origin: str
+    created_at: float
+    since: float
+    news_at: float
+    deadline_at: float
+    phase: Phase = Phase.REQUESTED
+    budget_mj: float | None = None
+    policy: str = "strict"
+    forced_reason: str | None = None
+    gen: int | None = None
+    artifact: ArtifactRef | None = None
+    predicted: dict[str, Any] | None = None
+    verdict: dict[str, Any] | None = None
+    reason: str | None = None
+    code: str | None = None
+    attempt: int = 0
+    seq: int = 0
+    progress: Progress | None = None
+    result: dict[str, Any] | None = None
+    typed: bool = False
+
+    @property
+    def terminal(self) -> bool:
+        """Whether this deployment has ended; it never changes again."""
+        return self.phase in TERMINAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """The controller did its part of the work and enters `phase`."""
+
+    phase: Phase
+    reason: str | None = None
+    code: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """The device reported how the deployment stands."""
+
+    ack: Ack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAsked:
+    """A person wants it ended."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """A newer deployment was asked for on the same device."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time passed; `asleep` stops every timer, and while not `online` nobody can accept what was sent."""
+
+    asleep: bool = False
+    online: bool = True
+
+
+Event = Moved | Heard | CancelAsked | Replaced | Tick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Tell the device to end it: a `cancel` with a reason, which it remembers even if it never heard of it."""
+
+    reason: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """Send the complete command, and keep it as the device's desired state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clear:
+    """The deployment ended without success: it is no longer what the device should converge to."""
+
+
+Effect = Withdraw | Offer | Clear
+
+
+def begin(
+    *,
+    id: str,  # noqa: A002 - the contract's word
+    device_id: str,
+    model: str,
+    origin: str,
+    at: float,
+    budget_mj: float | None = None,
+    policy: str = "strict",
+    forced_reason: str | None = None,
+    typed: bool = False,
+    after_attempt: int = 0,
+) -> Deployment:
+    """Return a new deployment; news of attempts up to `after_attempt` belong to an earlier life of the same id."""
+    return Deployment(
+        id=id,
+        device_id=device_id,
+        model=model,
+        origin=origin,
+        created_at=at,
+        since=at,
+        news_at=at,
+        deadline_at=at + DEADLINE_S,
+        budget_mj=budget_mj,
+        policy=policy,
+        forced_reason=forced_reason,
+        typed=typed,
+        attempt=after_attempt,
+        seq=2**53 if after_attempt else 0,
+    )
+
+
+def step(before: Deployment, event: Event, at: float) -> tuple[Deployment, tuple[Effect, ...]]:
+    """Return what `before` becomes at time `at`, and what has to be done; what makes no sense changes nothing."""
+    if before.terminal:
+        return before, ()
+    match event:
+        case Moved():
+            return _move(before, event, at)
+        case Heard(ack=ack):
+            return _hear(before, ack, at)
+        case CancelAsked(reason=reason):
+            return _cancel(before, reason, at)
+        case Replaced(by=by) if before.phase in CONTROLLER_OWNED:
+            return _end(before, Phase.SUPERSEDED, f"replaced by {by}", "superseded", at)
+        case Tick(asleep=True):
+            return replace(before, news_at=at, deadline_at=before.deadline_at + max(0.0, at - before.news_at)), ()
+        case Tick(online=False) if before.phase is Phase.SENT and at < before.deadline_at:
+            return replace(before, news_at=at), ()
+        case Tick():
+            return _expire(before, at)
+    return before, ()
+
+
+def _move(before: Deployment, event: Moved, at: float) -> tuple[Deployment, tuple[Effect, ...]]:
+    if before.phase not in CONTROLLER_OWNED or event.phase not in NEXT[before.phase]:
+        return before, ()
+    if event.phase in TERMINAL:
+        after, effects = _end(before, event.phase, event.reason or "", event.code, at)
+        return replace(after, **event.facts), effects
+    after = replace(before, phase=event.phase, since=at, news_at=at, reason=event.reason, code=event.code)
+    return replace(after, **event.facts), (Offer(),) if event.phase is Phase.QUEUED else ()
+
+
+def _hear(before: Deployment, ack: Ack, at: float) -> tuple[Deployment, tuple[Effect, ...]]:
+    if (ack.attempt, ack.seq) <= (before.attempt, before.seq) or ack.state not in DEVICE_OWNED | TERMINAL:
+        return before, ()
+    if _is_early(before, ack):
+        return replace(before, attempt=ack.attempt, seq=ack.seq), ()
+    after = replace(
+        before,
+        phase=ack.state,
+        since=before.since if ack.state is before.phase else at,
+        news_at=at,
+        attempt=ack.attempt,
+        seq=ack.seq,
+        reason=ack.error.msg if ack.error else ack.reason,
+        code=ack.error.code if ack.error else None,
+        progress=ack.progress or (before.progress if ack.state is before.phase else None),
+        result=ack.result or before.result,
+    )
+    return after, (Clear(),) if after.terminal and after.phase is not Phase.SUCCEEDED else ()
+
+
+def _is_early(before: Deployment, ack: Ack) -> bool:
+    """Return whether the device only says that it waits for our answer to a request that is still ours."""
+    return (
+        before.phase in CONTROLLER_OWNED
+        and (ack.state is Phase.ACCEPTED or (ack.state is Phase.WAITING and ack.reason == "controller"))
+        and before.typed
+    )
+
+
+def _cancel(before: Deployment, reason: str, at: float) -> tuple[Deployment, tuple[Effect, ...]]:
+    if before.phase in WITHDRAWABLE | {Phase.QUEUED}:
+        return _end(before, Phase.CANCELLED, reason, "cancelled", at)
+    return replace(before, news_at=at), (Withdraw(reason=reason),)
+
+
+def _expire(before: Deployment, at: float) -> tuple[Deployment, tuple[Effect, ...]]:
+    limit_s = PATIENCE_S[before.phase]
+    if at >= before.deadline_at:
+        return _end(before, Phase.TIMED_OUT, f"not done after {_span(at - before.created_at)}", "timed_out", at)
+    if at - before.news_at >= limit_s:
+        words = f"no news while {before.phase.value} for {_span(limit_s)}"
+        return _end(before, Phase.TIMED_OUT, words, "timed_out", at)
+    return before, ()
+
+
+def _end(
+    before: Deployment, phase: Phase, reason: str, code: str | None, at: float
+) -> tuple[Deployment, tuple[Effect, ...]]:
+    """End it on our side; what the device may have heard of is withdrawn there too."""
+    after = replace(before, phase=phase, since=at, news_at=at, reason=reason, code=code)
+    known_there = before.typed or before.phase not in WITHDRAWABLE
+    effects: list[Effect] = [Withdraw(reason=reason, code=code)] if known_there else []
+    if before.phase not in WITHDRAWABLE:
+        effects.append(Clear())
+    return after, tuple(effects)
+
+
+def _span(seconds: float) -> str:
+    """Return a duration in the largest unit that keeps it a whole number."""
+    for unit, size in (("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,117 @@
+"""What is known of a device, in the fleet's words: health by the age of readings, drift, and its document."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+LIVE_S = 30.0
+LATE_S = 300.0
+GRACE_S = 5.0
+"""How long an `offline` must stand before it is believed: a Will may be late."""
+
+HEALTHS = ("live", "late", "silent", "offline", "never_seen")
+
+Row = dict[str, Any]
+
+
+def health(device: Row, now: float) -> tuple[str, str]:
+    """Return (health, reason in words) of a device's row at time `now`."""
+    status = device["status"] or {}
+    reading_at, status_at = device["reading_at"], device["status_at"]
+    if device["online"] == 0 and status_at is not None and now - status_at >= GRACE_S:
+        return "offline", _why_offline(status)
+    if reading_at is None:
+        if device["online"]:
+            return "silent", "connected, no reading yet"
+        return "never_seen", "never heard of since it was registered"
+    age_s = now - reading_at
+    interval_s = status.get("interval_s") or 5.0
+    if age_s < max(LIVE_S, 3 * interval_s):
+        return "live", f"reading {_age(age_s)} old"
+    if age_s < LATE_S:
+        return "late", f"no reading for {_age(age_s)}"
+    if device["online"]:
+        return "silent", f"connected, but no reading for {_age(age_s)}"
+    return "offline", f"no reading for {_age(age_s)}"
+
+
+def drift(device: Row) -> str | None:
+    """Return whether a device runs what it should: `in step`, `wants X, runs Y`, or None where nothing is wanted."""
+    wanted = (device["desired"] or {}).get("deploy") or {}
+    if not wanted:
+        return None
+    active = (device["state"] or {}).get("active") or {}
+    if active.get("artifact_sha256") == (wanted.get("artifact") or {}).get("sha256"):
+        return "in step"
+    return f"wants {wanted.get('model')}, runs {active.get('model') or 'nothing'}"
+
+
+def view(device: Row, now: float) -> Row:
+    """Return the document of a device that lists and pages show."""
+    info, state, desired = device["info"] or {}, device["state"] or {}, (device["desired"] or {}).get("deploy")
+    word, reason = health(device, now)
+    predicted = (desired or {}).get("predict")
+    return {
+        "id": device["id"],
+        "health": word,
+        "health_reason": reason,
+        "approved": bool(device["approved"]),
+        "registered_at": device["registered_at"],
+        **{name: info.get(name) for name in ("device_type", "board", "os", "ip", "agent_version")},
+        "tags": info.get("tags") or {},
+        "simulated": bool(info.get("simulated")),
+        "formats": info.get("formats") or [],
+        "runtimes": info.get("runtimes") or [],
+        "last_reading_at": device["reading_at"],
+        "reading_age_s": None if device["reading_at"] is None else max(0.0, round(now - device["reading_at"], 1)),
+        "status_at": device["status_at"],
+        "phase": state.get("phase"),
+        "active": state.get("active"),
+        "previous": state.get("previous"),
+        "current_cmd": state.get("current_cmd"),
+        "desired": desired
+        and {"gen": desired.get("gen"), "model": desired.get("model"), "deployment_id": desired.get("id")},
+        "drift": drift(device),
+        "budget": state.get("budget"),
+        "power": state.get("power"),
+        "predicted": predicted,
+        "latest": device["reading"],
+        "gaps": device["gaps"],
+        "refused": state.get("refused") or {},
+    }
+
+
+def matches(document: Row, *, q: str = "", health: str = "", tag: str = "") -> bool:
+    """Return whether a device's document is what a search asks for; `tag` is `key=value`."""
+    if health and document["health"] != health:
+        return False
+    if tag:
+        key, _, value = tag.partition("=")
+        if document["tags"].get(key) != value:
+            return False
+    haystack = (document["id"], document["device_type"], document["board"], (document["active"] or {}).get("model"))
+    return not q or any(q.lower() in (text or "").lower() for text in haystack)
+
+
+def nearest(wanted: str, known: Iterable[str]) -> str:
+    """Return a hint that names what was probably meant."""
+    close = difflib.get_close_matches(wanted, list(known), n=3, cutoff=0.5)
+    return f"did you mean {', '.join(close)}?" if close else "`edgewatt devices list` shows what is there"
+
+
+def _why_offline(status: Row) -> str:
+    match status.get("reason"):
+        case "shutdown":
+            return "stopped cleanly"
+        case "sleep":
+            return "sleeps"
+        case _:
+            return "connection lost"
+
+
+def _age(seconds: float) -> str:
+    """Return a duration as a person says it."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

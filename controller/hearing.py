@@ -1,0 +1,297 @@
+"""What devices and people say on the bus, one method a topic: checked, stored, passed to the life of deployments."""
+
+import json
+import logging
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from broker.errors import EdgeWattError, StorageError, WireError
+from broker.link import Packet
+from broker.messages import Ack, Command, Fault, LogLine, State, Status, Telemetry, hand_typed_id
+from broker.phases import Phase
+from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse
+from controller import history
+from controller.deployment import Deployment, Heard, begin
+from controller.service import Service, Wish
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED_S = 60.0
+"""How long the same typing is the same command."""
+
+MAX_CLOCK_SKEW_S = 86_400.0
+EARLIEST_TS = 1_577_836_800.0
+"""2020-01-01: a board that says it is earlier has no clock."""
+
+KEPT_MESSAGES = 10
+KEPT_BYTES = 2_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Hearing:
+    """Turns packets into stored facts; call it inside a transaction, then `flush`."""
+
+    service: Service
+    approve_new: bool = True
+    received: int = 0
+    last_at: float | None = None
+    messages: dict[str, dict[str, deque[dict[str, Any]]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(lambda: deque(maxlen=KEPT_MESSAGES)))
+    )
+    _samples: list[tuple[str, Telemetry, float]] = field(default_factory=list)
+    _newest: dict[str, tuple[Telemetry, float]] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _gaps: Counter[str] = field(default_factory=Counter)
+    _last: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def hear(self, packet: Packet, at: float) -> None:
+        """Take in one packet; what is outside the contract is counted, kept for inspection, and changes nothing."""
+        self.received += 1
+        self.last_at = at
+        if packet.topic == CONTROLLER_STATUS or not packet.payload:
+            return
+        try:
+            device_id, route = parse(packet.topic)
+        except WireError as error:
+            self._refuse("?", packet, error, at)
+            return
+        try:
+            message = route.decode(packet.payload)
+        except WireError as error:
+            self._refuse(device_id, packet, error, at)
+            return
+        self._keep(device_id, route.suffix, packet, at)
+        try:
+            with self.service.store.savepoint():
+                self._dispatch(device_id, route, message, packet, at)
+        except StorageError:
+            raise
+        except EdgeWattError as error:
+            self._refuse(device_id, packet, error, at)
+
+    def flush(self) -> None:
+        """Write what was gathered: samples in one statement, the newest reading of each device, counts."""
+        store = self.service.store
+        history.add_samples(store, self._samples)
+        for device_id, (sample, at) in self._newest.items():
+            store.put_device(device_id, reading=sample, reading_at=at)
+        store.add_gaps(dict(self._gaps))
+        store.count(dict(self._counts))
+        self.discard()
+
+    def discard(self) -> None:
+        """Drop what was gathered since the last flush: the transaction was rolled back and comes again."""
+        for gathered in (self._samples, self._newest, self._counts, self._gaps):
+            gathered.clear()
+
+    def _dispatch(self, device_id: str, route: Route[Any], message: Any, packet: Packet, at: float) -> None:
+        known = self.service.store.has_device(device_id)
+        if not known and route is CMD:
+            self._counts["unknown_device"] += 1
+            return
+        if not known:
+            self.service.store.add_device(device_id, at, approved=self.approve_new)
+            self.service.store.add_event(at, "device", f"{device_id} registered", who=device_id, device_id=device_id)
+        if route is TELEMETRY:
+            self._on_telemetry(device_id, message, at)
+        elif route is STATUS:
+            self._on_status(device_id, message, packet, at)
+        elif route is INFO:
+            self.service.store.put_device(device_id, info=json.loads(packet.payload))
+        elif route is STATE:
+            self._on_state(device_id, message, packet, at)
+        elif route is ACK:
+            self._on_ack(device_id, message, at)
+        elif route is LOG:
+            self._on_log(device_id, message, at)
+        elif route is CMD:
+            self._on_cmd(device_id, message, packet, at)
+
+    def _on_status(self, device_id: str, status: Status, packet: Packet, at: float) -> None:
+        store = self.service.store
+        before = store.device(device_id) or {}
+        if not status.online and before.get("session") not in (None, status.session):
+            self._counts["late_will"] += 1
+            return
+        changed = before.get("online") != int(status.online) or before.get("session") != status.session
+        columns: dict[str, Any] = {"status": json.loads(packet.payload), "online": int(status.online)}
+        if status.online:
+            columns["session"] = status.session
+        if changed:
+            columns["status_at"] = at
+            word = "online" if status.online else f"offline ({status.reason or 'no reason given'})"
+            store.add_event(at, "presence", f"{device_id} {word}", who=device_id, device_id=device_id)
+        store.put_device(device_id, **columns)
+        if status.online and changed:
+            self.service.outbox.wake(device_id, at)
+
+    def _on_state(self, device_id: str, state: State, packet: Packet, at: float) -> None:
+        self.service.store.put_device(device_id, state=json.loads(packet.payload))
+        for last in state.last_cmds:
+            ack = Ack(
+                id=last.id,
+                op=last.op,
+                state=last.state,
+                attempt=last.attempt,
+                seq=last.seq,
+                gen=last.gen,
+                ts=last.ts,
+                error=Fault(code=last.code, msg=last.msg or last.code) if last.code else None,
+                result=last.result,
+            )
+            self._on_ack(device_id, ack, at)
+        current = state.current_cmd
+        if current is None or current.op != "deploy":
+            return
+        ack = Ack(
+            id=current.id,
+            op="deploy",
+            state=current.state,
+            attempt=current.attempt,
+            seq=current.seq,
+            reason=current.reason,
+        )
+        self._on_ack(device_id, ack, at)
+        if current.model and _asks_us(ack) and self.service.deployments.get(current.id) is None:
+            self.service.adopt_current(device_id, current, at)
+
+    def _on_ack(self, device_id: str, ack: Ack, at: float) -> None:
+        deployment = self.service.deployments.get(ack.id)
+        if deployment is not None:
+            self._on_news(device_id, deployment, ack, at)
+            return
+        known = self.service.commands.get(ack.id)
+        if known is None:
+            if ack.op == "deploy":
+                return
+            self.service.commands.add(ack.id, device_id, ack.op, "mqtt", at)
+        if not self.service.commands.hear(device_id, ack, at):
+            return
+        self.service.outbox.heard(ack.id)
+        ends_well = ack.state is Phase.SUCCEEDED
+        if ack.op == "bench" and ends_well and ack.result and isinstance(ack.result.get("model"), str):
+            self.service.lifecycle.measurements.put(device_id, ack.result["model"], None, ack.result, at)
+        if ack.state is not Phase.ACCEPTED:
+            words = f": {ack.error.msg}" if ack.error else ""
+            text = f"{ack.op} on {device_id} {ack.state.value}{words}"
+            self.service.store.add_event(at, "command", text, who=device_id, device_id=device_id)
+
+    def _on_news(self, device_id: str, deployment: Deployment, ack: Ack, at: float) -> None:
+        if deployment.device_id != device_id:
+            self._counts["foreign_ack"] += 1
+        elif deployment.terminal and deployment.typed and ack.attempt > deployment.attempt and _asks_us(ack):
+            self._begin_again(deployment, at, after_attempt=ack.attempt - 1)
+        else:
+            self.service.lifecycle.apply(deployment, Heard(ack=ack), at, who=device_id)
+
+    def _on_cmd(self, device_id: str, command: Command, packet: Packet, at: float) -> None:
+        command_id = command.id or hand_typed_id(packet.payload)
+        before = self.service.deployments.get(command_id)
+        if before is not None:
+            forgotten = command.id is None and before.terminal and at - before.created_at >= REMEMBERED_S
+            if forgotten and command.is_request:
+                self._begin_again(before, at, after_attempt=before.attempt)
+            return
+        if self.service.commands.get(command_id) is not None:
+            return
+        if command.is_request:
+            self._adopt(device_id, command, command_id, at)
+        elif command.op == "deploy":
+            self._record_complete(device_id, command, command_id, at)
+        elif command.op == "cancel":
+            self._on_typed_cancel(device_id, command, at)
+        else:
+            self.service.commands.add(command_id, device_id, command.op, "mqtt", at)
+
+    def _adopt(self, device_id: str, command: Command, command_id: str, at: float) -> None:
+        budget_mj = command.budget_mj
+        if not command.model or not command.model.strip():
+            return  # the agent answers that a deploy needs a model
+        wish = Wish(device_id=device_id, model=command.model, origin="mqtt", budget_mj=budget_mj, id=command_id)
+        self.service.adopt(wish, at)
+
+    def _begin_again(self, ended: Deployment, at: float, *, after_attempt: int) -> None:
+        """Give a request that was typed once more a life of its own."""
+        self.service.deployments.rename(ended, f"{ended.id}~{int(ended.created_at)}")
+        wish = Wish(
+            device_id=ended.device_id,
+            model=ended.model,
+            origin="mqtt",
+            budget_mj=ended.budget_mj,
+            id=ended.id,
+            after_attempt=after_attempt,
+        )
+        self.service.adopt(wish, at)
+
+    def _record_complete(self, device_id: str, command: Command, command_id: str, at: float) -> None:
+        """Adopt a complete deploy typed by hand: its author chose the artifact, so there was no gate."""
+        lifecycle = self.service.lifecycle
+        gen = command.gen or lifecycle.next_gen(device_id)
+        sent = begin(
+            id=command_id,
+            device_id=device_id,
+            model=command.model or "unnamed",
+            origin="mqtt",
+            at=at,
+            budget_mj=command.budget_mj,
+        )
+        reason = "sent by hand with its artifact; the gate was not asked"
+        lifecycle.add(replace(sent, phase=Phase.SENT, gen=gen, artifact=command.artifact, reason=reason), "mqtt")
+        lifecycle.want(replace(command, id=command_id, gen=gen), device_id, at)
+
+    def _on_typed_cancel(self, device_id: str, command: Command, at: float) -> None:
+        """End what the device has not heard of yet; what it has, it ends itself."""
+        deployment = self.service.deployments.get(command.target) if command.target else None
+        if deployment and deployment.device_id == device_id and deployment.phase is Phase.QUEUED:
+            self.service.cancel(deployment.id, command.reason or "cancelled by hand", "mqtt", at)
+
+    def _on_telemetry(self, device_id: str, message: Telemetry, at: float) -> None:
+        for sample in message.samples:
+            placed = _placed(sample, at)
+            if placed is not sample:
+                self._counts["clock_off"] += 1
+            self._samples.append((device_id, placed, at))
+            self._note_gap(device_id, placed)
+        if not message.batch and not message.spooled:
+            self._newest[device_id] = self._samples[-1][1], at
+
+    def _note_gap(self, device_id: str, sample: Telemetry) -> None:
+        """Count samples that are missing between the newest and this one; one that comes late fills its gap."""
+        session, seq = sample.session or "", sample.seq or 0
+        last_session, last = self._last.get(device_id, (session, seq - 1))
+        if session == last_session and seq <= last:
+            self._gaps[device_id] -= 1
+            return
+        if session == last_session:
+            self._gaps[device_id] += seq - last - 1
+        self._last[device_id] = session, seq
+
+    def _on_log(self, device_id: str, line: LogLine, at: float) -> None:
+        dropped = f" ({line.dropped} lines before it were dropped)" if line.dropped else ""
+        facts = {"level": line.level, "cmd_id": line.cmd_id, "ts": line.ts}
+        self.service.store.add_event(
+            at, "log", line.msg[:KEPT_BYTES] + dropped, who=device_id, device_id=device_id, facts=facts
+        )
+
+    def _keep(self, device_id: str, suffix: str, packet: Packet, at: float, error: str | None = None) -> None:
+        text = packet.payload[:KEPT_BYTES].decode("utf-8", "replace")
+        entry = {"at": at, "topic": packet.topic[:200], "payload": text, "retained": packet.retain, "error": error}
+        self.messages[device_id][suffix].append(entry)
+
+    def _refuse(self, device_id: str, packet: Packet, error: EdgeWattError, at: float) -> None:
+        self._counts[error.code] += 1
+        known = self.service.store.has_device(device_id)
+        suffix = packet.topic.rpartition("/")[2] if known else "?"
+        self._keep(device_id if known else "?", suffix, packet, at, error.message)
+        logger.info("refused a message: topic=%s code=%s reason=%s", packet.topic[:120], error.code, error.message)
+
+
+def _asks_us(ack: Ack) -> bool:
+    return ack.state is Phase.WAITING and ack.reason == "controller"
+
+
+def _placed(sample: Telemetry, at: float) -> Telemetry:
+    """Return `sample` at the time it came, when the time it tells cannot be."""
+    ts = sample.ts or 0.0
+    return sample if EARLIEST_TS <= ts <= at + MAX_CLOCK_SKEW_S else replace(sample, ts=at)

@@ -1,0 +1,188 @@
+"""The controller's edge to the bus: batches in, acknowledged after their commit; the outbox and the timers out."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from broker.errors import LinkError, StorageError
+from broker.link import Connected, Disconnected, Event, Link, Packet
+from broker.messages import ControllerStatus
+from broker.phases import Phase
+from broker.topics import CONTROLLER_STATUS, controller_filters
+from broker.wire import encode
+from controller.deployment import Moved, Tick
+from controller.hearing import Hearing
+from controller.service import Service
+from controller.store import Row
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH = 1_000
+GATHER_S = 0.05
+TICK_S = 1.0
+RETRY_S = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Ingest:
+    """Everything that moves between the store and the broker."""
+
+    link: Link
+    hearing: Hearing
+    epoch: str
+    clock: Callable[[], float] = time.time
+    connected_at: float | None = None
+    last_loss: str | None = None
+    storage_fault: str | None = None
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def service(self) -> Service:
+        """The decisions that this edge carries out."""
+        return self.hearing.service
+
+    def wake(self) -> None:
+        """Look at the outbox now: something was put there."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Listen, publish and keep time until cancelled."""
+        await self.link.subscribe(*controller_filters())
+        with self.service.store.transaction():
+            self.service.outbox.wake_all(self.clock())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            group.create_task(self._publish())
+            group.create_task(self._tick())
+
+    async def say_goodbye(self) -> None:
+        """Tell the fleet that the controller stops on purpose."""
+        if self.link.connected:
+            await self._say(online=False, reason="shutdown")
+
+    async def _listen(self) -> None:
+        events: asyncio.Queue[Event] = asyncio.Queue(maxsize=MAX_BATCH)
+
+        async def gather() -> None:
+            async for event in self.link.events():
+                await events.put(event)
+
+        gathering = asyncio.create_task(gather())
+        try:
+            while True:
+                batch = [await events.get()]
+                if isinstance(batch[0], Packet):
+                    await asyncio.sleep(GATHER_S)
+                while not events.empty() and len(batch) < MAX_BATCH:
+                    batch.append(events.get_nowait())
+                await self._take(batch)
+        finally:
+            gathering.cancel()
+
+    async def _take(self, batch: list[Event]) -> None:
+        for event in batch:
+            match event:
+                case Connected():
+                    await self._on_connected()
+                case Disconnected(reason=reason):
+                    self.connected_at, self.last_loss = None, reason
+        packets = [event for event in batch if isinstance(event, Packet)]
+        if not packets:
+            return
+        while not self._store(packets):
+            await asyncio.sleep(RETRY_S)  # noqa: ASYNC110 - a full disk sends no event
+        for packet in packets:
+            await self.link.settle(packet)
+        self.wake()
+
+    def _store(self, packets: list[Packet]) -> bool:
+        """Commit a batch, or return False and leave everything as it was."""
+        try:
+            with self.service.store.transaction():
+                for packet in packets:
+                    self.hearing.hear(packet, self.clock())
+                self.hearing.flush()
+        except StorageError as error:
+            self.hearing.discard()
+            self.storage_fault = error.message
+            logger.error("batch not stored, trying again: packets=%d reason=%s", len(packets), error.message)  # noqa: TRY400 - a sentence, not a trace
+            return False
+        self.storage_fault = None
+        return True
+
+    async def _on_connected(self) -> None:
+        self.connected_at = self.clock()
+        with self.service.store.transaction():
+            self.service.outbox.wake_all(self.clock())
+            self.service.lifecycle.repeat_desired(self.clock())
+        try:
+            await self._say(online=True)
+        except LinkError as error:
+            logger.warning("presence not published: %s", error)
+        self.wake()
+
+    async def _say(self, *, online: bool, reason: str | None = None) -> None:
+        status = ControllerStatus(
+            online=online,
+            epoch=self.epoch,
+            ts=self.clock(),
+            artifact_base_url=self.service.artifact_base_url,
+            devices=self.service.store.count_devices(),
+            reason=reason,
+        )
+        await self.link.publish(CONTROLLER_STATUS, encode(status), qos=1, retain=True)
+
+    async def _publish(self) -> None:
+        while True:
+            self._wake.clear()
+            if self.link.connected:
+                await self._drain()
+            try:
+                await asyncio.wait_for(self._wake.wait(), TICK_S)
+            except TimeoutError:
+                continue
+
+    async def _drain(self) -> None:
+        for row in self.service.outbox.due(self.clock()):
+            try:
+                await self.link.publish(row["topic"], row["payload"], qos=1, retain=bool(row["retain"]))
+            except LinkError as error:
+                logger.warning("not published, trying again: topic=%s reason=%s", row["topic"], error)
+                return
+            self._sent(row)
+
+    def _sent(self, row: Row) -> None:
+        at = self.clock()
+        try:
+            with self.service.store.transaction():
+                self.service.outbox.sent(row, at)
+                deployment = None if row["retain"] else self.service.deployments.get(row["command_id"])
+                if deployment is not None and deployment.phase is Phase.QUEUED:
+                    self.service.lifecycle.apply(deployment, Moved(phase=Phase.SENT), at)
+        except StorageError as error:
+            self.storage_fault = error.message
+            logger.error("sent but not noted, it will come again: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                self._pass_time()
+            except StorageError as error:
+                self.storage_fault = error.message
+
+    def _pass_time(self) -> None:
+        at, service = self.clock(), self.service
+        with service.store.transaction():
+            for row in service.outbox.expired(at):
+                service.commands.expire(row["command_id"], at)
+                text = f"a command to {row['device_id']} expired: the device was away"
+                service.store.add_event(at, "command", text, device_id=row["device_id"])
+            for deployment in service.deployments.find(open_only=True, limit=-1):
+                device = service.store.device(deployment.device_id) or {}
+                status = device.get("status") or {}
+                asleep = not device.get("online") and status.get("reason") == "sleep"
+                tick = Tick(asleep=asleep, online=bool(device.get("online")))
+                service.lifecycle.apply(deployment, tick, at)

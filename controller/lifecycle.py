@@ -1,0 +1,170 @@
+"""Moves deployments: runs the pure machine, and writes what follows from it in the same transaction."""
+
+import itertools
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from broker.messages import Budget, Command, Desired, PredictedEnergy, Probe
+from broker.phases import DEVICE_OWNED, TERMINAL, Phase
+from broker.topics import CMD, DESIRED
+from controller.deployment import (
+    DEADLINE_S,
+    Clear,
+    Deployment,
+    Event,
+    Heard,
+    Offer,
+    Withdraw,
+    step,
+)
+from controller.outbox import Outbox
+from controller.records import Deployments, Measurements
+from controller.store import Store
+
+_numbers = itertools.count()
+
+
+def new_id(prefix: str, at: float) -> str:
+    """Return an id that sorts by time and is unique within this process and second."""
+    stamp = time.strftime("%Y%m%d_%H%M%S", time.gmtime(at))
+    return f"{prefix}_{stamp}_{time.monotonic_ns() & 0xFFFFFF:06x}{next(_numbers) & 0xFF:02x}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle:
+    """The one place where a deployment changes."""
+
+    store: Store
+    deployments: Deployments
+    measurements: Measurements
+    outbox: Outbox
+    probe: Probe
+    soak_s: float
+
+    def add(self, deployment: Deployment, who: str) -> None:
+        """Store a new deployment."""
+        self.deployments.put(deployment)
+        self._tell(deployment, who)
+
+    def apply(self, before: Deployment, event: Event, at: float, who: str = "controller") -> Deployment:
+        """Advance `before` by `event`, with all its consequences, in one transaction; return what it became."""
+        after, effects = step(before, event, at)
+        if after == before:
+            return before
+        with self.store.transaction():
+            self.deployments.put(after)
+            if after.phase is not before.phase:
+                self._tell(after, who)
+            if after.phase in DEVICE_OWNED | TERMINAL:
+                self.outbox.heard(after.id)
+            if isinstance(event, Heard) and after.terminal and after.result:
+                sha256 = after.artifact.sha256 if after.artifact else None
+                self.measurements.put(after.device_id, after.model, sha256, after.result, at)
+            for effect in effects:
+                match effect:
+                    case Offer():
+                        self._offer(after, at)
+                    case Withdraw():
+                        self._withdraw(after, effect, at)
+                    case Clear():
+                        self._clear(after, at)
+        return after
+
+    def want(self, command: Command, device_id: str, at: float) -> None:
+        """Make `command` what the device converges to, without sending it as a command."""
+        self._put_desired(device_id, Desired(gen=command.gen or 0, deploy=command), at)
+
+    def repeat_desired(self, at: float) -> None:
+        """Say again what each device should converge to: a broker that restarted may have forgotten it."""
+        for device in self.store.devices():
+            if device["desired"]:
+                self._put_desired(device["id"], msgspec.convert(device["desired"], Desired), at)
+
+    def next_gen(self, device_id: str) -> int:
+        """Return a generation above everything this device has heard of."""
+        device = self.store.device(device_id) or {}
+        reported = (device.get("state") or {}).get("gen") or 0
+        return max(reported, device.get("gen") or 0) + 1
+
+    def _offer(self, deployment: Deployment, at: float) -> None:
+        command = complete_command(deployment, at, probe=self.probe, soak_s=self.soak_s)
+        self.want(command, deployment.device_id, at)
+        self.outbox.put(
+            device_id=deployment.device_id,
+            command_id=deployment.id,
+            topic=CMD.topic(deployment.device_id),
+            payload=CMD.encode(command),
+            at=at,
+        )
+
+    def _withdraw(self, deployment: Deployment, effect: Withdraw, at: float) -> None:
+        cancel_id = new_id("cancel", at)
+        command = Command(
+            op="cancel", id=cancel_id, ts=at, target=deployment.id, code=effect.code, reason=effect.reason
+        )
+        self.outbox.put(
+            device_id=deployment.device_id,
+            command_id=cancel_id,
+            topic=CMD.topic(deployment.device_id),
+            payload=CMD.encode(command),
+            at=at,
+            expires_at=at + DEADLINE_S,
+        )
+
+    def _clear(self, deployment: Deployment, at: float) -> None:
+        device = self.store.device(deployment.device_id)
+        wanted = ((device or {}).get("desired") or {}).get("deploy") or {}
+        if wanted.get("id") == deployment.id:
+            self._put_desired(deployment.device_id, Desired(gen=wanted.get("gen") or 0), at)
+
+    def _put_desired(self, device_id: str, desired: Desired, at: float) -> None:
+        self.store.put_device(device_id, desired=desired, gen=desired.gen)
+        self.outbox.put(
+            device_id=device_id,
+            command_id=f"desired:{device_id}",
+            topic=DESIRED.topic(device_id),
+            payload=DESIRED.encode(desired),
+            at=at,
+            retain=True,
+        )
+
+    def _tell(self, deployment: Deployment, who: str) -> None:
+        d = deployment
+        facts: dict[str, Any] = {"model": d.model, "attempt": d.attempt, "seq": d.seq, "code": d.code}
+        if d.phase is Phase.REQUESTED:
+            facts |= {"origin": d.origin, "budget_mj": d.budget_mj, "forced_reason": d.forced_reason}
+        if d.terminal:
+            facts["result"] = d.result
+        text = f"{d.model} on {d.device_id}: {d.phase.value.replace('_', ' ')}" + (f" ({d.reason})" if d.reason else "")
+        self.store.add_event(
+            d.since,
+            "deployment",
+            text,
+            who=who,
+            device_id=d.device_id,
+            deployment_id=d.id,
+            phase=d.phase.value,
+            facts={"reason": d.reason} | facts,
+        )
+
+
+def complete_command(deployment: Deployment, at: float, *, probe: Probe, soak_s: float) -> Command:
+    """Return the command that a device can carry out without asking anyone."""
+    predicted = deployment.predicted or {}
+    known = {name: predicted.get(name) for name in ("energy_mj", "low_mj", "high_mj", "predictor", "support")}
+    return Command(
+        op="deploy",
+        id=deployment.id,
+        gen=deployment.gen,
+        ts=at,
+        ttl_s=DEADLINE_S,
+        model=deployment.model,
+        artifact=deployment.artifact,
+        predict=PredictedEnergy(**known),
+        budget=Budget(energy_mj=deployment.budget_mj),
+        probe=probe,
+        soak_s=soak_s,
+    )

@@ -1,0 +1,141 @@
+"""Deployments, other commands and what models cost on devices: rows in, objects out."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from broker.messages import Ack
+from broker.phases import Phase
+from broker.wire import document, encode
+from controller.deployment import Deployment
+from controller.store import Row, Store
+
+
+class Deployments:
+    """Every deployment there ever was."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep them in `store`."""
+        self._store = store
+
+    def get(self, deployment_id: str) -> Deployment | None:
+        """Return one deployment."""
+        rows = self._store.query("SELECT document FROM deployments WHERE id = ?", [deployment_id])
+        return _deployment(rows[0]) if rows else None
+
+    def find(
+        self, *, device_id: str = "", open_only: bool = False, limit: int = 100, offset: int = 0
+    ) -> list[Deployment]:
+        """Return deployments, newest first."""
+        where, arguments = _where(device_id, open_only=open_only)
+        sql = f"SELECT document FROM deployments WHERE {where} ORDER BY created_at DESC, id LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
+        return [_deployment(row) for row in self._store.query(sql, [*arguments, limit, offset])]
+
+    def count(self, *, device_id: str = "", open_only: bool = False) -> dict[str, int]:
+        """Return how many deployments are in each phase."""
+        where, arguments = _where(device_id, open_only=open_only)
+        sql = f"SELECT phase, count(*) AS n FROM deployments WHERE {where} GROUP BY phase"  # noqa: S608 - fixed text
+        return {row["phase"]: row["n"] for row in self._store.query(sql, arguments)}
+
+    def put(self, deployment: Deployment) -> None:
+        """Insert or replace one deployment."""
+        d = deployment
+        self._store.connection.execute(
+            "INSERT OR REPLACE INTO deployments (id, device_id, model, phase, open, created_at, document) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [d.id, d.device_id, d.model, d.phase.value, not d.terminal, d.created_at, json.dumps(document(d))],
+        )
+
+    def rename(self, ended: Deployment, new_id: str) -> None:
+        """Give an ended deployment another id, because its own is used anew."""
+        self._store.connection.execute("DELETE FROM deployments WHERE id = ?", [ended.id])
+        self.put(replace(ended, id=new_id))
+        self._store.connection.execute(
+            "UPDATE events SET deployment_id = ? WHERE deployment_id = ?", [new_id, ended.id]
+        )
+
+
+class Commands:
+    """Commands other than deployments, as far as their acks tell."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep them in `store`."""
+        self._store = store
+
+    def get(self, command_id: str) -> Row | None:
+        """Return one command; `ack` is the newest one as a dict, or None."""
+        rows = self._store.query("SELECT * FROM commands WHERE id = ?", [command_id])
+        return rows[0] | {"ack": json.loads(rows[0]["ack"]) if rows[0]["ack"] else None} if rows else None
+
+    def add(self, command_id: str, device_id: str, op: str, origin: str, at: float) -> None:
+        """Remember a command that was sent or seen."""
+        self._store.connection.execute(
+            "INSERT OR IGNORE INTO commands (id, device_id, op, origin, created_at, updated_at, attempt, seq) "
+            "VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
+            [command_id, device_id, op, origin, at, at],
+        )
+
+    def hear(self, device_id: str, ack: Ack, at: float) -> bool:
+        """Apply `ack` if it is newer than what is known; return whether it was."""
+        cursor = self._store.connection.execute(
+            "UPDATE commands SET attempt = ?, seq = ?, state = ?, ack = ?, updated_at = ? "
+            "WHERE id = ? AND device_id = ? AND (attempt, seq) < (?, ?)",
+            [ack.attempt, ack.seq, ack.state.value, encode(ack).decode(), at, ack.id, device_id, ack.attempt, ack.seq],
+        )
+        return cursor.rowcount > 0
+
+    def expire(self, command_id: str, at: float) -> None:
+        """Note that nobody took a command in time."""
+        self._store.connection.execute(
+            "UPDATE commands SET state = ?, updated_at = ? WHERE id = ? AND state IS NULL",
+            [Phase.EXPIRED.value, at, command_id],
+        )
+
+
+class Measurements:
+    """What a model cost the last time it ran on a device."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep them in `store`."""
+        self._store = store
+
+    def get(self, device_id: str, model: str) -> Row | None:
+        """Return the newest measurement of `model` on this device."""
+        rows = self._store.query("SELECT * FROM measurements WHERE device_id = ? AND model = ?", [device_id, model])
+        return rows[0] if rows else None
+
+    def put(self, device_id: str, model: str, sha256: str | None, result: dict[str, Any], at: float) -> None:
+        """Keep the energy in a device's `result`, if it has one with its source."""
+        energy_mj, source = result.get("energy_mj"), result.get("energy_source")
+        if not isinstance(energy_mj, (int, float)) or not isinstance(source, str):
+            return
+        self._store.connection.execute(
+            "INSERT OR REPLACE INTO measurements "
+            "(device_id, model, artifact_sha256, energy_mj, source, p95_ms, inferences, at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                device_id,
+                model,
+                sha256,
+                float(energy_mj),
+                source,
+                _number(result.get("latency_p95_ms")),
+                _number(result.get("inferences")),
+                at,
+            ],
+        )
+
+
+def _deployment(row: Row) -> Deployment:
+    return msgspec.json.decode(row["document"], type=Deployment)
+
+
+def _where(device_id: str, *, open_only: bool) -> tuple[str, list[str]]:
+    parts = (["device_id = ?"] if device_id else []) + (["open = 1"] if open_only else [])
+    return " AND ".join(parts) or "1", [device_id] if device_id else []
+
+
+def _number(value: Any) -> float | int | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

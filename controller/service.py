@@ -1,0 +1,279 @@
+"""What people can ask of the fleet: deploy, cancel, command, forget; decided, stored and queued in one transaction."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from broker.errors import ArtifactError, ConflictError, EdgeWattError, InvalidError, NotFoundError, RefusedError
+from broker.messages import ArtifactRef, Command, CurrentCommand
+from broker.phases import Phase
+from broker.topics import CMD, ROUTES, checked_id
+from controller import fleet
+from controller.deployment import CancelAsked, Deployment, Moved, Replaced, begin
+from controller.gate import Policy
+from controller.judge import Judge, Judgement
+from controller.lifecycle import Lifecycle, new_id
+from controller.models.store import ArtifactStore
+from controller.outbox import Outbox
+from controller.records import Commands, Deployments
+from controller.store import Row, Store
+
+COMMAND_TTL_S = 60.0
+"""How long an order to a device that is away stays meaningful."""
+
+ORDERS = (
+    "ping",
+    "info",
+    "start",
+    "stop",
+    "rollback",
+    "undeploy",
+    "infer",
+    "bench",
+    "config",
+    "logs",
+    "restart",
+    "help",
+)
+"""What may be sent as it is; deployments and cancellations have ways of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A deployment that somebody asks for, whichever way."""
+
+    device_id: str
+    model: str
+    origin: str
+    budget_mj: float | None = None
+    policy: Policy = "strict"
+    force: bool = False
+    reason: str = ""
+    id: str | None = None
+    after_attempt: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse an override without its reason, and a budget that is none."""
+        if self.force and not self.reason.strip():
+            raise InvalidError("an override needs a reason", hint="say why in `reason`; it is stored", field="reason")
+        if not self.model.strip():
+            raise InvalidError(
+                "model_name is empty", hint="`edgewatt models list` shows what there is", field="model_name"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The controller's decisions; touches no socket."""
+
+    store: Store
+    deployments: Deployments
+    commands: Commands
+    outbox: Outbox
+    lifecycle: Lifecycle
+    judge: Judge
+    artifacts: ArtifactStore
+    artifact_base_url: str
+
+    def known_device(self, device_id: str) -> Row:
+        """Return a device's row; raises NotFoundError with the nearest ids."""
+        device = self.store.device(device_id)
+        if device is None:
+            hint = fleet.nearest(device_id, (row["id"] for row in self.store.devices()))
+            raise NotFoundError(f"no device '{device_id[:80]}'", code="unknown_device", hint=hint)
+        return device
+
+    def device_at(self, ip: str) -> Row:
+        """Return the device that reports the address `ip`; raises NotFoundError."""
+        rows = self.store.devices()
+        for row in rows:
+            if (row["info"] or {}).get("ip") == ip:
+                return row
+        hint = fleet.nearest(ip, ((row["info"] or {}).get("ip") or "" for row in rows))
+        raise NotFoundError(f"no registered device reports the address {ip[:80]}", code="unknown_device", hint=hint)
+
+    def weigh(self, wish: Wish) -> Judgement:
+        """Return what the gate says to `wish`, without doing anything. Raises NotFoundError."""
+        return self.judge.judge(
+            self.known_device(wish.device_id),
+            wish.model,
+            budget_mj=wish.budget_mj,
+            policy=wish.policy,
+            forced_reason=wish.reason if wish.force else None,
+        )
+
+    def deploy(self, wish: Wish, at: float) -> Deployment:
+        """Take `wish` through prediction, gate and resolution to the outbox; return the deployment.
+
+        Raises NotFoundError (device or model), ConflictError (not approved) before anything is stored. A refusal is
+        stored too: see `refusal_of`.
+        """
+        device = self.known_device(wish.device_id)
+        if not device["approved"]:
+            raise ConflictError(
+                f"{wish.device_id} waits for approval", code="not_approved", hint="approve the device first"
+            )
+        judgement = self.weigh(wish)
+        with self.store.transaction():
+            deployment = self._begin(wish, at)
+            return self._carry_on(deployment, judgement, device, at)
+
+    def adopt(self, wish: Wish, at: float) -> Deployment:
+        """Do what `deploy` does for a request that a person typed; what cannot be done is answered on the wire."""
+        try:
+            return self.deploy(wish, at)
+        except EdgeWattError as error:
+            with self.store.transaction():
+                deployment = self._begin(wish, at)
+                deployment = self.lifecycle.apply(deployment, Moved(phase=Phase.PREDICTED), at)
+                why = Moved(phase=Phase.REFUSED, reason=said(error), code=error.code)
+                return self.lifecycle.apply(deployment, why, at)
+
+    def adopt_current(self, device_id: str, current: CurrentCommand, at: float) -> None:
+        """Adopt a request that only the device's retained state tells of; we were away when it was typed."""
+        wish = Wish(
+            device_id=device_id,
+            model=current.model or "",
+            origin="mqtt",
+            budget_mj=current.max_energy_mj,
+            id=current.id,
+            after_attempt=max(0, current.attempt - 1),
+        )
+        self.adopt(wish, at)
+
+    def cancel(self, deployment_id: str, reason: str, who: str, at: float) -> Deployment:
+        """End a deployment. Raises NotFoundError, ConflictError when it has ended already."""
+        deployment = self.known_deployment(deployment_id)
+        if deployment.terminal:
+            raise ConflictError(
+                f"{deployment_id} has ended already: {deployment.phase.value}", hint="a deployment that ended stays so"
+            )
+        return self.lifecycle.apply(deployment, CancelAsked(reason=reason or f"cancelled by {who}"), at, who)
+
+    def known_deployment(self, deployment_id: str) -> Deployment:
+        """Return a deployment; raises NotFoundError."""
+        deployment = self.deployments.get(deployment_id)
+        if deployment is None:
+            raise NotFoundError(f"no deployment '{deployment_id[:80]}'", hint="`edgewatt deployments list` shows them")
+        return deployment
+
+    def order(self, device_id: str, op: str, fields: dict[str, Any], who: str, at: float) -> str:
+        """Queue a command for a device and return its id. Raises NotFoundError, InvalidError."""
+        self.known_device(device_id)
+        if op not in ORDERS:
+            raise InvalidError(f"'{op[:40]}' cannot be sent like this", hint=f"one of {' '.join(ORDERS)}", field="op")
+        command_id = new_id(op, at)
+        command = Command(op=op, id=command_id, ts=at, ttl_s=COMMAND_TTL_S, **fields)
+        with self.store.transaction():
+            self.commands.add(command_id, device_id, op, who, at)
+            self.outbox.put(
+                device_id=device_id,
+                command_id=command_id,
+                topic=CMD.topic(device_id),
+                payload=CMD.encode(command),
+                at=at,
+                expires_at=at + COMMAND_TTL_S,
+            )
+            self.store.add_event(at, "command", f"{op} to {device_id}", who=who, device_id=device_id)
+        return command_id
+
+    def measure(self, device_id: str, model: str, who: str, at: float) -> str:
+        """Queue a benchmark of `model` that leaves the running model alone; return the command's id."""
+        device = self.known_device(device_id)
+        artifact = self._artifact(model, device)
+        return self.order(device_id, "bench", {"model": model, "artifact": artifact}, who, at)
+
+    def forget(self, device_id: str, who: str, at: float) -> None:
+        """Remove a device and its retained documents. Raises NotFoundError."""
+        self.known_device(device_id)
+        with self.store.transaction():
+            for deployment in self.deployments.find(device_id=device_id, open_only=True):
+                self.lifecycle.apply(deployment, CancelAsked(reason="the device is forgotten"), at, who)
+            self.store.forget_device(device_id)
+            for route in ROUTES:
+                if route.retain:
+                    topic = route.topic(checked_id(device_id))
+                    self.outbox.put(
+                        device_id=device_id, command_id=f"forget:{topic}", topic=topic, payload=b"", at=at, retain=True
+                    )
+            self.store.add_event(at, "device", f"{device_id} forgotten", who=who, device_id=device_id)
+
+    def approve(self, device_id: str, who: str, at: float) -> None:
+        """Let a provisional device take deployments. Raises NotFoundError."""
+        self.known_device(device_id)
+        with self.store.transaction():
+            self.store.put_device(device_id, approved=1)
+            self.store.add_event(at, "device", f"{device_id} approved", who=who, device_id=device_id)
+
+    def _begin(self, wish: Wish, at: float) -> Deployment:
+        deployment = begin(
+            id=wish.id or new_id("deploy", at),
+            device_id=wish.device_id,
+            model=wish.model,
+            origin=wish.origin,
+            at=at,
+            budget_mj=wish.budget_mj,
+            policy=wish.policy,
+            forced_reason=wish.reason if wish.force else None,
+            typed=wish.id is not None,
+            after_attempt=wish.after_attempt,
+        )
+        self.lifecycle.add(deployment, wish.origin)
+        return deployment
+
+    def _carry_on(self, deployment: Deployment, judgement: Judgement, device: Row, at: float) -> Deployment:
+        def move(phase: Phase, reason: str | None = None, code: str = "", facts: dict[str, Any] | None = None) -> None:
+            nonlocal deployment
+            event = Moved(phase=phase, reason=reason, code=code or None, facts=facts or {})
+            deployment = self.lifecycle.apply(deployment, event, at)
+
+        verdict = judgement.verdict
+        move(Phase.PREDICTED, facts={"predicted": judgement.predicted})
+        documented = {"verdict": asdict(verdict) | {"sentence": verdict.sentence}}
+        if not verdict.allowed:
+            move(Phase.REFUSED, verdict.sentence, verdict.code, documented)
+            return deployment
+        move(Phase.GATED, verdict.sentence, facts=documented)
+        move(Phase.RESOLVING)
+        try:
+            artifact = self._artifact(deployment.model, device)
+        except EdgeWattError as error:
+            move(Phase.FAILED, said(error), error.code)
+            return deployment
+        move(Phase.READY, facts={"artifact": artifact, "gen": self.lifecycle.next_gen(deployment.device_id)})
+        for older in self.deployments.find(device_id=deployment.device_id, open_only=True):
+            if older.id != deployment.id:
+                self.lifecycle.apply(older, Replaced(by=deployment.id), at)
+        move(Phase.QUEUED, None if device["online"] else "offline")
+        return deployment
+
+    def _artifact(self, model: str, device: Row) -> ArtifactRef:
+        formats = tuple((device["info"] or {}).get("formats") or ("onnx",))
+        found = self.artifacts.find(self.judge.model(model).name, formats)
+        if found is None:
+            raise ArtifactError(
+                f"{model} is not in the store in a format that {device['id']} runs ({', '.join(formats)})",
+                code="no_artifact",
+                hint="`edgewatt models list` shows the formats of each model",
+            )
+        url = f"{self.artifact_base_url}/models/sha256/{found.sha256}"
+        return ArtifactRef(url=url, sha256=found.sha256, size=found.size, format=found.format)
+
+
+def refusal_of(deployment: Deployment) -> RefusedError | None:
+    """Return the error that tells a person why `deployment` was refused, or None if it was not."""
+    if deployment.phase is not Phase.REFUSED:
+        return None
+    would_fit = [a["model"] for a in (deployment.verdict or {}).get("would_fit", ())]
+    hint = f"try {would_fit[0]}, a larger budget, or an override with a reason" if would_fit else "measure it first"
+    return RefusedError(
+        deployment.reason or "refused",
+        code=deployment.code or "over_budget",
+        hint=hint,
+        deployment_id=deployment.id,
+        verdict=deployment.verdict,
+    )
+
+
+def said(error: EdgeWattError) -> str:
+    """Return an error as one sentence with its advice."""
+    return f"{error.message}; {error.hint}" if error.hint else error.message

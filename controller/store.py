@@ -1,0 +1,191 @@
+"""Rows in, objects out: the controller's SQLite database, without decisions.
+
+One connection, owned by the controller's event loop; every write happens inside `transaction`. This module keeps
+devices, events and counts; deployments, samples and the outbox have modules of their own over the same connection.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from broker.errors import StorageError
+from broker.wire import document
+from controller.schema import migrations
+
+Row = dict[str, Any]
+
+DOCUMENTS = frozenset({"info", "status", "state", "desired", "reading", "facts"})
+"""Columns that hold a JSON document."""
+
+
+class Store:
+    """The controller's memory; survives kill -9 at any moment."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open `path` (None: in memory) and bring its schema up to date. Raises StorageError."""
+        self._ids: set[str] | None = None
+        try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            # A test's web client calls from another thread than the one that opened it, never at the same time.
+            self.connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+                self.connection.execute(f"PRAGMA {pragma}")
+            self.db = Database(self.connection)
+            migrations.apply(self.db)
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(
+                f"cannot open the database {path}: {error}", hint="check the folder's rights and free space"
+            ) from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything inside, or nothing; inside another one, belong to that. Raises StorageError."""
+        nested = self.connection.in_transaction
+        if nested:
+            yield
+            return
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            self._ids = None
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StorageError(
+                    f"the database could not be written: {error}", hint="free some disk space"
+                ) from error
+            raise
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is inside if it fails, and leave the transaction around it as it was."""
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self._ids = None
+            self.connection.execute("ROLLBACK TO part")
+            raise
+        finally:
+            self.connection.execute("RELEASE part")
+
+    def query(self, sql: str, arguments: list[Any] | dict[str, Any] | None = None) -> list[Row]:
+        """Return rows with their documents decoded."""
+        return [decoded(row) for row in self.db.query(sql, arguments)]
+
+    def has_device(self, device_id: str) -> bool:
+        """Return whether a device is registered; asked for every message, so answered from memory."""
+        if self._ids is None:
+            self._ids = {row["id"] for row in self.db.query("SELECT id FROM devices")}
+        return device_id in self._ids
+
+    def device(self, device_id: str) -> Row | None:
+        """Return one device."""
+        return next(iter(self.query("SELECT * FROM devices WHERE id = ?", [device_id])), None)
+
+    def devices(self) -> list[Row]:
+        """Return every device, by id."""
+        return self.query("SELECT * FROM devices ORDER BY id")
+
+    def count_devices(self) -> int:
+        """Return how many devices are registered."""
+        return int(self.db.table("devices").count)
+
+    def add_device(self, device_id: str, at: float, *, approved: bool) -> bool:
+        """Make room for a device; return whether it is new."""
+        self._ids = None
+        cursor = self.connection.execute(
+            "INSERT OR IGNORE INTO devices (id, registered_at, approved) VALUES (?, ?, ?)", [device_id, at, approved]
+        )
+        return cursor.rowcount > 0
+
+    def put_device(self, device_id: str, **columns: Any) -> None:
+        """Change `columns` of a device that exists."""
+        names = ", ".join(f"{name} = ?" for name in columns)
+        values = [*map(encoded, columns.values()), device_id]
+        self.connection.execute(f"UPDATE devices SET {names} WHERE id = ?", values)  # noqa: S608 - our own columns
+
+    def add_gaps(self, gaps: dict[str, int]) -> None:
+        """Add to each device's count of samples that never came; a late one takes away."""
+        changes = [(n, device_id) for device_id, n in gaps.items() if n]
+        self.connection.executemany("UPDATE devices SET gaps = max(0, gaps + ?) WHERE id = ?", changes)
+
+    def forget_device(self, device_id: str) -> None:
+        """Remove a device and what waits for it; its deployments and events stay."""
+        self._ids = None
+        for table, column in (("devices", "id"), ("outbox", "device_id"), ("measurements", "device_id")):
+            self.connection.execute(f"DELETE FROM {table} WHERE {column} = ?", [device_id])  # noqa: S608 - our own tables
+
+    def add_event(
+        self,
+        at: float,
+        kind: str,
+        text: str,
+        *,
+        who: str = "controller",
+        device_id: str | None = None,
+        deployment_id: str | None = None,
+        phase: str | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """Append to the audited stream."""
+        self.connection.execute(
+            "INSERT INTO events (at, kind, who, device_id, deployment_id, phase, text, facts) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [at, kind, who, device_id, deployment_id, phase, text, encoded(facts)],
+        )
+
+    def events(
+        self,
+        *,
+        kind: str = "",
+        device_id: str = "",
+        deployment_id: str = "",
+        limit: int = 100,
+        oldest_first: bool = False,
+    ) -> list[Row]:
+        """Return events, newest first unless asked otherwise."""
+        wanted = {"kind": kind, "device_id": device_id, "deployment_id": deployment_id}
+        given = {name: value for name, value in wanted.items() if value}
+        where = " AND ".join(f"{name} = ?" for name in given) or "1"
+        order = "ASC" if oldest_first else "DESC"
+        sql = f"SELECT * FROM events WHERE {where} ORDER BY id {order} LIMIT ?"  # noqa: S608 - fixed names
+        return self.query(sql, [*given.values(), limit])
+
+    def count(self, counts: dict[str, int]) -> None:
+        """Add to the named counters."""
+        self.connection.executemany(
+            "INSERT INTO counters (name, value) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+            list(counts.items()),
+        )
+
+    def counters(self) -> dict[str, int]:
+        """Return every counter."""
+        return {row["name"]: row["value"] for row in self.db.query("SELECT * FROM counters")}
+
+
+def encoded(value: Any) -> Any:
+    """Return what SQLite stores for `value`: documents become JSON."""
+    plain = document(value)
+    return json.dumps(plain, separators=(",", ":")) if isinstance(plain, (dict, list)) else plain
+
+
+def decoded(row: Row) -> Row:
+    """Return `row` with its documents as dicts."""
+    return {
+        name: json.loads(value) if name in DOCUMENTS and isinstance(value, str) else value
+        for name, value in row.items()
+    }
