@@ -1,0 +1,5 @@
+"""`python -m controller.cli` is `edgewatt`."""
+
+from controller.cli import main
+
+main()

@@ -1,0 +1,78 @@
+"""The tree of commands, and the way from an error to words and an exit code."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+from typer.main import get_command
+
+from broker.errors import EdgeWattError, InvalidError
+from controller.cli import (
+    bus_commands,
+    deploy_commands,
+    device_commands,
+    event_commands,
+    local_commands,
+    model_commands,
+)
+from controller.cli.console import Console
+from controller.cli.exits import Exit, of_error
+
+app = typer.Typer(
+    name="edgewatt",
+    help="Know what a model will cost a device before you ship it.\n\nExample: edgewatt demo",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"edgewatt {version('edgewatt')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+local_commands.add_to(app)
+device_commands.add_to(app)
+model_commands.add_to(app)
+deploy_commands.add_to(app)
+event_commands.add_to(app)
+bus_commands.add_to(app)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments`, the process's own by default; return the exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    console = Console(as_json="--json" in given)
+    try:
+        return int(get_command(app).main(given, prog_name="edgewatt", standalone_mode=False) or Exit.DONE)
+    except EdgeWattError as error:
+        return _complain(console, error, of_error(error))
+    except TyperException as error:
+        if not str(error):  # no arguments: the help was printed
+            return Exit.USAGE
+        return _complain(console, InvalidError(error.format_message(), code="usage", hint=_usage(error)), Exit.USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        return Exit.INTERRUPTED
+
+
+def _complain(console: Console, error: EdgeWattError, code: Exit) -> Exit:
+    console.complain(error, code)
+    return code
+
+
+def _usage(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"try `{context.command_path} --help`" if context else "try `edgewatt --help`"

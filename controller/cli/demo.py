@@ -1,0 +1,163 @@
+"""`edgewatt demo` and `edgewatt up`: a whole EdgeWatt on this machine, from start to Ctrl-C."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from broker.errors import EdgeWattError
+from controller.cli import stack
+from controller.cli.data_folder import held
+from controller.cli.demo_fleet import DemoDevice, Trial, ask_intervals, find_trial, first_budget_mj, fleet
+from controller.cli.ports import next_free
+from controller.cli.supervisor import Say, Supervisor, supervised
+from controller.client import Client
+
+ALL_LIVE_S = 45.0
+LOOK_EVERY_S = 0.2
+Ready = Callable[["Report"], None]
+TRIAL_MODELS = ("digits_mlp", "digits_cnn_s", "digits_cnn_l")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What was asked for on the command line."""
+
+    devices: int
+    dashboard: bool
+    port: int
+    mqtt_port: int
+    dashboard_port: int
+    data: Path
+    broker: str
+    fresh: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What came up, as `--json` prints it."""
+
+    dashboard_url: str | None
+    controller_url: str
+    broker_url: str
+    broker: str
+    data_dir: str
+    devices: list[str]
+    live: list[str]
+    first_live_s: float | None = None
+    trial: Trial | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return asdict(self)
+
+
+def run(wishes: Wishes, say: Say, ready: Ready) -> None:
+    """Bring up what `wishes` names, call `ready`, and stay until SIGINT or SIGTERM. Raises EdgeWattError."""
+    began = time.monotonic()
+    with held(wishes.data, fresh=wishes.fresh) as data:
+        place = _place(wishes, data, say)
+        story = _Story(wishes=wishes, place=place, say=say, ready=ready, began=began)
+        try:
+            asyncio.run(supervised(place.logs, say, story.tell))
+        finally:
+            say(f"everything ended; the data are in {data} (kept; --fresh begins anew)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Story:
+    """What happens from the first process to the moment when everything is up."""
+
+    wishes: Wishes
+    place: stack.Stack
+    say: Say
+    ready: Ready
+    began: float
+
+    async def tell(self, supervisor: Supervisor) -> None:
+        """Start everything in `supervisor`, deploy the first models, and report."""
+        place, devices = self.place, fleet(self.wishes.devices)
+        await stack.start_broker(place, supervisor)
+        await supervisor.start(stack.controller_program(place))
+        for device in devices:
+            await supervisor.start(stack.agent_program(place, device))
+        await stack.controller_ready(place, supervisor)
+        if self.wishes.dashboard:
+            await supervisor.start(stack.dashboard_program(place))
+        with Client(place.controller_url) as client:
+            report = await self._meet(client, devices)
+        if self.wishes.dashboard:
+            await stack.dashboard_ready(place, supervisor)
+        self.ready(report)
+
+    async def _meet(self, client: Client, devices: tuple[DemoDevice, ...]) -> Report:
+        report = _report(self.wishes, self.place, devices)
+        async for device in _coming_live(client, devices):
+            if report.first_live_s is None:
+                report.first_live_s = round(time.monotonic() - self.began, 1)
+                self.say(f"first live device after {report.first_live_s} s ({device.id})")
+            report.live.append(device.id)
+            await asyncio.to_thread(_deploy_first, client, device, self.say)
+        if missing := sorted(set(report.devices) - set(report.live)):
+            self.say(f"not live yet: {', '.join(missing)} (logs in {self.place.logs})")
+        report.trial = await asyncio.to_thread(_find_trial, client, report.live)
+        return report
+
+
+async def _coming_live(client: Client, devices: tuple[DemoDevice, ...]) -> AsyncIterator[DemoDevice]:
+    """Yield each of `devices` when the controller first calls it live, until all are or the time is over."""
+    waiting = {device.id: device for device in devices}
+    ends_at = time.monotonic() + ALL_LIVE_S
+    while waiting and time.monotonic() < ends_at:
+        known = await asyncio.to_thread(client.devices, limit=1000, health="live")
+        for found in known["devices"]:
+            if device := waiting.pop(found["id"], None):
+                yield device
+        await asyncio.sleep(LOOK_EVERY_S if waiting else 0)
+
+
+def _deploy_first(client: Client, device: DemoDevice, say: Say) -> None:
+    """Give `device` its first model within a budget that its prediction keeps, unless it already runs one."""
+    try:
+        if client.device(device.id)["device"].get("active"):
+            return
+        verdict = client.deploy(device.id, device.model, dry_run=True)["verdict"]
+        budget_mj = first_budget_mj(verdict, device.margin)
+        client.deploy(device.id, device.model, max_energy_mj=budget_mj)
+    except EdgeWattError as error:
+        say(f"{device.model} was not deployed to {device.id}: {error.message}")
+
+
+def _find_trial(client: Client, live: list[str]) -> Trial | None:
+    try:
+        return find_trial(ask_intervals(client, tuple(live), TRIAL_MODELS))
+    except EdgeWattError:
+        return None
+
+
+def _place(wishes: Wishes, data: Path, say: Say) -> stack.Stack:
+    """Settle ports and broker, saying what differs from what was asked for."""
+    chosen: dict[str, int] = {}
+    for what in ("mqtt_port", "port", "dashboard_port"):
+        wanted = getattr(wishes, what)
+        chosen[what] = next_free(wanted, chosen.values())
+        if chosen[what] != wanted:
+            say(f"port {wanted} is taken; using {chosen[what]} (--{what.replace('_', '-')})")
+    broker = stack.chosen_broker(wishes.broker)
+    if broker == "mosquitto":
+        stack.find_mosquitto()
+    return stack.Stack(data=data, broker=broker, **chosen)
+
+
+def _report(wishes: Wishes, place: stack.Stack, devices: tuple[DemoDevice, ...]) -> Report:
+    return Report(
+        dashboard_url=place.dashboard_url if wishes.dashboard else None,
+        controller_url=place.controller_url,
+        broker_url=place.broker_url,
+        broker=place.broker,
+        data_dir=str(place.data),
+        devices=[device.id for device in devices],
+        live=[],
+    )

@@ -1,0 +1,104 @@
+"""The devices of the demo, what each runs first, and which command to type first."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any
+
+from controller.client import Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoDevice:
+    """A simulated device; `margin` is how far above the prediction's upper end its first budget lies."""
+
+    id: str
+    device_type: str
+    line: str
+    model: str
+    margin: float = 1.5
+    heats_up: bool = False
+
+
+FIRST = (
+    DemoDevice(id="jetson-1", device_type="jetson_nano_2gb", line="A", model="digits_cnn_l"),
+    DemoDevice(id="pi5-1", device_type="raspberry_pi_5", line="A", model="digits_cnn_l"),
+    DemoDevice(id="pi5-2", device_type="raspberry_pi_5", line="B", model="digits_cnn_s", margin=1.02, heats_up=True),
+    DemoDevice(id="pi4-1", device_type="raspberry_pi_4", line="B", model="digits_cnn_s"),
+    DemoDevice(id="bbb-1", device_type="beaglebone_black", line="B", model="digits_mlp"),
+)
+
+_MORE = (
+    DemoDevice(id="pi5", device_type="raspberry_pi_5", line="A", model="digits_cnn_s"),
+    DemoDevice(id="pi4", device_type="raspberry_pi_4", line="B", model="digits_mlp"),
+    DemoDevice(id="jetson", device_type="jetson_nano_2gb", line="A", model="digits_cnn_s"),
+    DemoDevice(id="bbb", device_type="beaglebone_black", line="B", model="digits_mlp"),
+)
+
+
+def fleet(devices: int) -> tuple[DemoDevice, ...]:
+    """Return the first `devices` devices of the demo; ids are unique and stable."""
+    return tuple(islice(_all(), devices))
+
+
+def _all() -> Iterator[DemoDevice]:
+    yield from FIRST
+    taken = {"jetson": 1, "pi5": 2, "pi4": 1, "bbb": 1}
+    for lap in count(1):
+        for kind in _MORE:
+            number = taken[kind.id] + lap
+            yield DemoDevice(id=f"{kind.id}-{number}", device_type=kind.device_type, line=kind.line, model=kind.model)
+
+
+def first_budget_mj(verdict: Mapping[str, Any], margin: float) -> float | None:
+    """Return a budget that a first deployment fits, mJ per inference; None without a prediction."""
+    high_mj = verdict.get("high_mj")
+    return None if not high_mj else round_up(high_mj * margin)
+
+
+def round_up(value: float, digits: int = 3) -> float:
+    """Return `value` rounded up to `digits` significant ones."""
+    if value <= 0:
+        return value
+    step = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
+    return float(f"{math.ceil(value / step - 1e-9) * step:.{digits}g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A command to try first: `model` within `budget_mj` runs on one device and is refused on another."""
+
+    model: str
+    budget_mj: float
+    fits_on: str
+    refused_on: str
+
+    def payload(self) -> str:
+        """Return the command as it is typed."""
+        return f'{{"op":"deploy","model":"{self.model}","max_energy_mj":{self.budget_mj:g}}}'
+
+
+def find_trial(intervals: Mapping[tuple[str, str], tuple[float, float]]) -> Trial | None:
+    """Return the clearest trial among `intervals`, (device, model) → (low, high) in mJ; None when nothing divides."""
+    best: tuple[float, Trial] | None = None
+    for (cheap, model), (_, high_mj) in intervals.items():
+        for (dear, other), (low_mj, _) in intervals.items():
+            if other == model and high_mj < low_mj and (best is None or low_mj / high_mj > best[0]):
+                budget_mj = round_up(math.sqrt(high_mj * low_mj), 2)
+                if high_mj <= budget_mj < low_mj:
+                    best = low_mj / high_mj, Trial(model=model, budget_mj=budget_mj, fits_on=cheap, refused_on=dear)
+    return best[1] if best else None
+
+
+def ask_intervals(
+    client: Client, devices: tuple[str, ...], models: tuple[str, ...]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Ask the gate of `client` what each of `models` would cost on each of `devices`; (low, high) in mJ."""
+    found = {}
+    for device in devices:
+        for model in models:
+            verdict = client.deploy(device, model, dry_run=True)["verdict"]
+            if verdict.get("low_mj") is not None and verdict.get("high_mj") is not None:
+                found[device, model] = (verdict["low_mj"], verdict["high_mj"])
+    return found

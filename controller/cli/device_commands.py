@@ -1,0 +1,198 @@
+"""Commands about single devices: look, watch, measure, start, stop, roll back, forget."""
+
+import time
+from typing import Annotated, Any, Literal
+
+import typer
+
+from controller.cli.command import command, group
+from controller.cli.console import Console
+from controller.cli.exits import Exit
+
+PAGE = 1_000
+Health = Literal["live", "late", "silent", "offline", "never_seen"]
+Device = Annotated[str, typer.Argument(metavar="ID", help="The device.")]
+Every = Annotated[float, typer.Option(help="Seconds between looks.", min=0.1)]
+Rounds = Annotated[int, typer.Option(help="End after so many looks; 0 goes on until Ctrl-C.", min=0)]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    devices = group("devices", "The devices of the fleet.")
+    command(devices, "list", example="edgewatt devices list --tag line=A --health live")(_list)
+    command(devices, "show", example="edgewatt devices show pi5-1")(_show)
+    command(devices, "watch", example="edgewatt devices watch pi5-1")(_watch)
+    command(devices, "messages", example="edgewatt devices messages pi5-1")(_messages)
+    command(devices, "logs", example="edgewatt devices logs pi5-1")(_logs)
+    command(devices, "measure", example="edgewatt devices measure pi5-1 digits_cnn_s")(_measure)
+    command(devices, "rollback", example="edgewatt devices rollback pi5-1 --yes")(_rollback)
+    command(devices, "start", example="edgewatt devices start pi5-1")(_start)
+    command(devices, "stop", example="edgewatt devices stop pi5-1 --yes")(_stop)
+    command(devices, "ping", example="edgewatt devices ping pi5-1")(_ping)
+    command(devices, "forget", example="edgewatt devices forget pi5-1 --yes")(_forget)
+    app.add_typer(devices)
+
+
+def _list(
+    console: Console,
+    *,
+    matching: Annotated[str, typer.Option(help="Part of the id or the board.")] = "",
+    health: Annotated[Health | None, typer.Option(help="Only these.")] = None,
+    tag: Annotated[str, typer.Option(metavar="KEY=VALUE", help="Only devices with this tag.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=PAGE)] = 100,
+) -> None:
+    """List devices with health, model, energy and the age of their last reading."""
+    from controller.cli import tables  # noqa: PLC0415 - imported on use
+
+    found = console.client.devices(limit=limit, q=matching, health=health or "", tag=tag)
+    console.show(found, tables.devices(found["devices"]))
+    if not console.as_json and found["total"] > len(found["devices"]):
+        console.say(f"{found['total'] - len(found['devices'])} more: --limit {found['total']}")
+
+
+def _show(console: Console, device: Device) -> None:
+    """Show one device: what it is, what it does, what happened to it."""
+    from controller.cli import tables  # noqa: PLC0415 - imported on use
+
+    found = console.client.device(device)["device"]
+    console.show(found, *tables.device(found))
+
+
+def _watch(
+    console: Console,
+    device: Annotated[str, typer.Argument(metavar="[ID]", help="One device; all when absent.")] = "",
+    *,
+    every: Every = 2.0,
+    rounds: Rounds = 0,
+) -> None:
+    """Print a line per device and look, until Ctrl-C."""
+    looks = 0
+    while True:
+        found = [console.client.device(device)["device"]] if device else console.client.devices(limit=PAGE)["devices"]
+        for each in found:
+            console.line(each, _one_line(each))
+        looks += 1
+        if looks == rounds:
+            return
+        time.sleep(every)
+
+
+def _messages(console: Console, device: Device) -> None:
+    """Show the newest messages of a device per topic, with what was wrong with them."""
+    from controller.cli import tables  # noqa: PLC0415 - imported on use
+
+    found = console.client.device(device)["device"]["messages"]
+    console.show(found, tables.messages(found))
+
+
+def _logs(
+    console: Console,
+    device: Device,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    every: Every = 2.0,
+) -> None:
+    """Show the newest log lines that a device sent."""
+    from controller.cli import tables  # noqa: PLC0415 - imported on use
+
+    found = console.client.device(device)["device"]["logs"]
+    if not follow:
+        console.show(found, tables.logs(found))
+        return
+    seen: set[tuple[Any, Any]] = set()
+    while True:
+        for each in found:
+            if (each.get("ts"), each.get("msg")) not in seen:
+                console.line(each, "  ".join(next(iter(tables.logs([each]).rows))))
+        seen = {(each.get("ts"), each.get("msg")) for each in found}
+        time.sleep(every)
+        found = console.client.device(device)["device"]["logs"]
+
+
+def _measure(
+    console: Console,
+    device: Device,
+    model: Annotated[str, typer.Argument(help="What to measure; the active model when absent.")] = "",
+    *,
+    within: Annotated[float, typer.Option(help="Seconds to wait for the result.", min=0)] = 120.0,
+) -> int:
+    """Measure a model on a device: latency and energy of real inferences there."""
+    return _awaited(console, console.client.benchmark(device, model), within, f"measuring on {device}")
+
+
+def _rollback(console: Console, device: Device, *, yes: Yes = False) -> int | None:
+    """Return a device to the model that it ran before."""
+    if not console.agrees(f"Roll {device} back to its previous model?", yes=yes):
+        return Exit.INTERRUPTED
+    _asked(console, console.client.rollback(device), f"{device} was asked to roll back")
+    return None
+
+
+def _start(console: Console, device: Device) -> int | None:
+    """Let the active model of a device run again."""
+    _asked(console, console.client.start(device), f"{device} was asked to start")
+    return None
+
+
+def _stop(console: Console, device: Device, *, yes: Yes = False) -> int | None:
+    """Pause the active model of a device; it stays there."""
+    if not console.agrees(f"Stop the model on {device}?", yes=yes):
+        return Exit.INTERRUPTED
+    _asked(console, console.client.stop(device), f"{device} was asked to stop")
+    return None
+
+
+def _ping(
+    console: Console, device: Device, *, within: Annotated[float, typer.Option(help="Seconds to wait.", min=0)] = 10.0
+) -> int:
+    """Ask a device for a sign of life over MQTT and wait for its answer."""
+    return _awaited(console, console.client.command(device, "ping"), within, f"waiting for {device}")
+
+
+def _forget(console: Console, device: Device, *, yes: Yes = False) -> int | None:
+    """Remove a device and its retained messages; it comes back when it speaks again."""
+    if not console.agrees(f"Forget {device} and its history?", yes=yes):
+        return Exit.INTERRUPTED
+    _asked(console, console.client.forget(device), f"{device} is forgotten")
+    return None
+
+
+def _asked(console: Console, answer: dict[str, Any], text: str) -> None:
+    if console.as_json:
+        console.show(answer)
+    else:
+        console.say(text)
+
+
+def _awaited(console: Console, answer: dict[str, Any], within_s: float, doing: str) -> int:
+    """Follow a command to its end and print its result."""
+    from controller.cli.following import command_end  # noqa: PLC0415 - imported on use
+
+    with console.busy(doing):
+        ended = command_end(console.client, answer["command_id"], within_s)
+    if ended is None:
+        console.say(f"no end after {within_s:g} s; it goes on as {answer['command_id']}")
+        return Exit.TIMED_OUT
+    result = ended.get("result") or {}
+    facts = [f"{key}: {value}" for key, value in result.items()]
+    console.line(ended, "\n".join([f"{ended['state']} {ended.get('reason') or ''}".rstrip(), *facts]))
+    return Exit.DONE if ended["state"] == "succeeded" else Exit.FAILED
+
+
+def _one_line(device: dict[str, Any]) -> str:
+    from controller.cli import figures  # noqa: PLC0415 - imported on use
+
+    latest, budget = device.get("latest") or {}, device.get("budget") or {}
+    energy, latency = latest.get("energy") or {}, latest.get("latency_ms") or {}
+    parts = (
+        figures.clock(time.time()),
+        device["id"],
+        device["health"],
+        figures.text((device.get("active") or {}).get("model")),
+        f"{figures.mj(energy.get('energy_mj'))} ({figures.text(energy.get('source'))})",
+        f"budget {figures.mj(budget.get('energy_mj'))} {figures.text(budget.get('status'))}",
+        f"p95 {figures.number(latency.get('p95'), 'ms')}",
+        figures.number(latest.get("temperature_c"), "°C"),
+    )
+    return "  ".join(parts)

@@ -1,0 +1,73 @@
+"""The one place where an outcome becomes an exit code."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from broker.errors import (
+    EdgeWattError,
+    InvalidError,
+    LinkError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+    WireError,
+)
+
+
+class Exit(IntEnum):
+    """What a program that calls `edgewatt` can tell apart."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    REFUSED = 4
+    PARTLY = 5
+    UNREACHABLE = 6
+    TIMED_OUT = 7
+    INTERRUPTED = 130
+
+
+SAYS = {
+    Exit.DONE: "done",
+    Exit.FAILED: "failed",
+    Exit.USAGE: "the command line, or a value in it, makes no sense",
+    Exit.NOT_FOUND: "no such device, model or deployment",
+    Exit.REFUSED: "refused by the budget gate",
+    Exit.PARTLY: "partly failed, or rolled back",
+    Exit.UNREACHABLE: "the controller or the broker does not answer",
+    Exit.TIMED_OUT: "the time for waiting is over; what was begun goes on",
+    Exit.INTERRUPTED: "interrupted with Ctrl-C; what was begun goes on",
+}
+
+_BY_KIND: tuple[tuple[tuple[type[EdgeWattError], ...], Exit], ...] = (
+    ((NotFoundError,), Exit.NOT_FOUND),
+    ((RefusedError,), Exit.REFUSED),
+    ((UnreachableError, LinkError), Exit.UNREACHABLE),
+    ((InvalidError, WireError), Exit.USAGE),
+)
+_BY_PHASE = {
+    "succeeded": Exit.DONE,
+    "refused": Exit.REFUSED,
+    "rolled_back": Exit.PARTLY,
+    "timed_out": Exit.TIMED_OUT,
+}
+
+
+def of_error(error: EdgeWattError) -> Exit:
+    """Return the exit code that `error` means."""
+    return next((code for kinds, code in _BY_KIND if isinstance(error, kinds)), Exit.FAILED)
+
+
+def of_deployments(phases: Sequence[str], codes: Sequence[str]) -> Exit:
+    """Return what ended deployments mean together; `codes` are the reasons of those the device rejected."""
+    ends = {_of_deployment(phase, code) for phase, code in zip(phases, codes, strict=True)}
+    if len(ends) == 1:
+        return ends.pop()
+    return Exit.PARTLY if ends else Exit.DONE
+
+
+def _of_deployment(phase: str, code: str) -> Exit:
+    if phase == "rejected" and code in {"over_budget", "no_prediction"}:
+        return Exit.REFUSED
+    return _BY_PHASE.get(phase, Exit.FAILED)

@@ -1,0 +1,87 @@
+"""Commands about models, and what they would cost."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from broker.errors import NotFoundError
+from controller.cli.command import command, group
+from controller.cli.console import Console
+
+FEATURES = ("params_m", "gmacs", "size_mb", "macts_m", "input_res", "quantized")
+PAGE = 1_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    models = group("models", "Models that can be deployed.")
+    command(models, "list", example="edgewatt models list")(_list)
+    command(models, "show", example="edgewatt models show digits_cnn_s")(_show)
+    app.add_typer(models)
+    command(app, "predict", example="edgewatt predict digits_cnn_s --on raspberry_pi_5")(_predict)
+
+
+def find_model(console: Console, name: str) -> dict[str, Any]:
+    """Return the model `name`. Raises NotFoundError with the nearest names."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a wrong name needs it
+
+    known: dict[str, dict[str, Any]] = {each["name"]: each for each in console.client.models(limit=PAGE)["models"]}
+    if name not in known:
+        near = ", ".join(get_close_matches(name, known, cutoff=0.4)) or "see `edgewatt models list`"
+        raise NotFoundError(f"there is no model '{name}'", code="unknown_model", hint=f"nearest: {near}")
+    return known[name]
+
+
+def _list(
+    console: Console,
+    *,
+    matching: Annotated[str, typer.Option(help="Part of the name.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=PAGE)] = 100,
+) -> None:
+    """List the models with their size, work and accuracy."""
+    from controller.cli import tables  # noqa: PLC0415 - imported on use
+
+    found = console.client.models(limit=limit, q=matching)
+    console.show(found, tables.models(found["models"]))
+    if not console.as_json and found["total"] > len(found["models"]):
+        console.say(f"{found['total'] - len(found['models'])} more: --limit {found['total']}")
+
+
+def _show(console: Console, model: str) -> None:
+    """Show everything known of one model."""
+    from controller.cli import tables  # noqa: PLC0415 - imported on use
+
+    found = find_model(console, model)
+    console.show(found, tables.model(found))
+
+
+def _predict(
+    console: Console,
+    model: str,
+    *,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE|ID", help="A device type or a device; all of the fleet's when absent."),
+    ] = None,
+) -> None:
+    """Predict what one inference of a model costs, with a 95 % interval."""
+    from controller.cli import tables  # noqa: PLC0415 - imported on use
+
+    facts = find_model(console, model)
+    boards = _boards(console, on or [])
+    features = {name: facts[name] for name in FEATURES if facts.get(name) is not None}
+    answers = [console.client.predict_energy({**features, "device_type": board})["data"] for board in boards]
+    console.show(
+        [{"model": model, "device_type": board, **each} for board, each in zip(boards, answers, strict=True)],
+        tables.predictions(zip(boards, answers, strict=True)),
+    )
+
+
+def _boards(console: Console, named: Iterable[str]) -> list[str]:
+    """Return the device types that `named` means: device ids become their board's type."""
+    types = {each["id"]: each["device_type"] for each in console.client.devices(limit=PAGE)["devices"]}
+    boards = [types.get(name, name) for name in named] or sorted(set(types.values()))
+    if not boards:
+        raise NotFoundError("there are no devices yet", hint="name a board: --on raspberry_pi_5")
+    return list(dict.fromkeys(boards))

@@ -1,0 +1,38 @@
+"""Where the controller and the broker are: a flag, the environment, the settings file, the default, in this order."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from broker.errors import InvalidError
+
+DEFAULTS = {"controller_url": "http://127.0.0.1:5000", "broker_url": "mqtt://127.0.0.1:1883"}
+
+
+def setting(name: str, flag: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the value of `name`, one of `DEFAULTS`. Raises InvalidError for a settings file that is not TOML."""
+    return (
+        flag
+        or environment.get(f"EDGEWATT_{name.upper()}")
+        or _from_file(settings_file(environment)).get(name)
+        or DEFAULTS[name]
+    )
+
+
+def settings_file(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return EDGEWATT_CONFIG, or edgewatt/config.toml in the user's configuration folder."""
+    home = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(environment.get("EDGEWATT_CONFIG") or Path(home) / "edgewatt" / "config.toml")
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    try:
+        read = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InvalidError(
+            f"cannot read the settings in {path}: {error}", hint='write: controller_url = "…"'
+        ) from error
+    return {key: str(value) for key, value in read.items() if key in DEFAULTS}

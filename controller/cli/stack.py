@@ -1,0 +1,148 @@
+"""The programs that make up a local EdgeWatt: broker, controller, dashboard, simulated agents."""
+
+import importlib.util
+import os
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from broker.errors import NotFoundError
+from controller.cli.demo_fleet import DemoDevice
+from controller.cli.ports import HOST
+from controller.cli.processes import Program, python
+from controller.cli.readiness import answers_http, answers_mqtt
+from controller.cli.supervisor import Supervisor
+
+START_S = 60.0
+SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+
+MOSQUITTO_CONF = """\
+listener {port} {host}
+allow_anonymous true
+max_packet_size 70000
+persistence true
+persistence_location {folder}/
+autosave_interval 1
+autosave_on_changes true
+{user}"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Where a local EdgeWatt listens and keeps its data."""
+
+    data: Path
+    broker: str
+    mqtt_port: int
+    port: int
+    dashboard_port: int
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the processes' logs."""
+        return self.data / "logs"
+
+    @property
+    def broker_url(self) -> str:
+        """Where devices connect."""
+        return f"mqtt://{HOST}:{self.mqtt_port}"
+
+    @property
+    def controller_url(self) -> str:
+        """Where REST answers."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        """What a person opens."""
+        return f"http://{HOST}:{self.dashboard_port}"
+
+
+async def start_broker(stack: Stack, supervisor: Supervisor) -> None:
+    """Start the broker and return when it acknowledges connections. Raises EdgeWattError."""
+    await supervisor.start(broker_program(stack))
+    await supervisor.ready("broker", partial(answers_mqtt, stack.mqtt_port), within_s=START_S)
+
+
+async def controller_ready(stack: Stack, supervisor: Supervisor) -> None:
+    """Return when the controller can work. Raises EdgeWattError."""
+    await supervisor.ready("controller", partial(answers_http, stack.port, "/readyz"), within_s=START_S)
+
+
+async def dashboard_ready(stack: Stack, supervisor: Supervisor) -> None:
+    """Return when the dashboard can be opened. Raises EdgeWattError."""
+    await supervisor.ready(
+        "dashboard", partial(answers_http, stack.dashboard_port, "/_stcore/health"), within_s=START_S
+    )
+
+
+def broker_program(stack: Stack) -> Program:
+    """Return the broker: embedded, or Debian's mosquitto with a configuration of its own in the data folder."""
+    if stack.broker == "amqtt":
+        return python("broker", "-m", "broker.embedded", "--host", HOST, "--port", str(stack.mqtt_port), vital=True)
+    folder = stack.data / "broker"
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = folder / "mosquitto.conf"
+    # Started by root it would become the user `mosquitto`, who cannot write to our folder.
+    user = "user root\n" if os.geteuid() == 0 else ""
+    configuration.write_text(MOSQUITTO_CONF.format(port=stack.mqtt_port, host=HOST, folder=folder.resolve(), user=user))
+    return Program(name="broker", argv=(find_mosquitto(), "-c", str(configuration)), vital=True)
+
+
+def chosen_broker(wanted: str) -> str:
+    """Return `amqtt` or `mosquitto` for amqtt, mosquitto or auto (mosquitto when it is installed)."""
+    if wanted != "auto":
+        return wanted
+    return "mosquitto" if _mosquitto() else "amqtt"
+
+
+def find_mosquitto() -> str:
+    """Return the path of mosquitto. Raises NotFoundError."""
+    found = _mosquitto()
+    if found is None:
+        raise NotFoundError(
+            "mosquitto is not installed",
+            hint="apt-get install mosquitto, or leave --broker out to use the embedded one",
+        )
+    return found
+
+
+def controller_program(stack: Stack) -> Program:
+    """Return the controller: MQTT, REST and artifacts in one process."""
+    where = ("--broker", stack.broker_url, "--host", HOST, "--port", str(stack.port))
+    return python("controller", "-m", "controller", *where, "--data", str(stack.data / "controller"), vital=True)
+
+
+def dashboard_program(stack: Stack) -> Program:
+    """Return the dashboard, which asks the controller and nothing else. Raises NotFoundError without its extra."""
+    package, streamlit = importlib.util.find_spec("dashboard"), importlib.util.find_spec("streamlit")
+    folders = package.submodule_search_locations if package else None
+    if not folders or streamlit is None:
+        raise NotFoundError(
+            "the dashboard is not installed", hint="pip install 'edgewatt[dashboard]', or add --no-dashboard"
+        )
+    app = Path(next(iter(folders))) / "app.py"
+    options = {
+        "server.port": str(stack.dashboard_port),
+        "server.address": HOST,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.showErrorDetails": "none",
+    }
+    flags = (f"--{name}={value}" for name, value in options.items())
+    return python("dashboard", "-m", "streamlit", "run", str(app), *flags, EDGEWATT_CONTROLLER_URL=stack.controller_url)
+
+
+def agent_program(stack: Stack, device: DemoDevice) -> Program:
+    """Return the agent that plays `device`, with a folder of its own."""
+    identity = ("--id", device.id, "--device-type", device.device_type, "--tag", f"line={device.line}")
+    where = ("--broker", stack.broker_url, "--data", str(stack.data / "agents" / device.id))
+    simulate = ("--simulate", "--simulate-throttle") if device.heats_up else ("--simulate",)
+    pace = ("--rate", "2", "--interval", "2")
+    return python(device.id, "-m", "edge_agent", "run", *identity, *where, *simulate, *pace)
+
+
+def _mosquitto() -> str | None:
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path=SBIN)

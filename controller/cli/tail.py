@@ -1,0 +1,53 @@
+"""The messages of the bus as they pass, decoded."""
+
+import asyncio
+import os
+from typing import Any
+
+from broker.errors import EdgeWattError, LinkError
+from broker.link import Connected, Disconnected, Packet
+from broker.paho import PahoLink
+from broker.topics import CONTROLLER_STATUS, decode_controller_status, parse
+from controller.cli.console import Console
+
+CONNECT_S = 10.0
+
+
+def tail(console: Console, url: str, topics: str, count: int) -> None:
+    """Print what passes at `url` under the filter `topics`; `count` messages, or for ever when 0. Raises LinkError."""
+    asyncio.run(_listen(console, url, topics, count))
+
+
+async def _listen(console: Console, url: str, topics: str, count: int) -> None:
+    heard = 0
+    async with PahoLink(url, f"edgewatt-tail-{os.getpid()}") as link:
+        events = link.events()
+        first = await asyncio.wait_for(anext(events), CONNECT_S)
+        if isinstance(first, Disconnected):
+            raise LinkError(f"no broker answers at {url}", hint="start one: edgewatt up")
+        await link.subscribe(topics)
+        async for event in events:
+            if isinstance(event, Packet):
+                await link.settle(event)
+                _print(console, event)
+                heard += 1
+                if heard == count:
+                    return
+            elif not isinstance(event, Connected):
+                console.say(f"the broker is gone: {event.reason}; waiting for it")
+
+
+def _print(console: Console, packet: Packet) -> None:
+    raw = packet.payload.decode(errors="replace")
+    error = ""
+    try:
+        if packet.topic == CONTROLLER_STATUS:
+            decode_controller_status(packet.payload)
+        elif packet.payload:
+            _, route = parse(packet.topic)
+            route.decode(packet.payload)
+    except EdgeWattError as refused:
+        error = refused.message
+    found: dict[str, Any] = {"topic": packet.topic, "qos": packet.qos, "retain": packet.retain, "payload": raw}
+    mark = f"  [outside the contract: {error}]" if error else ""
+    console.line(found | ({"error": error} if error else {}), f"{packet.topic}  {raw}{mark}")

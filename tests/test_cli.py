@@ -1,0 +1,236 @@
+"""The command line against a controller that only speaks REST: data, talk, exit codes."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from controller.cli.app import app, run
+from controller.cli.exits import Exit
+from tests.dashboard.fake_controller import FakeController
+
+HEAVY = {"pandas", "sklearn", "httpx", "fastapi", "streamlit", "numpy", "rich", "onnxruntime", "asyncio"}
+ESCAPE = re.compile("\x1b")
+
+
+@pytest.fixture
+def fake():
+    with FakeController(count=5) as running:
+        yield running
+
+
+@pytest.fixture
+def edgewatt(fake, monkeypatch, capsys, tmp_path):
+    """Run a command line against the fake controller: exit code, stdout, stderr."""
+    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", fake.url)
+    monkeypatch.setenv("EDGEWATT_CONFIG", str(tmp_path / "none.toml"))
+
+    def call(*words):
+        code = run(words)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def commands(group=None, path=()):
+    for name, each in sorted((group or get_command(app)).commands.items()):
+        if hasattr(each, "commands"):
+            yield from commands(each, (*path, name))
+        else:
+            yield (*path, name), each
+
+
+ALL = [pytest.param(path, each, id=" ".join(path)) for path, each in commands()]
+READS = [
+    ("status",),
+    ("devices", "list"),
+    ("devices", "show", "pi5-1"),
+    ("devices", "watch", "--rounds", "1"),
+    ("devices", "messages", "pi5-1"),
+    ("devices", "logs", "pi5-1"),
+    ("models", "list"),
+    ("models", "show", "digits_cnn_s"),
+    ("deployments", "list"),
+    ("events", "list"),
+    ("events", "follow", "--rounds", "1"),
+    ("bus", "topics"),
+    ("bus", "acl"),
+    ("deploy", "digits_cnn_s", "--to", "pi5-1", "--dry-run"),
+]
+
+
+@pytest.mark.parametrize(("path", "command"), ALL)
+def test_each_command_helps_with_an_example_first(path, command):
+    assert command.help.startswith(f"Example: edgewatt {' '.join(path)}")
+    assert {"--json", "--quiet", "--controller"} <= {name for each in command.params for name in each.opts}
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+def test_what_is_piped_is_plain_whole_and_silent_on_stderr(edgewatt, words):
+    code, out, err = edgewatt(*words)
+
+    assert code == Exit.DONE
+    assert out
+    assert not ESCAPE.search(out)
+    assert "…" not in out
+    assert err == ""
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+def test_json_parses(edgewatt, words):
+    _, out, _ = edgewatt(*words, "--json")
+
+    if {"watch", "follow"} & set(words):
+        assert all(isinstance(json.loads(line), dict) for line in out.splitlines())
+    else:
+        assert json.loads(out)
+
+
+def test_help_is_light():
+    code = (
+        "import sys; from controller.cli.app import run; run(['--help']); "
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert not HEAVY & set(loaded.splitlines()[-1].split())
+
+
+def test_the_version_is_printed(edgewatt):
+    code, out, _ = edgewatt("--version")
+
+    assert code == Exit.DONE
+    assert re.fullmatch(r"edgewatt \d+\.\d+\.\d+\n", out)
+
+
+def test_an_unknown_command_suggests_the_nearest(edgewatt):
+    code, out, err = edgewatt("devcies")
+
+    assert code == Exit.USAGE
+    assert out == ""
+    assert "devices" in err
+
+
+def test_an_unknown_command_is_json_when_asked(edgewatt):
+    code, _, err = edgewatt("devcies", "--json")
+
+    assert code == Exit.USAGE
+    assert json.loads(err)["code"] == "usage"
+
+
+def test_a_missing_argument_is_a_usage_error(edgewatt):
+    code, _, err = edgewatt("deploy", "digits_cnn_s")
+
+    assert code == Exit.USAGE
+    assert "--to" in err
+    assert "edgewatt deploy --help" in err
+
+
+def test_an_unknown_device_is_not_found_and_the_nearest_are_named(edgewatt):
+    code, out, err = edgewatt("devices", "show", "pi5-9")
+
+    assert code == Exit.NOT_FOUND
+    assert out == ""
+    assert "hint: nearest: jetson-1" in err
+
+
+def test_an_error_is_json_on_stderr_when_asked(edgewatt):
+    code, out, err = edgewatt("devices", "show", "pi5-9", "--json")
+
+    assert out == ""
+    said = json.loads(err)
+    assert (said["success"], said["code"], said["exit_code"]) == (False, "not_found", code)
+
+
+def test_an_unknown_model_is_not_found_and_the_nearest_are_named(edgewatt):
+    code, _, err = edgewatt("models", "show", "digits_cnn")
+
+    assert code == Exit.NOT_FOUND
+    assert "digits_cnn_s" in err
+
+
+def test_a_controller_that_is_not_there_is_unreachable(edgewatt, free_port):
+    code, _, err = edgewatt("status", "--controller", f"http://127.0.0.1:{free_port}")
+
+    assert code == Exit.UNREACHABLE
+    assert "edgewatt up" in err
+
+
+def test_devices_are_filtered_by_tag(edgewatt):
+    _, out, _ = edgewatt("devices", "list", "--tag", "line=B", "--json")
+
+    assert {each["id"] for each in json.loads(out)["devices"]} == {"pi5-2", "pi4-1", "bbb-1"}
+
+
+def test_a_list_that_was_cut_says_how_to_see_the_rest(edgewatt):
+    _, _, err = edgewatt("devices", "list", "--limit", "2")
+
+    assert "3 more: --limit 5" in err
+
+
+def test_a_device_over_its_budget_is_marked_in_words(edgewatt):
+    _, out, _ = edgewatt("devices", "list")
+
+    (line,) = [each for each in out.splitlines() if each.startswith("pi5-2")]
+    assert "OVER" in line
+
+
+def test_a_simulated_energy_says_so(edgewatt):
+    _, out, _ = edgewatt("devices", "show", "pi5-1")
+
+    assert "(source: simulated)" in out
+
+
+def test_changing_a_device_needs_yes_when_there_is_nobody_to_ask(edgewatt, fake):
+    code, _, err = edgewatt("devices", "forget", "pi5-1")
+
+    assert code == Exit.USAGE
+    assert "--yes" in err
+    assert fake.writes == []
+
+
+@pytest.mark.parametrize("verb", ["rollback", "stop", "forget"])
+def test_a_change_that_was_agreed_to_is_made(edgewatt, fake, verb):
+    code, _, err = edgewatt("devices", verb, "pi5-1", "--yes")
+
+    assert code == Exit.DONE
+    assert "pi5-1" in err
+    assert len(fake.writes) == 1
+
+
+def test_quiet_says_nothing(edgewatt):
+    assert edgewatt("devices", "start", "pi5-1", "--quiet") == (Exit.DONE, "", "")
+
+
+def test_the_settings_file_names_the_controller(edgewatt, fake, monkeypatch, tmp_path):
+    monkeypatch.delenv("EDGEWATT_CONTROLLER_URL")
+    (tmp_path / "none.toml").write_text(f'controller_url = "{fake.url}"\n')
+
+    assert edgewatt("status")[0] == Exit.DONE
+
+
+def test_a_broken_settings_file_is_a_sentence(edgewatt, monkeypatch, tmp_path):
+    monkeypatch.delenv("EDGEWATT_CONTROLLER_URL")
+    (tmp_path / "none.toml").write_text("controller_url = \n")
+
+    code, _, err = edgewatt("status")
+
+    assert code == Exit.USAGE
+    assert "cannot read the settings" in err
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(fake):
+    words = [sys.executable, "-m", "controller.cli", "events", "follow", "--rounds", "3", "--every", "0.1"]
+    with subprocess.Popen(
+        [*words, "--controller", fake.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+
+    assert process.returncode == Exit.DONE
+    assert err == b""

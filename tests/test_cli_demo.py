@@ -1,0 +1,145 @@
+"""What the demo decides: its devices, their budgets, what to try first, its folder."""
+
+import shlex
+
+import pytest
+
+from broker.errors import ConflictError, StorageError
+from broker.messages import Command
+from broker.topics import CMD, checked_id
+from controller.cli.data_folder import held
+from controller.cli.demo import Report
+from controller.cli.demo_fleet import FIRST, ask_intervals, find_trial, first_budget_mj, fleet, round_up
+from controller.cli.stack import Stack, agent_program, broker_program, controller_program, dashboard_program
+from controller.cli.welcome import welcome
+from controller.client import Client
+from tests.dashboard.fake_controller import FakeController
+
+MODELS = ("digits_mlp", "digits_cnn_s", "digits_cnn_l")
+
+
+def report(**changes):
+    facts = {
+        "dashboard_url": "http://127.0.0.1:8501",
+        "controller_url": "http://127.0.0.1:5000",
+        "broker_url": "mqtt://127.0.0.1:1883",
+        "broker": "amqtt",
+        "data_dir": "/tmp/x",
+        "devices": ["pi5-1"],
+        "live": ["pi5-1"],
+    }
+    return Report(**facts | changes)
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Stack(data=tmp_path, broker="amqtt", mqtt_port=1883, port=5000, dashboard_port=8501)
+
+
+def test_the_first_five_devices_are_the_named_ones():
+    assert [device.id for device in fleet(5)] == ["jetson-1", "pi5-1", "pi5-2", "pi4-1", "bbb-1"]
+    assert [device.id for device in fleet(5) if device.heats_up] == ["pi5-2"]
+
+
+def test_a_large_fleet_has_an_id_for_each_device():
+    ids = [device.id for device in fleet(200)]
+
+    assert len(set(ids)) == 200
+    assert ids[5:7] == ["pi5-3", "pi4-2"]
+    assert all(checked_id(each) for each in ids)
+
+
+def test_a_first_budget_keeps_what_was_predicted():
+    assert first_budget_mj({"high_mj": 12.345}, 1.5) == pytest.approx(18.6)
+
+
+def test_without_a_prediction_there_is_no_first_budget():
+    assert first_budget_mj({"high_mj": None}, 1.5) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "rounded"), [(12.341, 12.4), (0.010001, 0.0101), (998.2, 999), (999.2, 1000), (7, 7)]
+)
+def test_budgets_are_rounded_up(value, rounded):
+    assert round_up(value) == pytest.approx(rounded)
+
+
+def test_a_trial_fits_on_one_device_and_not_on_another():
+    intervals = {("pi5-1", "a"): (8.0, 12.0), ("bbb-1", "a"): (80.0, 120.0), ("pi4-1", "a"): (11.0, 20.0)}
+
+    trial = find_trial(intervals)
+
+    assert (trial.fits_on, trial.refused_on) == ("pi5-1", "bbb-1")
+    assert 12.0 <= trial.budget_mj < 80.0
+
+
+def test_boards_that_cost_the_same_give_no_trial():
+    assert find_trial({("pi5-1", "a"): (8.0, 12.0), ("pi5-2", "a"): (8.0, 12.0)}) is None
+
+
+def test_the_trial_that_the_welcome_names_is_what_the_gate_says():
+    with FakeController(count=5) as fake, Client(fake.url) as client:
+        trial = find_trial(ask_intervals(client, tuple(device.id for device in FIRST), MODELS))
+        told = {
+            device: client.deploy(device, trial.model, max_energy_mj=trial.budget_mj, dry_run=True)["verdict"]
+            for device in (trial.fits_on, trial.refused_on)
+        }
+
+    assert told[trial.fits_on]["allowed"]
+    assert not told[trial.refused_on]["allowed"]
+
+
+def test_the_welcome_has_one_address_and_commands_that_decode():
+    trial = find_trial({("pi5-1", "a"): (8.0, 12.0), ("bbb-1", "a"): (80.0, 120.0)})
+
+    text = welcome(report(trial=trial, broker_url="mqtt://127.0.0.1:1885", controller_url="http://127.0.0.1:5001"))
+
+    assert text.count("http://127.0.0.1:8501") == 1
+    lines = [shlex.split(line) for line in text.splitlines() if "mosquitto_pub" in line]
+    assert [line[line.index("-t") + 1] for line in lines] == ["device/pi5-1/cmd", "device/bbb-1/cmd"]
+    assert all(line[line.index("-p") + 1] == "1885" for line in lines)
+    assert CMD.decode(lines[0][-1].encode()) == Command(op="deploy", model="a", max_energy_mj=trial.budget_mj)
+    assert "EDGEWATT_CONTROLLER_URL=http://127.0.0.1:5001 edgewatt devices list" in text
+
+
+def test_without_a_dashboard_the_address_is_the_api():
+    assert "http://127.0.0.1:5000/docs" in welcome(report(dashboard_url=None))
+
+
+def test_a_heating_device_is_started_as_one(place):
+    heating = next(device for device in FIRST if device.heats_up)
+
+    assert "--simulate-throttle" in agent_program(place, heating).argv
+    assert "--simulate-throttle" not in agent_program(place, FIRST[0]).argv
+
+
+def test_each_program_is_told_where_the_others_are(place):
+    assert "mqtt://127.0.0.1:1883" in controller_program(place).argv
+    assert "mqtt://127.0.0.1:1883" in agent_program(place, FIRST[0]).argv
+    assert dashboard_program(place).env == {"EDGEWATT_CONTROLLER_URL": "http://127.0.0.1:5000"}
+    assert broker_program(place).vital
+    assert controller_program(place).vital
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    with held(tmp_path), pytest.raises(ConflictError, match="another EdgeWatt runs on"), held(tmp_path):
+        pass
+
+
+def test_a_folder_is_kept_unless_asked_to_begin_anew(tmp_path):
+    with held(tmp_path):
+        (tmp_path / "controller").mkdir()
+        (tmp_path / "mine.txt").write_text("not ours")
+    with held(tmp_path):
+        assert (tmp_path / "controller").exists()
+    with held(tmp_path, fresh=True):
+        assert not (tmp_path / "controller").exists()
+        assert (tmp_path / "mine.txt").exists()
+        assert (tmp_path / "logs").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StorageError, match="cannot write to"), held(tmp_path / "file" / "data"):
+        pass
