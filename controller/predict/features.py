@@ -7,7 +7,7 @@ from broker.errors import InvalidError
 
 LIMITS = {
     "params_m": (1e-6, 20_000.0),
-    "gmacs": (1e-7, 50_000.0),
+    "gmacs": (1e-9, 50_000.0),
     "size_mb": (1e-5, 100_000.0),
     "macts_m": (1e-6, 100_000.0),
     "dw_gmacs": (0.0, 50_000.0),

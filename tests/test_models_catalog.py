@@ -1,0 +1,100 @@
+"""Models are found by name, and a miss names the nearest ones."""
+
+import pytest
+
+from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
+from controller.models import imagenet, untrained
+from controller.models.catalog import SHIPPED, Catalogue
+from controller.models.store import ArtifactStore
+
+NAMES = ["digits_cnn_l", "digits_cnn_s", "digits_mlp"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ArtifactStore(tmp_path / "store")
+
+
+@pytest.fixture
+def catalogue(store):
+    return Catalogue(store)
+
+
+def test_the_shipped_models_are_there_with_their_facts(catalogue):
+    large = catalogue.get("digits_cnn_l")
+
+    assert [m.name for m in catalogue.all()] == NAMES
+    assert (large.format, large.variant, large.trained, large.labels, large.popular) == ("onnx", "fp32", True, 10, True)
+    assert 0.15 <= large.gmacs <= 0.4
+    assert large.top1_pct >= 90
+    assert large.features.gmacs == large.gmacs
+
+
+def test_a_page_says_how_many_there_are_in_all(catalogue):
+    total, models = catalogue.page(limit=1, offset=1, q="CNN")
+
+    assert (total, [m.name for m in models]) == (2, ["digits_cnn_s"])
+    assert catalogue.page(offset=99) == (3, [])
+    with pytest.raises(InvalidError):
+        catalogue.page(limit=-1)
+
+
+def test_a_miss_names_the_nearest(catalogue):
+    with pytest.raises(NotFoundError) as caught:
+        catalogue.get("digit_cnn_xl")
+
+    assert caught.value.code == "unknown_model"
+    assert "digits_cnn_l" in caught.value.hint
+
+
+def test_a_model_that_can_be_made_says_how(catalogue):
+    with pytest.raises(NotFoundError) as caught:
+        catalogue.get(untrained.NAME)
+
+    assert caught.value.hint == "it can be made: edgewatt models make mobilenet_v1_untrained"
+
+
+def test_mobilenet_is_made_once_and_marked_as_untrained(catalogue):
+    made = catalogue.make(untrained.NAME)
+
+    assert (made.trained, made.top1_pct, made.labels) == (False, None, 0)
+    assert round(made.gmacs * 1000) == 569
+    assert catalogue.make(untrained.NAME) == made
+
+
+def test_a_users_model_is_added_under_its_own_name(catalogue, tmp_path):
+    (tmp_path / "my_net.onnx").write_bytes(untrained.build())
+
+    assert catalogue.add(tmp_path / "my_net.onnx", name="my_net").name == "my_net"
+    assert catalogue.get("my_net").gmacs > 0.5
+    assert not catalogue.get("my_net").popular
+
+
+def test_a_users_model_cannot_take_the_name_of_a_shipped_one_or_a_path(catalogue):
+    with pytest.raises(ConflictError):
+        catalogue.add(SHIPPED / "digits_mlp.onnx")
+    with pytest.raises(InvalidError):
+        catalogue.add(SHIPPED / "digits_mlp.onnx", name="../x")
+
+
+def test_a_damaged_upload_is_refused_and_not_kept(catalogue, store, tmp_path):
+    (tmp_path / "bad.onnx").write_bytes((SHIPPED / "digits_mlp.onnx").read_bytes()[:500])
+    before = store.all()
+
+    with pytest.raises(ArtifactError):
+        catalogue.add(tmp_path / "bad.onnx")
+    assert store.all() == before
+
+
+def test_a_file_in_the_store_that_is_no_model_is_left_out_of_the_list(catalogue, store):
+    store.add(b"not a model", model="odd")
+
+    assert [m.name for m in catalogue.all()] == NAMES
+
+
+def test_without_torch_the_imagenet_model_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(imagenet, "NEEDED", ("no_such_package",))
+
+    with pytest.raises(ArtifactError) as caught:
+        imagenet.build()
+    assert caught.value.hint == "pip install 'edgewatt[models]'"
