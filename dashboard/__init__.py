@@ -1,0 +1,1 @@
+"""The dashboard: reads REST, draws, asks before it acts."""

@@ -1,0 +1,81 @@
+"""The log stream as rows and as CSV. Pure."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from dashboard import words
+from dashboard.markup import join, link, moment, pill, table, tag
+
+Document = dict[str, Any]
+
+FIELDS = ("at", "type", "level", "device_id", "deployment_id", "origin", "message")
+
+
+def told(entry: Document) -> Document:
+    """Return one entry with the names this page uses; `ts` is Unix seconds, whichever way it was written."""
+    at = next((entry[key] for key in ("ts", "at", "timestamp", "created_at") if entry.get(key) is not None), None)
+    return {
+        "ts": _seconds(at),
+        "type": str(entry.get("type") or entry.get("kind") or entry.get("event") or ""),
+        "level": str(entry.get("level") or entry.get("status") or "info"),
+        "device_id": str(entry.get("device_id") or ""),
+        "deployment_id": str(entry.get("deployment_id") or ""),
+        "origin": str(entry.get("origin") or entry.get("who") or ""),
+        "message": str(entry.get("message") or entry.get("msg") or entry.get("reason") or ""),
+    }
+
+
+def matching(entries: Iterable[Document], sought: str) -> list[Document]:
+    """Return the entries in which every word of `sought` occurs, case aside."""
+    wanted = sought.lower().split()
+    return [each for each in entries if all(word in " ".join(map(str, each.values())).lower() for word in wanted)]
+
+
+def rows(entries: Sequence[Document], now: float) -> Markup:
+    """Return the stream as a table, newest first as given."""
+    return table(["When", "Kind", "Device", "What", "By"], [_row(each, now) for each in entries])
+
+
+def as_csv(entries: Iterable[Document]) -> str:
+    """Return the entries as CSV with absolute UTC times; a text that a spreadsheet would run is quoted with '."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(FIELDS)
+    for each in entries:
+        row = each | {"at": words.clock(each["ts"])}
+        writer.writerow([_inert(str(row.get(field, ""))) for field in FIELDS])
+    return out.getvalue()
+
+
+def _row(entry: Document, now: float) -> list[Markup | str]:
+    tone = {"error": "bad", "failed": "bad", "warning": "warn"}.get(entry["level"], "mute")
+    device, made = entry["device_id"], entry["deployment_id"]
+    watch = join([" ", link("watch", "deployments", id=made)]) if made else ""
+    return [
+        tag("span", moment(entry["ts"], now), of="nowrap"),
+        pill(words.phase(entry["type"] or entry["level"]), tone, entry["level"]),
+        link(words.short(device), "device", id=device, title=device) if device else words.NOTHING,
+        join([words.short(entry["message"], 240), tag("small", watch)]),
+        entry["origin"] or words.NOTHING,
+    ]
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+
+
+def _seconds(at: Any) -> float | None:
+    if isinstance(at, int | float):
+        return float(at)
+    if isinstance(at, str):
+        try:
+            moment_ = datetime.fromisoformat(at)
+        except ValueError:
+            return None
+        return (moment_ if moment_.tzinfo else moment_.replace(tzinfo=UTC)).timestamp()
+    return None

@@ -1,0 +1,82 @@
+"""What every page has: the status line, a title, and words for an answer that did not come."""
+
+import time
+
+import streamlit as st
+from markupsafe import Markup
+
+from dashboard import api, views, words
+from dashboard.api import Reading
+from dashboard.markup import EMPTY, join, note, tag
+
+LIVE_S = 5.0
+"""How often numbers are drawn again."""
+
+
+def title(text: str, detail: Markup | str = "") -> None:
+    """Draw a page's headline and the sentence under it."""
+    st.html(tag("div", join([tag("h1", text), tag("p", detail) if detail else EMPTY]), of="ew-title"))
+
+
+@st.fragment(run_every=LIVE_S)
+def status_line() -> None:
+    """Draw broker, controller, age of the last message, open deployments and what was refused; live."""
+    reading = api.read("status")
+    st.html(line(reading, time.time()))
+    if reading.problem is not None:
+        st.html(trouble(reading, time.time()))
+
+
+def line(reading: Reading, now: float) -> Markup:
+    """Return the status line of what `GET /api/status` answered."""
+    local = tag("span", "no sign-in: local use only", of="local", title="Anyone who reaches this page can deploy.")
+    if reading.problem is not None or reading.document is None:
+        lamp = tag("span", join(["controller ", tag("b", "does not answer")]), of="lamp bad")
+        return tag("div", join([lamp, local]), of="ew-strip")
+    broker, controller = reading.get("broker") or {}, reading.get("controller") or {}
+    messages, deployments = reading.get("messages") or {}, reading.get("deployments") or {}
+    held = now - (reading.at or now)
+    age = messages.get("last_age_s")
+    refused = views.refused_messages(messages)
+    reasons = ", ".join(f"{words.phase(why)} {number}" for why, number in (messages.get("refused") or {}).items())
+    up = f"up {words.span(controller.get('uptime_s'))}, version {controller.get('version') or 'unknown'}"
+    parts = [
+        _lamp("broker", "connected" if broker.get("connected") else "not connected", broker.get("url") or ""),
+        _lamp("controller", "answers", up),
+        _said("last message", words.ago(None if age is None else age + held)),
+        _said("open deployments", words.figure(deployments.get("open"), 9)),
+        _said("refused messages", f"{refused:,}", reasons or "every message was understood"),
+        local,
+    ]
+    return tag("div", join(parts), of="ew-strip")
+
+
+def trouble(reading: Reading, now: float) -> Markup:
+    """Return the banner for an answer that did not come, and how old what is shown is."""
+    problem = reading.problem
+    if problem is None:
+        return EMPTY
+    held = f" What you see was said {words.since(reading.at, now)}." if reading.at else ""
+    sentence = f"{problem.message[:1].upper()}{problem.message[1:]}."
+    return note("No fresh answer from the controller", sentence + held, tone="bad", hint=problem.hint)
+
+
+def answered(reading: Reading, what: str) -> bool:
+    """Whether there is a document to draw; says why not otherwise."""
+    if reading.document is not None:
+        return True
+    problem = reading.problem
+    if problem is not None and problem.code == "unreachable":
+        st.html(note(f"No {what} to show", "It will appear here as soon as the controller answers.", hint=problem.hint))
+    elif problem is not None:
+        st.html(note(f"No {what} to show", problem.message, tone="warn", hint=problem.hint))
+    return False
+
+
+def _lamp(name: str, state: str, title: str) -> Markup:
+    off = " bad" if state.startswith("not ") else ""
+    return tag("span", join([f"{name} ", tag("b", state)]), of=f"lamp{off}", title=title)
+
+
+def _said(name: str, value: str, title: str = "") -> Markup:
+    return tag("span", join([f"{name} ", tag("b", value)]), title=title)

@@ -1,0 +1,96 @@
+"""Deployments: which ones move, how each went, and one of them live to its end."""
+
+import time
+
+import streamlit as st
+
+from dashboard import actions, api, frame, life, tables, words
+from dashboard.actions import Action
+from dashboard.markup import heading, link, note
+
+LIVE_S = 2.0
+PAGE_ROWS = 50
+SHOWN = {"all": "All", "open": "Still moving"}
+
+
+@st.fragment(run_every=LIVE_S)
+def one(deployment_id: str) -> None:
+    """Draw a deployment, its phases and what came of it; live."""
+    reading = api.read("deployment", deployment_id=deployment_id)
+    if not frame.answered(reading, "deployment"):
+        return
+    deployment, now = reading.get("deployment"), time.time()
+    st.html(life.headline(deployment, now))
+    left, right = st.columns([3, 2])
+    left.html(heading("Its life", "oldest first"))
+    left.html(life.timeline(deployment, now))
+    right.html(heading("What it costs", "mJ per inference"))
+    right.html(life.outcome(deployment))
+
+
+@st.fragment(run_every=LIVE_S)
+def several(device_id: str, shown: str, page: int) -> None:
+    """Draw one page of deployments, newest first; live."""
+    query = {"device_id": device_id, "open_only": shown == "open", "limit": PAGE_ROWS}
+    reading = api.read("deployments", offset=(page - 1) * PAGE_ROWS, **query)
+    if not frame.answered(reading, "deployments"):
+        return
+    rows, total = reading.get("deployments", []), int(reading.get("total", 0))
+    if not rows:
+        quiet = "Nothing is on its way" if shown == "open" else "Nothing was deployed yet"
+        st.html(note(quiet, "Choose a model and a device under Deploy; you can watch it here to its end."))
+        return
+    st.html(heading("Newest first", words.count(total, "deployment")))
+    st.html(tables.deployments(rows, time.time()))
+    st.html(tables.legend())
+
+
+def choose() -> tuple[str, str, int]:
+    """Draw the filters, kept in the address; return device, which ones, page."""
+    left, right = st.columns([1, 2])
+    shown = left.segmented_control(
+        "Which",
+        list(SHOWN),
+        default="all",
+        required=True,
+        key="show",
+        bind="query-params",
+        format_func=SHOWN.__getitem__,
+        label_visibility="collapsed",
+    )
+    device_id = right.text_input(
+        "Device", key="device", bind="query-params", placeholder="Only this device id", label_visibility="collapsed"
+    )
+    query = {"device_id": device_id or "", "open_only": shown == "open", "limit": PAGE_ROWS}
+    total = int(api.read("deployments", offset=0, **query).get("total", 0))
+    pages = -(-total // PAGE_ROWS)
+    return device_id or "", shown, st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
+
+
+def cancel(deployment_id: str) -> None:
+    """Draw the button that ends a deployment; outside the live part."""
+    deployment = api.read("deployment", deployment_id=deployment_id).get("deployment") or {}
+    if not deployment or deployment.get("terminal"):
+        return
+    if st.button("Cancel this deployment", key="cancel"):
+        where = deployment["device_id"]
+        actions.ask(
+            Action(
+                title="Cancel a deployment",
+                deed=f"Cancel on {where}",
+                consequence=f"`{deployment['model']}` will not be started on **{where}**; what runs there stays.",
+                method="cancel",
+                targets=(deployment_id,),
+            )
+        )
+
+
+asked = st.query_params.get("id", "")
+if asked:
+    st.html(link("← all deployments", "deployments"))
+    actions.report()
+    one(asked)
+    cancel(asked)
+else:
+    frame.title("Deployments", "Each one says where it is, since when, and why.")
+    several(*choose())

@@ -1,0 +1,155 @@
+"""One device in HTML: who it is, its figures now, its answers, how deployments went, what it said."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from dashboard import history, tables, views, words
+from dashboard.markup import EMPTY, facts, gauge, health, join, mark, moment, number, pill, spark, table, tag
+
+Document = dict[str, Any]
+
+STEPS_SHOWN = 10
+
+
+def header(device: Document) -> Markup:
+    """Return the device's name, health and nature."""
+    about = [device.get("board") or device.get("device_type") or "unknown board", device.get("ip") or ""]
+    about.append(f"agent {device['agent_version']}" if device.get("agent_version") else "")
+    parts = [health(device.get("health", ""), device.get("health_reason") or "")]
+    parts.append(tag("small", f"{device.get('health_reason') or ''}"))
+    if device.get("simulated"):
+        parts.append(pill("simulated device", "mute", "Its sensors are made up; its inference is real."))
+    parts.append(tables.labels(device.get("tags")))
+    lines = [tag("h1", device["id"]), tag("p", " · ".join(each for each in about if each))]
+    return tag("div", join([*lines, tag("div", join(parts, Markup(" ")), of="ew-strip")]), of="ew-title")
+
+
+def now_cards(device: Document, series: Sequence[Document]) -> Markup:
+    """Return the figures of the newest sample with their units, and their last 15 minutes as lines."""
+    latest = device.get("latest") or {}
+    latency, energy = latest.get("latency_ms") or {}, latest.get("energy") or {}
+    budget, ran = device.get("budget") or {}, device.get("predicted") or {}
+    spent, kind = views.energy(device)
+    limit = budget.get("energy_mj")
+    line = gauge(spent, ran.get("low_mj"), ran.get("high_mj"), limit, kind or "")
+    warm = tag("small", " throttled") if latest.get("throttled") else EMPTY
+    cards = [
+        ("Energy per inference", number(spent, "mJ", kind, spell=True), _against(limit), line),
+        ("Latency p95", number(latency.get("p95"), "ms"), _aside("p50", latency.get("p50"), "ms"), "latency_p95_ms"),
+        ("Temperature", join([number(latest.get("temperature_c"), "°C"), warm]), EMPTY, "temperature_c"),
+        ("CPU", number(latest.get("cpu_usage_percent"), "%"), EMPTY, "cpu_usage_percent"),
+        (
+            "Memory",
+            number(latest.get("ram_usage_mb"), "MB"),
+            _aside("", latest.get("ram_usage_percent"), "%"),
+            "ram_usage_mb",
+        ),
+        ("Power", number(energy.get("power_mw"), "mW", words.kind_of(energy.get("source"))), EMPTY, EMPTY),
+        ("Storage used", number(latest.get("storage_usage_mb"), "MB"), EMPTY, EMPTY),
+        ("Up for", tag("b", words.span(latest.get("uptime_seconds")), of="ew-n"), EMPTY, EMPTY),
+    ]
+    old = "" if device.get("health") in {"live", "late"} else " ew-old"
+    return tag("div", join(_card(*card, series) for card in cards), of=f"ew-cards{old}")
+
+
+def model_now(device: Document) -> Markup:
+    """Return which model runs, whether that is what is wanted, and whether the prediction held."""
+    active, previous = device.get("active") or {}, device.get("previous") or {}
+    running = [tag("b", active["model"]), tag("small", f" · {active.get('runtime')}")] if active else ["none"]
+    drift = device.get("drift") or "nothing is wanted of it"
+    pairs: list[tuple[str, Markup | str]] = [
+        ("Runs", join(running)),
+        ("Wanted", drift if drift in {"in step", "nothing is wanted of it"} else pill(drift, "warn")),
+        ("Prediction", join([mark("predicted"), " ", views.agreement(device)])),
+    ]
+    if previous:
+        pairs.append(("To fall back on", previous.get("model") or ""))
+    return tag("div", facts(pairs), of="ew-panel")
+
+
+def answers(device: Document, said: Sequence[history.Said], now: float) -> Markup:
+    """Return the model's latest answers beside the truth, and its top-1 so far."""
+    latest = device.get("latest") or {}
+    if not said and latest.get("answer"):
+        said = history.answers({"telemetry": [{"payload": latest}]})
+    if not said:
+        return tag("p", tag("small", "The running model has not told an answer yet."))
+    top1 = latest.get("top1_pct")
+    line = "" if top1 is None else f"top-1 {words.amount(top1, '%')} of the labelled samples so far"
+    return join([tag("div", join(_answer(each, now) for each in said[:STEPS_SHOWN]), of="ew-says"), tag("small", line)])
+
+
+def about(device: Document) -> Markup:
+    """Return what the device told of itself at birth."""
+    info = device.get("info") or {}
+    runtimes = ", ".join(f"{each.get('name')} {each.get('version')}" for each in device.get("runtimes") or [])
+    sensor = info.get("power_sensor") or {}
+    pairs = [
+        ("Type", device.get("device_type") or words.NOTHING),
+        ("Processor", f"{info.get('cpu') or words.NOTHING} × {info.get('cpu_count') or '?'}"),
+        ("Memory", words.amount(info.get("ram_mb"), "MB", 5)),
+        ("System", f"{info.get('os') or words.NOTHING} {info.get('arch') or ''}"),
+        ("Runtimes", runtimes or words.NOTHING),
+        ("Formats", ", ".join(device.get("formats") or []) or words.NOTHING),
+        ("Power meter", sensor.get("source") or "none: its energy is not measured"),
+        ("Gaps in telemetry", f"{device.get('gaps') or 0}"),
+        ("Refused messages", str(sum((device.get("refused") or {}).values()))),
+        ("Approved", "yes" if device.get("approved", True) else "not yet"),
+    ]
+    return tag("div", facts(pairs), of="ew-panel")
+
+
+def messages(rows: Iterable[Document], now: float) -> Markup:
+    """Return the messages of one topic: when, what they say, or why they were refused."""
+    lines = []
+    for each in rows:
+        gist = history.gist(str(each.get("topic") or ""), each.get("payload"))
+        wrong = join([pill("refused", "bad"), f" {each['error']} "]) if each.get("error") else EMPTY
+        lines.append(
+            [moment(each.get("at"), now), join([wrong, gist]), tag("span", _raw(each.get("payload")), of="ew-raw")]
+        )
+    return table(["When", "What it says", "Raw"], lines)
+
+
+def logs(rows: Iterable[Document], now: float) -> Markup:
+    """Return the device's log lines, and how many its rate limit held back."""
+    lines = []
+    for each in rows:
+        dropped = tag("small", f" ({each['dropped']} lines held back before it)") if each.get("dropped") else EMPTY
+        tone = {"error": "bad", "warning": "warn"}.get(each.get("level", ""), "mute")
+        lines.append(
+            [
+                moment(each.get("ts"), now),
+                pill(each.get("level") or "info", tone),
+                join([each.get("msg") or "", dropped]),
+            ]
+        )
+    return table(["When", "Level", "Line"], lines)
+
+
+def _against(limit: float | None) -> Markup:
+    return tag("small", f"budget {words.amount(limit, 'mJ')}" if limit is not None else "no budget")
+
+
+def _aside(name: str, value: float | None, unit: str) -> Markup:
+    return tag("small", f"{name} {words.amount(value, unit)}".strip()) if value is not None else EMPTY
+
+
+def _card(name: str, big: Markup, aside: Markup, below: Markup | str, series: Sequence[Document]) -> Markup:
+    line = below if isinstance(below, Markup) else spark(history.course(series, below), "the last 15 min")
+    return tag("div", join([tag("span", name, of="name"), tag("div", big, of="big"), aside, line]), of="ew-card")
+
+
+def _answer(said: history.Said, now: float) -> Markup:
+    sure = "" if said.confidence is None else f" {said.confidence:.0%}"
+    judged = {True: "right", False: f"wrong, is {said.truth}", None: "no label"}[said.right]
+    of = "ew-say bad" if said.right is False else "ew-say"
+    parts = [tag("b", words.short(said.label, 24)), tag("small", sure), tag("small", judged, of="ew-sub")]
+    return tag("div", join(parts), of=of, title=words.since(said.ts, now))
+
+
+def _raw(payload: Any) -> str:
+    text = payload if isinstance(payload, str) else str(payload)
+    return words.short(text, 400)

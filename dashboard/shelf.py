@@ -1,0 +1,62 @@
+"""The catalogue of models as rows: facts, what they are predicted to cost, where they run."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from dashboard import tables, views, words
+from dashboard.markup import join, link, number, pill, table, tag
+
+Document = dict[str, Any]
+
+
+def predictions(advised: Iterable[Document]) -> dict[str, Document]:
+    """Return the prediction of each model that the controller had one for."""
+    found = {}
+    for each in advised:
+        name = each.get("name") or (each.get("model") or {}).get("name")
+        said = each.get("predicted") or each.get("prediction")
+        if name and said and said.get("energy_mj") is not None:
+            found[name] = said
+    return found
+
+
+def spots(models: Iterable[Document], forecast: Mapping[str, Document]) -> list[Document]:
+    """Return the models that have both an accuracy and a prediction, for the map."""
+    return [
+        {"name": each["name"], "top1_pct": each["top1_pct"]}
+        | {key: forecast[each["name"]].get(key) for key in ("energy_mj", "low_mj", "high_mj")}
+        for each in models
+        if each.get("top1_pct") is not None and each["name"] in forecast
+    ]
+
+
+def where(devices: Iterable[Document]) -> Counter[str]:
+    """Return how many devices run each model."""
+    return Counter(views.model(device) for device in devices if views.model(device))
+
+
+def catalogue(models: Iterable[Document], forecast: Mapping[str, Document], running: Mapping[str, int]) -> Markup:
+    """Return the catalogue's table."""
+    head = ["Model", "Trained", "Size", "MACs", "Parameters", "Top-1", "Predicted per inference", "Runs on", ""]
+    rows = [_row(each, forecast.get(each["name"]), running.get(each["name"], 0)) for each in models]
+    return table(head, rows, right=(2, 3, 4, 5, 6, 7))
+
+
+def _row(model: Document, said: Document | None, running: int) -> list[Markup | str]:
+    gmacs = model.get("gmacs")
+    origin = " · ".join(each for each in (model.get("format") or "", model.get("source") or "") if each)
+    name = tag("b", words.short(model["name"]), title=model["name"])
+    return [
+        tag("span", join([name, tag("small", words.short(origin, 60))]), of="stack"),
+        pill("trained", "good") if model.get("trained") else pill("untrained", "warn", "Its answers mean nothing."),
+        number(model.get("size_mb"), "MB"),
+        number(None if gmacs is None else gmacs * 1000, "M"),
+        number(model.get("params_m"), "M"),
+        number(model.get("top1_pct"), "%"),
+        tables.predicted(said),
+        words.count(running, "device") if running else words.NOTHING,
+        link("deploy it", "deploy", model=model["name"]),
+    ]

@@ -1,0 +1,137 @@
+"""What the gate said about each device, as HTML and as the commands that would do the same."""
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from markupsafe import Markup
+
+from dashboard import words
+from dashboard.api import Reading
+from dashboard.markup import gauge, join, mark, pill, tag, verdict
+
+Document = dict[str, Any]
+
+TONES = {"fits": "good", "tight": "warn", "over": "bad", "unknown": "odd", "no_budget": "mute", "forced": "warn"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One device and what the gate said; `sentence` comes from the gate, word for word."""
+
+    device_id: str
+    allowed: bool
+    verdict: str
+    sentence: str
+    document: Document
+
+    @property
+    def overridable(self) -> bool:
+        """Whether a person with a reason may deploy all the same."""
+        return not self.allowed and self.verdict in {"over", "tight", "unknown"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
+    """A model that would fit on every refused device; `high_mj` is the worst of their upper ends."""
+
+    model: str
+    high_mj: float
+    top1_pct: float | None
+
+
+def judged(device_id: str, reading: Reading) -> Judged:
+    """Return the gate's answer about a device, or why there is none."""
+    found = reading.get("verdict")
+    if not found:
+        said = reading.problem.message if reading.problem else "the gate did not answer"
+        return Judged(device_id=device_id, allowed=False, verdict="no answer", sentence=said, document={})
+    return Judged(
+        device_id=device_id,
+        allowed=bool(found.get("allowed")),
+        verdict=str(found.get("verdict") or ""),
+        sentence=str(found.get("sentence") or found.get("reason") or ""),
+        document=found,
+    )
+
+
+def fitting(refused: Sequence[Judged]) -> list[Fitting]:
+    """Return the models that would fit on all refused devices, most accurate first."""
+    if not refused:
+        return []
+    offers = [{each["model"]: each for each in judge.document.get("would_fit") or []} for judge in refused]
+    common = set(offers[0]).intersection(*offers[1:])
+    found = [
+        Fitting(
+            model=name,
+            high_mj=max(offer[name].get("high_mj") or offer[name]["energy_mj"] for offer in offers),
+            top1_pct=offers[0][name].get("top1_pct"),
+        )
+        for name in common
+    ]
+    return sorted(found, key=lambda each: (-(each.top1_pct or 0), each.high_mj))
+
+
+def rows(judges: Iterable[Judged]) -> Markup:
+    """Return one line per device: verdict, reason, and the figures on one line against the budget."""
+    return tag("div", join(_row(each) for each in judges), of="ew-verdicts")
+
+
+def model_facts(model: Document) -> Markup:
+    """Return what is known of a model in one line; an untrained one says so first."""
+    top1 = model.get("top1_pct")
+    trained = pill("trained", "good") if model.get("trained") else pill("untrained: its answers mean nothing", "warn")
+    gmacs = model.get("gmacs")
+    said = [
+        words.amount(model.get("size_mb"), "MB"),
+        words.amount(None if gmacs is None else gmacs * 1000, "M MACs"),
+        words.amount(model.get("params_m"), "M parameters"),
+        "top-1 unknown" if top1 is None else f"top-1 {words.amount(top1, '%')}",
+        model.get("format") or "",
+    ]
+    text = " · ".join(each for each in said if each and each != words.NOTHING)
+    return tag("div", join([trained, tag("span", text)]), of="ew-strip")
+
+
+def cli_line(model: str, device_ids: Sequence[str], budget_mj: float | None, policy: str, reason: str = "") -> str:
+    """Return the command that would do the same."""
+    parts = ["edgewatt", "deploy", model]
+    for device_id in device_ids:
+        parts += ["--to", device_id]
+    parts += ["--energy-mj", f"{budget_mj:g}"] if budget_mj is not None else []
+    parts += ["--policy", policy] if budget_mj is not None and policy != "strict" else []
+    parts += ["--force", "--reason", reason] if reason else []
+    return shlex.join(parts)
+
+
+def mqtt_lines(model: str, device_ids: Sequence[str], budget_mj: float | None, broker_url: str) -> str:
+    """Return one `mosquitto_pub` per device: the request by name that a person can type."""
+    at = urlsplit(broker_url or "mqtt://127.0.0.1:1883")
+    command: Document = {"op": "deploy", "model": model}
+    if budget_mj is not None:
+        command["max_energy_mj"] = budget_mj
+    where = ["-h", at.hostname or "127.0.0.1", "-p", str(at.port or 1883)]
+    said = json.dumps(command, separators=(",", ":"))
+    return "\n".join(
+        shlex.join(["mosquitto_pub", *where, "-q", "1", "-t", f"device/{device_id}/cmd", "-m", said])
+        for device_id in device_ids
+    )
+
+
+def _row(judge: Judged) -> Markup:
+    found = judge.document
+    line = gauge(
+        found.get("energy_mj"),
+        found.get("low_mj"),
+        found.get("high_mj"),
+        found.get("budget_mj"),
+        words.kind_of(found.get("source")) or "" if found.get("basis") == "measurement" else "modelled",
+    )
+    kind: words.Kind | None = words.kind_of(found.get("source")) if found.get("basis") == "measurement" else "predicted"
+    figures = tag("small", join([words.amount(found.get("energy_mj"), "mJ"), mark(kind)])) if found else ""
+    parts = [tag("b", judge.device_id), tag("span", verdict(judge.verdict)), tag("p", judge.sentence)]
+    parts.append(tag("div", join([line, figures])))
+    return tag("div", join(parts), of=f"ew-verdict {TONES.get(judge.verdict, 'mute')}")

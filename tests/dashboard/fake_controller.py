@@ -1,0 +1,315 @@
+"""A controller that only speaks REST: a real HTTP server over a fleet of documents, remembering every write.
+
+Run it by hand: `python -m tests.dashboard.fake_controller --devices 5 --port 5000`.
+"""
+
+import argparse
+import json
+import re
+import threading
+import time
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from controller.gate import Alternative, decide
+from controller.predict.prediction import Prediction
+from tests.dashboard import fake_fleet
+
+LIFE = ("requested", "predicted", "gated", "resolving", "ready", "queued", "sent", "accepted", "downloading")
+LIFE += ("verifying", "staged", "loading", "probing", "active", "soaking", "succeeded")
+HEALTHS = ("live", "late", "silent", "offline", "never_seen")
+ENDED = {"succeeded", "refused", "failed", "rolled_back", "cancelled"}
+
+
+class FakeController:
+    """Start with `with`; change `devices` and `deployments`, read `writes`, at any time."""
+
+    def __init__(self, count=5, seed=0, port=0):
+        self.devices = fake_fleet.fleet(count, seed)
+        self.models = fake_fleet.models()
+        self.writes = []
+        self.started_at = time.time() - 9_000
+        self.logs = []
+        self.deployments = []
+        for index, each in enumerate(self.devices[:60]):
+            if each["active"]:
+                self._lived(each, "digits_cnn_s", 3_600 + 120 * index)
+        if len(self.devices) > 3:
+            self._lived(self.devices[3], "digits_cnn_l", 1_200, end="rolled_back", reason=ROLLED_BACK)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def find(self, device_id):
+        return next((each for each in self.devices if each["id"] == device_id), None)
+
+    def _lived(self, device, model, age_s, end="succeeded", reason=""):
+        start = time.time() - age_s
+        phases = [*LIFE[:-1], end] if end == "succeeded" else [*LIFE[:-2], "rolling_back", end]
+        events = [
+            {"at": start + 1.3 * step, "phase": phase, "reason": reason if phase in ENDED else "", "who": "controller"}
+            | {"attempt": 1, "seq": step}
+            for step, phase in enumerate(phases)
+        ]
+        energy = device["latest"]["energy"]["energy_mj"] if device["latest"] else 5.0
+        self.add(device, model, events=events, result={"energy_mj": energy, "energy_source": "simulated"})
+
+    def add(self, device, model, *, events, budget_mj=None, result=None, forced_reason=None, verdict=None):
+        forecast = fake_fleet.predicted(model, device["device_type"]) or {}
+        last = events[-1]
+        made = {
+            "id": f"dep-{len(self.deployments):04d}-{device['id'][:20]}",
+            "device_id": device["id"],
+            "model": model,
+            "phase": last["phase"],
+            "terminal": last["phase"] in ENDED,
+            "reason": last["reason"],
+            "code": "over_budget" if last["phase"] in {"refused", "rolled_back"} else "",
+            "since": last["at"],
+            "created_at": events[0]["at"],
+            "attempt": 1,
+            "origin": "dashboard",
+            "budget_mj": budget_mj,
+            "predicted": forecast | {"basis": "architecture", "category": "GOOD"},
+            "verdict": verdict,
+            "forced_reason": forced_reason,
+            "gen": 3,
+            "artifact_sha256": fake_fleet.sha(model),
+            "result": result,
+            "progress": None,
+            "events": events,
+        }
+        self.deployments.insert(0, made)
+        self.logs.insert(0, {"ts": last["at"], "type": "deploy", "level": "info" if made["code"] == "" else "warning"})
+        self.logs[0] |= {"device_id": device["id"], "deployment_id": made["id"], "origin": made["origin"]}
+        self.logs[0] |= {"message": f"{model} on {device['id']}: {last['phase']} {last['reason']}".strip()}
+        return made
+
+    def gate(self, device, model, budget_mj, policy, forced_reason):
+        forecast = fake_fleet.predicted(model, device["device_type"])
+        known = forecast and Prediction(
+            basis="architecture", category="GOOD", recommendation="", mape_pct=None, reasons=(), **forecast
+        )
+        others = [(m, fake_fleet.predicted(m["name"], device["device_type"])) for m in self.models]
+        fits = [
+            Alternative(model=m["name"], energy_mj=p["energy_mj"], high_mj=p["high_mj"], top1_pct=m["top1_pct"])
+            for m, p in others
+        ]
+        verdict = decide(
+            model=model,
+            device_type=device["device_type"],
+            device_id=device["id"],
+            prediction=known,
+            budget_mj=budget_mj,
+            policy=policy or "strict",
+            forced_reason=forced_reason,
+            fits=fits,
+        )
+        return asdict(verdict) | {"sentence": verdict.sentence}
+
+
+ROLLED_BACK = "simulated 96 mJ per inference, above the budget of 80 mJ; back on digits_cnn_s"
+
+
+def status(fake, **_):
+    counts = {health: sum(1 for each in fake.devices if each["health"] == health) for health in HEALTHS}
+    opened = sum(1 for each in fake.deployments if not each["terminal"])
+    now = time.time()
+    return 200, {
+        "controller": {"epoch": "e1", "version": "0.1.0", "started_at": fake.started_at, "uptime_s": 9_000.0},
+        "broker": {"connected": True, "url": "mqtt://127.0.0.1:1883", "since": fake.started_at},
+        "devices": {"total": len(fake.devices)} | counts,
+        "messages": {"received": 48_211, "refused": {"malformed": 3}, "last_at": now - 1.2, "last_age_s": 1.2},
+        "deployments": {"open": opened, "succeeded": 4, "refused": 1, "failed": 0},
+        "artifact_base_url": fake.url,
+        "data_dir": "/var/lib/edgewatt",
+    }
+
+
+def devices(fake, *, q="", health="", tag="", limit="100", offset="0", **_):
+    key, _, value = tag.partition("=")
+    found = [
+        each
+        for each in fake.devices
+        if (not q or q in each["id"] or q in each["board"])
+        and (not health or each["health"] == health)
+        and (not tag or each["tags"].get(key) == value)
+    ]
+    return 200, {"total": len(found), "devices": found[int(offset) : int(offset) + int(limit)]}
+
+
+def device(fake, device_id, **_):
+    found = fake.find(device_id)
+    if found is None:
+        near = ", ".join(each["id"] for each in fake.devices[:3])
+        return 404, {"error": f"no device {device_id}", "code": "not_found", "hint": f"nearest: {near}"}
+    now = time.time()
+    topic = f"device/{device_id}/telemetry"
+    messages = [{"at": now - 5 * n, "topic": topic, "payload": json.dumps(found["latest"])} for n in range(10)]
+    broken = [{"at": now - 40, "topic": topic, "payload": '{"v":1,"ts":', "error": "not JSON: ends early"}]
+    return 200, {
+        "device": found
+        | {
+            "info": {"device_type": found["device_type"], "board": found["board"], "cpu": "Cortex-A76", "cpu_count": 4}
+            | {"ram_mb": 4096, "os": "Debian 12", "arch": "aarch64", "power_sensor": None},
+            "state": {"rev": 8, "phase": "running"},
+            "status": {"online": found["health"] != "offline", "session": f"{device_id}-7", "interval_s": 5},
+            "messages": {"telemetry": messages, "ack": broken},
+            "deployments": [each for each in fake.deployments if each["device_id"] == device_id][:20],
+            "logs": [{"ts": now - 60, "level": "info", "msg": "model ready"}],
+        }
+    }
+
+
+def telemetry(fake, device_id, *, minutes="15", points="300", **_):
+    found, now = fake.find(device_id), time.time()
+    rows, bucket = fake_fleet.series(found, float(minutes), int(points), now)
+    marks = [
+        {"id": each["id"], "ts": each["created_at"], "model": each["model"], "phase": each["phase"]}
+        for each in fake.deployments
+        if each["device_id"] == device_id and each["created_at"] > now - float(minutes) * 60
+    ]
+    body = {"device_id": device_id, "bucket_s": bucket, "since": now - float(minutes) * 60, "until": now}
+    return 200, body | {"series": rows, "deployments": marks}
+
+
+def deploy(fake, body, **_):
+    found = fake.find(body["device_id"])
+    if found is None:
+        return 404, {
+            "error": f"no device {body['device_id']}",
+            "code": "not_found",
+            "hint": "see edgewatt devices list",
+        }
+    model, budget = body["model_name"], body.get("max_energy_mj")
+    reason = body.get("reason") if body.get("force") else None
+    verdict = fake.gate(found, model, budget, body.get("policy"), reason)
+    if body.get("dry_run"):
+        return 200, {"dry_run": True, "verdict": verdict}
+    phase = "sent" if verdict["allowed"] else "refused"
+    events = [{"at": time.time(), "phase": phase, "reason": "" if phase == "sent" else verdict["sentence"]}]
+    events[0] |= {"who": "controller", "attempt": 1, "seq": 0}
+    made = fake.add(found, model, events=events, budget_mj=budget, forced_reason=reason, verdict=verdict)
+    if not verdict["allowed"]:
+        said = {"error": verdict["sentence"], "code": verdict["code"], "hint": "lower the model or raise the budget"}
+        return 409, said | {"verdict": verdict, "deployment_id": made["id"]}
+    return 202, {"message": "accepted", "deployment_id": made["id"], "verdict": verdict, "timestamp": time.time()}
+
+
+def deployments(fake, *, device_id="", limit="100", offset="0", **query):
+    only_open = query.get("open") == "true"
+    found = [
+        each
+        for each in fake.deployments
+        if (not device_id or each["device_id"] == device_id) and not (only_open and each["terminal"])
+    ]
+    return 200, {"total": len(found), "deployments": found[int(offset) : int(offset) + int(limit)]}
+
+
+def deployment(fake, deployment_id, **_):
+    for each in fake.deployments:
+        if each["id"] == deployment_id:
+            return 200, {"deployment": each}
+    return 404, {"error": f"no deployment {deployment_id}", "code": "not_found", "hint": "see edgewatt deployments"}
+
+
+def models(fake, *, q="", limit="100", offset="0", **_):
+    found = [each for each in fake.models if q in each["name"]]
+    return 200, {"total": len(found), "models": found[int(offset) : int(offset) + int(limit)]}
+
+
+def recommended(fake, *, device_type="", **_):
+    rows = [each | {"predicted": fake_fleet.predicted(each["name"], device_type)} for each in fake.models]
+    return 200, {"models": rows}
+
+
+def logs(fake, *, limit="100", type="", **_):  # noqa: A002 - the name of the query parameter
+    found = [each for each in fake.logs if type in {"", each["type"]}]
+    return 200, {"total": len(found), "logs": found[: int(limit)]}
+
+
+def accept(fake, *_, **__):
+    return 202, {"command_id": f"cmd-{len(fake.writes)}", "message": "accepted"}
+
+
+def forget(fake, device_id, **_):
+    fake.devices = [each for each in fake.devices if each["id"] != device_id]
+    return 200, {}
+
+
+ROUTES = [
+    ("GET", r"/livez|/readyz", lambda *_, **__: (200, {})),
+    ("GET", r"/api/status", status),
+    ("GET", r"/api/devices", devices),
+    ("GET", r"/api/devices/([^/]+)", device),
+    ("GET", r"/api/devices/([^/]+)/telemetry", telemetry),
+    ("DELETE", r"/api/devices/([^/]+)", forget),
+    ("POST", r"/api/devices/([^/]+)/command", accept),
+    ("POST", r"/api/deploy", deploy),
+    ("GET", r"/api/deployments", deployments),
+    ("GET", r"/api/deployments/([^/]+)", deployment),
+    ("POST", r"/api/deployments/([^/]+)/cancel", accept),
+    ("GET", r"/api/models/all", models),
+    ("GET", r"/api/models/recommended", recommended),
+    ("POST", r"/api/device/(?:start|stop|rollback|benchmark)", accept),
+    ("GET", r"/api/logs", logs),
+]
+
+
+def _handler(fake):
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self):
+            url = urlsplit(self.path)
+            query = {key: values[0] for key, values in parse_qs(url.query).items()}
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            if self.command != "GET":
+                fake.writes.append((self.command, unquote(url.path), body))
+            code, document = self._answer(url.path, query, body)
+            payload = json.dumps({"success": code < 400} | document).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(payload)))
+            self.end_headers()
+            self.wfile.write(payload)
+
+        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the names http.server calls
+
+        def _answer(self, path, query, body):
+            for method, pattern, answer in ROUTES:
+                match = re.fullmatch(pattern, path) if method == self.command else None
+                if match:
+                    arguments = [unquote(each) for each in match.groups()]
+                    return answer(fake, *arguments, **query, **({"body": body} if body is not None else {}))
+            return 404, {"error": f"no such path: {path}", "code": "not_found", "hint": ""}
+
+        def log_message(self, *_):
+            pass
+
+    return Handler
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--devices", type=int, default=5)
+    parser.add_argument("--port", type=int, default=0)
+    given = parser.parse_args()
+    with FakeController(count=given.devices, port=given.port) as running:
+        print(running.url, flush=True)  # noqa: T201 - the caller reads the address from here
+        threading.Event().wait()
