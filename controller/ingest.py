@@ -91,8 +91,8 @@ class Ingest:
         packets = [event for event in batch if isinstance(event, Packet)]
         if not packets:
             return
-        while not self._store(packets):
-            await asyncio.sleep(RETRY_S)  # noqa: ASYNC110 - a full disk sends no event
+        while not self._store(packets):  # noqa: ASYNC110 - a full disk sends no event
+            await asyncio.sleep(RETRY_S)
         for packet in packets:
             await self.link.settle(packet)
         self.wake()

@@ -156,6 +156,13 @@ class Service:
             raise NotFoundError(f"no deployment '{deployment_id[:80]}'", hint="`edgewatt deployments list` shows them")
         return deployment
 
+    def known_command(self, command_id: str) -> Row:
+        """Return a command; raises NotFoundError."""
+        command = self.commands.get(command_id)
+        if command is None:
+            raise NotFoundError(f"no command '{command_id[:80]}'", hint="its id came with the answer to the order")
+        return command
+
     def order(self, device_id: str, op: str, fields: dict[str, Any], who: str, at: float) -> str:
         """Queue a command for a device and return its id. Raises NotFoundError, InvalidError."""
         self.known_device(device_id)

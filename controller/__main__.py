@@ -1,0 +1,158 @@
+"""Runs the controller: REST, artifact server and the fleet's bus in one process."""
+
+import argparse
+import asyncio
+import logging
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+
+import uvicorn
+
+from broker.errors import EdgeWattError, InvalidError
+from broker.link import Link, Will
+from broker.messages import ControllerStatus, Probe
+from broker.paho import PahoLink
+from broker.topics import CONTROLLER_STATUS
+from broker.wire import encode
+from controller.api.app import create
+from controller.api.parts import Parts
+from controller.hearing import Hearing
+from controller.ingest import Ingest
+from controller.judge import Judge
+from controller.lifecycle import Lifecycle
+from controller.models.catalog import Catalogue
+from controller.models.store import ArtifactStore
+from controller.outbox import Outbox
+from controller.predict.predictor import FleetPredictor
+from controller.records import Commands, Deployments, Measurements
+from controller.service import Service
+from controller.settings import Settings, load
+from controller.store import Store
+
+logger = logging.getLogger("controller")
+
+CLIENT_ID = "edgewatt-controller"
+
+
+def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
+    """Return the controller's collaborators, wired; nothing runs yet."""
+    artifacts = ArtifactStore(settings.data / "artifacts")
+    catalogue = Catalogue(artifacts)
+    predictor = FleetPredictor.load()
+    measurements = Measurements(store)
+    deployments, outbox = Deployments(store), Outbox(store)
+    lifecycle = Lifecycle(
+        store=store,
+        deployments=deployments,
+        measurements=measurements,
+        outbox=outbox,
+        probe=Probe(inferences=settings.probe_inferences),
+        soak_s=settings.soak_s,
+    )
+    service = Service(
+        store=store,
+        deployments=deployments,
+        commands=Commands(store),
+        outbox=outbox,
+        lifecycle=lifecycle,
+        judge=Judge(catalogue=catalogue, predictor=predictor, measurements=measurements),
+        artifacts=artifacts,
+        artifact_base_url=settings.base_url,
+    )
+    hearing = Hearing(service=service, approve_new=settings.registration == "open")
+    return Parts(
+        service=service,
+        ingest=Ingest(link=link, hearing=hearing, epoch=epoch),
+        catalogue=catalogue,
+        predictor=predictor,
+        clock=time.time,
+        started_at=time.time(),
+        version=version("edgewatt"),
+        broker_url=settings.broker,
+        data_dir=settings.data.resolve(),
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signals, so that the fleet hears our goodbye."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override] # the same use, no generator
+        """Leave signals to `serve`."""
+        return nullcontext()
+
+    def stop(self) -> None:
+        """Answer what is being asked, then end."""
+        self.should_exit = True
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Open the door of REST. Raises InvalidError when the address is taken or not ours."""
+    try:
+        door = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise InvalidError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another --port or --host", field="port"
+        ) from None
+    with door:
+        yield door
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises EdgeWattError when it cannot begin."""
+    epoch = secrets.token_hex(6)
+    store = Store(settings.data / "controller.db")
+    will = Will(topic=CONTROLLER_STATUS, payload=encode(ControllerStatus(online=False, epoch=epoch, reason="lost")))
+    link = PahoLink(
+        settings.broker, CLIENT_ID, will=will, username=settings.username or None, password=settings.password
+    )
+    try:
+        parts = compose(settings, store, link, epoch)
+        server = Server(uvicorn.Config(create(parts), log_level="warning", lifespan="off"))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        with listening(settings.host, settings.port) as door:
+            async with link:
+                ingest = asyncio.create_task(parts.ingest.run())
+                ingest.add_done_callback(lambda _: server.stop())
+                await server.serve([door])
+                await parts.ingest.say_goodbye()
+                if ingest.done():
+                    ingest.result()
+                ingest.cancel()
+    finally:
+        store.close()
+
+
+def main() -> int:
+    """Parse the arguments and run; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m controller", description="EdgeWatt's controller")
+    parser.add_argument("--broker", help="mqtt://host:port (default mqtt://127.0.0.1:1883)")
+    parser.add_argument("--host", help="where REST listens (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="where REST listens (default 5000)")
+    parser.add_argument("--data", type=Path, help="folder of the database and the artifacts (default .edgewatt)")
+    parser.add_argument("--artifact-base-url", help="how devices reach this controller (default http://HOST:PORT)")
+    parser.add_argument("--registration", choices=("open", "approve"), help="who may join (default open)")
+    parser.add_argument("--probe-inferences", type=int, help="measured before a model is committed (default 100)")
+    parser.add_argument("--soak-s", type=float, help="how long a new model is watched, s (default 10)")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        asyncio.run(serve(load(vars(parser.parse_args()))))
+    except EdgeWattError as error:
+        print(f"{error.message}; {error.hint}" if error.hint else error.message, file=sys.stderr)  # noqa: T201 - for a person
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""REST over the controller's decisions: thin routers, one error form."""

@@ -1,0 +1,18 @@
+"""Puts the REST application together."""
+
+from fastapi import FastAPI
+
+from controller.api import deployments, devices, energy, errors, logs, models, system
+from controller.api.parts import Parts
+
+DESCRIPTION = "Know what a model will cost a device before you ship it. Energy is mJ per inference."
+
+
+def create(parts: Parts) -> FastAPI:
+    """Return the application over `parts`."""
+    app = FastAPI(title="EdgeWatt", version=parts.version, description=DESCRIPTION)
+    app.state.parts = parts
+    errors.install(app)
+    for module in (system, devices, deployments, energy, models, logs):
+        app.include_router(module.router)
+    return app

@@ -1,0 +1,148 @@
+"""Deployments: ask, watch, cancel."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from broker.errors import InvalidError
+from broker.messages import MWH_BASIS_INFERENCES, mj_from_mwh
+from controller.api.devices import DeviceBody, find_device
+from controller.api.documents import (
+    deployment_document,
+    event_document,
+    mwh,
+    prediction_document,
+    verdict_document,
+)
+from controller.api.parts import Given, Origin, Parts
+from controller.service import Wish, refusal_of
+from controller.store import Row
+
+router = APIRouter(prefix="/api", tags=["deployments"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployBody:
+    """A deployment request.
+
+    `max_energy_mj` is mJ per inference; `max_energy` is mWh per run of 500 inferences.
+    """
+
+    model_name: str
+    device_id: str | None = None
+    device_ip: str | None = None
+    bbb_ip: str | None = None
+    max_energy_mj: float | None = None
+    max_energy: float | None = None
+    policy: Literal["strict", "expected"] = "strict"
+    force: bool = False
+    reason: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelBody:
+    """Why a deployment is cancelled."""
+
+    reason: str = ""
+
+
+@router.post("/deploy", status_code=202)
+async def deploy(parts: Given, origin: Origin, body: DeployBody) -> JSONResponse:
+    """Deploy a model to a device within a budget; 409 with what would fit when the gate refuses."""
+    address = DeviceBody(device_id=body.device_id, device_ip=body.device_ip, bbb_ip=body.bbb_ip)
+    device = find_device(parts, address)
+    wish = Wish(
+        device_id=device["id"],
+        model=body.model_name,
+        origin=origin,
+        budget_mj=_budget_mj(body),
+        policy=body.policy,
+        force=body.force,
+        reason=body.reason,
+    )
+    if body.dry_run:
+        return JSONResponse(_weighed(parts, wish))
+    deployment = parts.service.deploy(wish, parts.clock())
+    refusal = refusal_of(deployment)
+    if refusal is not None:
+        raise refusal
+    parts.ingest.wake()
+    return JSONResponse(_accepted(deployment_document(deployment), device), status_code=202)
+
+
+@router.get("/deployments")
+async def list_deployments(
+    parts: Given,
+    device_id: str = "",
+    open: bool = False,  # noqa: A002 - the query's name
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> dict[str, Any]:
+    """List deployments, newest first."""
+    records = parts.service.deployments
+    found = records.find(device_id=device_id, open_only=open, limit=limit, offset=offset)
+    total = sum(records.count(device_id=device_id, open_only=open).values())
+    return {"success": True, "total": total, "deployments": [deployment_document(d) for d in found]}
+
+
+@router.get("/deployments/{deployment_id}")
+async def show_deployment(parts: Given, deployment_id: str) -> dict[str, Any]:
+    """Return one deployment with every step it took."""
+    deployment = parts.service.known_deployment(deployment_id)
+    events = parts.service.store.events(deployment_id=deployment_id, limit=500, oldest_first=True)
+    document = deployment_document(deployment) | {"events": [event_document(e) for e in events]}
+    return {"success": True, "as_of": parts.clock(), "deployment": document}
+
+
+@router.post("/deployments/{deployment_id}/cancel", status_code=202)
+async def cancel(parts: Given, origin: Origin, deployment_id: str, body: CancelBody | None = None) -> dict[str, Any]:
+    """End a deployment; one that the device works on ends when the device says so."""
+    reason = body.reason if body else ""
+    deployment = parts.service.cancel(deployment_id, reason, origin, parts.clock())
+    parts.ingest.wake()
+    return {"success": True, "deployment": deployment_document(deployment)}
+
+
+def _budget_mj(body: DeployBody) -> float | None:
+    if body.max_energy_mj is not None and body.max_energy is not None:
+        raise InvalidError(
+            "max_energy and max_energy_mj were both given",
+            hint="max_energy_mj is mJ per inference, max_energy mWh per 500 inferences: give one",
+            field="max_energy",
+        )
+    return mj_from_mwh(body.max_energy) if body.max_energy is not None else body.max_energy_mj
+
+
+def _weighed(parts: Parts, wish: Wish) -> dict[str, Any]:
+    judgement = parts.service.weigh(wish)
+    return {
+        "success": True,
+        "dry_run": True,
+        "device": {"id": wish.device_id},
+        "model": {"name": judgement.model.name} | prediction_document(judgement.prediction),
+        "verdict": verdict_document(judgement.verdict),
+    }
+
+
+def _accepted(deployment: Row, device: Row) -> dict[str, Any]:
+    predicted = deployment["predicted"] or {}
+    energy_mj = predicted.get("energy_mj")
+    return {
+        "success": True,
+        "message": "Deployment initiated",
+        "deployment_id": deployment["id"],
+        "watch": f"/api/deployments/{deployment['id']}",
+        "device": {"id": device["id"], "ip": (device["info"] or {}).get("ip"), "status": deployment["phase"]},
+        "model": {
+            "name": deployment["model"],
+            "predicted_energy_mwh": mwh(energy_mj),
+            "mwh_basis_inferences": MWH_BASIS_INFERENCES,
+            "energy_mj": energy_mj,
+            "category": predicted.get("category"),
+        },
+        "verdict": deployment["verdict"],
+        "timestamp": deployment["created_at"],
+    }

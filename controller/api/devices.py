@@ -1,0 +1,173 @@
+"""The fleet: list, one device, its history, and orders to it."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from broker.messages import mwh_from_mj
+from controller import fleet, history
+from controller.api.documents import deployment_document, event_document
+from controller.api.parts import Given, Origin, Parts
+from controller.store import Row
+
+router = APIRouter(tags=["devices"])
+
+MAX_MINUTES = 60 * 24 * 31
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderBody:
+    """A command: `op`, and its fields beside it."""
+
+    op: str
+    model: str | None = None
+    config: dict[str, Any] | None = None
+    input: Any = field(default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceBody:
+    """A device by its id, or by the address it reports."""
+
+    device_id: str | None = None
+    device_ip: str | None = None
+    bbb_ip: str | None = None
+    model_name: str | None = None
+
+
+@router.get("/api/devices")
+async def list_devices(
+    parts: Given,
+    *,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    q: str = "",
+    health: str = "",
+    tag: str = "",
+) -> dict[str, Any]:
+    """List devices by id; `q` searches id, board and model, `tag` is key=value."""
+    now = parts.clock()
+    found = [
+        document
+        for row in parts.service.store.devices()
+        if fleet.matches(document := fleet.view(row, now), q=q, health=health, tag=tag)
+    ]
+    return {"success": True, "total": len(found), "as_of": now, "devices": found[offset : offset + limit]}
+
+
+@router.get("/api/devices/{device_id}")
+async def show_device(parts: Given, device_id: str) -> dict[str, Any]:
+    """Return everything known of one device, with its last ten messages per topic."""
+    row, service = parts.service.known_device(device_id), parts.service
+    heard = parts.ingest.hearing.messages.get(device_id, {})
+    more = {
+        **{name: row[name] for name in ("info", "state", "status")},
+        "messages": {suffix: list(entries) for suffix, entries in heard.items()},
+        "deployments": [deployment_document(d) for d in service.deployments.find(device_id=device_id, limit=20)],
+        "logs": [event_document(e) for e in service.store.events(device_id=device_id, limit=100)],
+    }
+    now = parts.clock()
+    return {"success": True, "as_of": now, "device": fleet.view(row, now) | more}
+
+
+@router.get("/api/devices/{device_id}/telemetry")
+async def telemetry(
+    parts: Given,
+    device_id: str,
+    minutes: Annotated[float, Query(gt=0, le=MAX_MINUTES)] = 15,
+    points: Annotated[int, Query(ge=1, le=history.MAX_POINTS)] = 300,
+) -> dict[str, Any]:
+    """Return bucketed history with minimum, mean and maximum, and the deployments within it."""
+    parts.service.known_device(device_id)
+    until = parts.clock()
+    since = until - minutes * 60
+    bucket_s, series = history.read_buckets(parts.service.store, device_id, since=since, until=until, points=points)
+    marks = [
+        {"id": d.id, "ts": d.since, "model": d.model, "phase": d.phase.value}
+        for d in parts.service.deployments.find(device_id=device_id)
+        if d.since >= since
+    ]
+    window = {"bucket_s": bucket_s, "since": since, "until": until}
+    return {"success": True, "device_id": device_id, **window, "series": series, "deployments": marks}
+
+
+@router.delete("/api/devices/{device_id}")
+async def forget(parts: Given, origin: Origin, device_id: str) -> dict[str, Any]:
+    """Forget a device and its retained topics; it comes back when it speaks again."""
+    parts.service.forget(device_id, origin, parts.clock())
+    parts.ingest.wake()
+    return {"success": True, "device_id": device_id}
+
+
+@router.post("/api/devices/{device_id}/approve")
+async def approve(parts: Given, origin: Origin, device_id: str) -> dict[str, Any]:
+    """Let a provisional device take deployments."""
+    parts.service.approve(device_id, origin, parts.clock())
+    return {"success": True, "device_id": device_id}
+
+
+@router.post("/api/devices/{device_id}/command", status_code=202)
+async def order(parts: Given, origin: Origin, device_id: str, body: OrderBody) -> dict[str, Any]:
+    """Send one command; a `bench` that names a model measures it beside the running one."""
+    if body.op == "bench" and body.model:
+        return _ordered(parts, parts.service.measure(device_id, body.model, origin, parts.clock()))
+    fields = {"model": body.model, "config": body.config, "input": body.input}
+    return _ordered(parts, parts.service.order(device_id, body.op, fields, origin, parts.clock()))
+
+
+@router.get("/api/commands/{command_id}")
+async def command_state(parts: Given, command_id: str) -> dict[str, Any]:
+    """Return how a command stands: `state` null until the device answered."""
+    return {"success": True, "command": parts.service.known_command(command_id)}
+
+
+@router.get("/api/device/metrics")
+async def metrics(parts: Given, device_id: str | None = None, device_ip: str | None = None) -> dict[str, Any]:
+    """Return a device's newest vital signs and its energy against the budget (mWh per run of 500 inferences)."""
+    row = find_device(parts, DeviceBody(device_id=device_id, device_ip=device_ip))
+    now = parts.clock()
+    seen, latest = fleet.view(row, now), row["reading"] or {}
+    names = ("cpu_usage_percent", "ram_usage_mb", "ram_usage_percent", "temperature_c", "storage_usage_mb")
+    vitals = {name: latest.get(name) for name in (*names, "uptime_seconds", "inference_active")}
+    return {
+        "success": True,
+        "device_id": row["id"],
+        "status": seen["health"],
+        "model_name": (seen["active"] or {}).get("model"),
+        "metrics": vitals,
+        "energy_metrics": _energy_metrics(seen["budget"] or {}),
+        "reading_age_s": seen["reading_age_s"],
+        "timestamp": now,
+    }
+
+
+@router.post("/api/device/{deed}", status_code=202)
+async def act(
+    parts: Given, origin: Origin, deed: Literal["start", "stop", "rollback", "benchmark"], body: DeviceBody
+) -> dict[str, Any]:
+    """Start, stop, roll back or benchmark a device."""
+    op = "bench" if deed == "benchmark" else deed
+    device_id = find_device(parts, body)["id"]
+    if op == "bench" and body.model_name:
+        return _ordered(parts, parts.service.measure(device_id, body.model_name, origin, parts.clock()))
+    return _ordered(parts, parts.service.order(device_id, op, {}, origin, parts.clock()))
+
+
+def find_device(parts: Parts, body: DeviceBody) -> Row:
+    """Return the row of the device that `body` names, by id or by address. Raises NotFoundError."""
+    ip = body.device_ip or body.bbb_ip
+    if body.device_id is None and ip:
+        return parts.service.device_at(ip)
+    return parts.service.known_device(body.device_id or "")
+
+
+def _ordered(parts: Parts, command_id: str) -> dict[str, Any]:
+    parts.ingest.wake()
+    return {"success": True, "command_id": command_id, "watch": f"/api/commands/{command_id}"}
+
+
+def _energy_metrics(budget: Row) -> dict[str, Any]:
+    names = {"budget_mwh": "energy_mj", "latest_mwh": "latest_mj", "avg_mwh": "avg_mj"}
+    figures = {mwh: None if budget.get(mj) is None else mwh_from_mj(budget[mj]) for mwh, mj in names.items()}
+    return figures | {"status": budget.get("status"), "source": budget.get("source")} | budget

@@ -1,0 +1,75 @@
+"""Errors as answers: one form, one table from class to status."""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from broker.errors import (
+    ArtifactError,
+    ConflictError,
+    EdgeWattError,
+    InvalidError,
+    LinkError,
+    NotFoundError,
+    RefusedError,
+    RuntimeUnavailableError,
+    StorageError,
+    WireError,
+)
+from broker.wire import document
+
+logger = logging.getLogger(__name__)
+
+STATUS_OF: dict[type[EdgeWattError], int] = {
+    WireError: 422,
+    InvalidError: 422,
+    ArtifactError: 422,
+    NotFoundError: 404,
+    ConflictError: 409,
+    RefusedError: 409,
+    RuntimeUnavailableError: 409,
+    LinkError: 503,
+    StorageError: 507,
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make every failure of `app` answer in the one form."""
+    app.add_exception_handler(EdgeWattError, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def answer(status: int, error: str, code: str, hint: str = "", **facts: Any) -> JSONResponse:
+    """Return the one form of an error."""
+    body = {"success": False, "error": error, "code": code, "hint": hint} | document(facts)
+    return JSONResponse(body, status_code=status)
+
+
+async def _ours(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, EdgeWattError)
+    return answer(STATUS_OF.get(type(error), 400), error.message, error.code, error.hint, **error.facts)
+
+
+async def _validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    message = f"{field}: {first['msg']}" if field else first["msg"]
+    return answer(422, message, "invalid", "see /docs for what this path takes", field=field)
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    return answer(error.status_code, str(error.detail), code, "see /docs for what there is")
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    logger.error("unexpected error: %s %s", request.method, request.url.path, exc_info=error)
+    return answer(500, "something went wrong inside the controller", "internal", "the controller's log has the details")

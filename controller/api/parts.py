@@ -1,0 +1,42 @@
+"""What every router is handed: the controller's collaborators, and who is asking."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from controller.ingest import Ingest
+from controller.models.catalog import Catalogue
+from controller.predict.predictor import FleetPredictor
+from controller.service import Service
+
+ORIGINS = frozenset({"cli", "dashboard"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The collaborators of the REST side."""
+
+    service: Service
+    ingest: Ingest
+    catalogue: Catalogue
+    predictor: FleetPredictor
+    clock: Callable[[], float]
+    started_at: float
+    version: str
+    broker_url: str
+    data_dir: Path
+
+
+def _parts(request: Request) -> Parts:
+    return request.app.state.parts  # type: ignore[no-any-return]
+
+
+def _origin(x_edgewatt_origin: Annotated[str, Header()] = "rest") -> str:
+    return x_edgewatt_origin if x_edgewatt_origin in ORIGINS else "rest"
+
+
+Given = Annotated[Parts, Depends(_parts)]
+Origin = Annotated[str, Depends(_origin)]

@@ -1,0 +1,83 @@
+"""Health, and how controller, broker, fleet and messages are doing."""
+
+from collections import Counter
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from controller import fleet
+from controller.api.errors import answer
+from controller.api.parts import Given, Parts
+
+router = APIRouter(tags=["system"])
+
+REFUSALS = ("malformed", "oversize", "unsupported", "bad_topic", "bad_id")
+
+
+@router.get("/livez")
+async def live() -> dict[str, bool]:
+    """Say that the process answers."""
+    return {"success": True}
+
+
+@router.get("/readyz")
+async def ready(parts: Given) -> JSONResponse:
+    """Say whether the controller can work: 503 without a broker, 507 while the database cannot be written."""
+    if parts.ingest.storage_fault:
+        return answer(507, parts.ingest.storage_fault, "disk_full", "free some disk space")
+    if not parts.ingest.link.connected:
+        return answer(503, f"no connection to {parts.broker_url}", "broker_unreachable", "is the broker running?")
+    return JSONResponse({"success": True})
+
+
+@router.get("/api/status")
+async def status(parts: Given) -> dict[str, Any]:
+    """Return one screen of figures: controller, broker, devices by health, messages, deployments."""
+    now, ingest, hearing = parts.clock(), parts.ingest, parts.ingest.hearing
+    store = parts.service.store
+    healths = Counter(fleet.health(row, now)[0] for row in store.devices())
+    phases = parts.service.deployments.count()
+    counters = store.counters()
+    return {
+        "success": True,
+        "controller": {
+            "epoch": ingest.epoch,
+            "version": parts.version,
+            "started_at": parts.started_at,
+            "uptime_s": round(now - parts.started_at, 1),
+            "storage_fault": ingest.storage_fault,
+        },
+        "broker": {
+            "connected": ingest.link.connected,
+            "url": parts.broker_url,
+            "since": ingest.connected_at,
+            "last_loss": ingest.last_loss,
+        },
+        "devices": {"total": sum(healths.values())} | {word: healths[word] for word in fleet.HEALTHS},
+        "messages": _messages(parts, counters, now) | {"received": hearing.received, "last_at": hearing.last_at},
+        "deployments": {"open": sum(parts.service.deployments.count(open_only=True).values())} | phases,
+        "artifact_base_url": parts.service.artifact_base_url,
+        "data_dir": str(parts.data_dir),
+    }
+
+
+@router.get("/api/messages/refused")
+async def refused(parts: Given) -> dict[str, Any]:
+    """Return the newest refused messages that belong to no registered device, and the counts of all."""
+    kept = parts.ingest.hearing.messages.get("?", {})
+    return {
+        "success": True,
+        "counts": parts.service.store.counters(),
+        "messages": [entry for entries in kept.values() for entry in entries],
+    }
+
+
+def _messages(parts: Parts, counters: dict[str, int], now: float) -> dict[str, Any]:
+    last_at = parts.ingest.hearing.last_at
+    return {
+        "refused": {name: counters[name] for name in REFUSALS if name in counters},
+        "noted": {name: value for name, value in counters.items() if name not in REFUSALS},
+        "dropped": getattr(parts.ingest.link, "dropped", 0),
+        "last_age_s": None if last_at is None else round(now - last_at, 1),
+    }

@@ -1,0 +1,108 @@
+"""The controller's settings: flag, then environment, then file, then default."""
+
+import os
+import socket
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from broker.errors import InvalidError
+from broker.paho import address
+
+PREFIX = "EDGEWATT_"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a controller can be told.
+
+    `probe_inferences` are measured on the device before a model is committed; `soak_s` is how long it is watched then.
+    """
+
+    broker: str = "mqtt://127.0.0.1:1883"
+    host: str = "127.0.0.1"
+    port: int = 5000
+    data: Path = Path(".edgewatt")
+    artifact_base_url: str = ""
+    registration: Literal["open", "approve"] = "open"
+    probe_inferences: int = 100
+    soak_s: float = 10.0
+    username: str = ""
+    password_file: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        address(self.broker)
+        if self.registration not in ("open", "approve"):
+            raise InvalidError(f"registration '{self.registration}' is neither open nor approve", field="registration")
+        if not 0 <= self.port <= 65_535:  # noqa: PLR2004 - the range of ports
+            raise InvalidError(f"port {self.port} is none", hint="1 to 65535", field="port")
+
+    @property
+    def base_url(self) -> str:
+        """Where devices fetch artifacts."""
+        if self.artifact_base_url:
+            return self.artifact_base_url.rstrip("/")
+        host = self.host if self.host not in ("0.0.0.0", "::", "") else outgoing_ip()  # noqa: S104 - compared, not bound
+        return f"http://{host}:{self.port}"
+
+    @property
+    def password(self) -> str | None:
+        """The broker's password, from its file. Raises InvalidError when it cannot be read."""
+        if not self.password_file:
+            return None
+        try:
+            return Path(self.password_file).read_text("utf-8").strip()
+        except OSError as error:
+            raise InvalidError(f"cannot read {self.password_file}: {error.strerror}", field="password_file") from None
+
+
+def load(flags: dict[str, Any], environment: dict[str, str] | None = None) -> Settings:
+    """Return settings from `flags` (None: not given), EDGEWATT_… variables and the file EDGEWATT_CONFIG.
+
+    Raises InvalidError naming the setting.
+    """
+    env = dict(os.environ) if environment is None else environment
+    given = _from_file(env.get(f"{PREFIX}CONFIG"))
+    for field in fields(Settings):
+        name = f"{PREFIX}{field.name.upper()}"
+        if env.get(name):
+            given[field.name] = env[name]
+    given |= {name: value for name, value in flags.items() if value is not None}
+    return Settings(**{name: _typed(name, value) for name, value in given.items()})
+
+
+def outgoing_ip() -> str:
+    """Return the address that other machines see, without sending anything; loopback where there is no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def _from_file(path: str | None) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        with Path(path).open("rb") as file:
+            table = tomllib.load(file).get("controller", {})
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InvalidError(f"cannot read the settings in {path}: {error}", field="EDGEWATT_CONFIG") from None
+    known = {field.name for field in fields(Settings)}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise InvalidError(f"{path}: unknown setting {unknown[0]}", hint=f"known: {', '.join(sorted(known))}")
+    return dict(table)
+
+
+def _typed(name: str, value: Any) -> Any:
+    kinds = {"port": int, "probe_inferences": int, "soak_s": float, "data": Path}
+    kind = kinds.get(name, str)
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        raise InvalidError(f"{name} '{value}' is not a {kind.__name__}", field=name) from None
