@@ -17,7 +17,7 @@ st.set_page_config(page_title="EdgeWatt", page_icon=":material/bolt:", layout="w
 st.logo(style.MARK, size="large")
 style.apply()
 page = st.navigation(
-    [st.Page(f"pages/{name}.py", title=title, url_path=name, default=name == "fleet") for name, title in PAGES],
+    [st.Page(f"screens/{name}.py", title=title, url_path=name, default=name == "fleet") for name, title in PAGES],
     position="top",
 )
 frame.status_line()

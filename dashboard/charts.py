@@ -71,8 +71,8 @@ def _lines(
 ) -> alt.LayerChart:
     order = list(names.values())
     colors = alt.Scale(domain=order, range=[style.SERIES[name] for name in names])
-    symbol = {"symbolType": "stroke", "symbolOpacity": 1, "symbolStrokeWidth": 3}
-    legend = alt.Legend(orient="top", title=None, **symbol) if len(names) > 1 else None
+    told = alt.Legend(orient="top", title=None, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3)
+    legend = told if len(names) > 1 else None
     layers: list[Any] = []
     for name, label in names.items():
         shown = history[["at", name, f"{name}_low", f"{name}_high"]].assign(what=label)

@@ -39,7 +39,7 @@ def past(device_id: str, minutes: int) -> None:
     device = api.read("device", device_id=device_id).get("device") or {}
     table = history.frame(rows, reading.get("bucket_s") or 5.0)
     marks = history.marks(reading.get("deployments", []))
-    budget = (device.get("budget") or {}).get("energy_mj")
+    ran, budget = device.get("predicted"), (device.get("budget") or {}).get("energy_mj")
     drawn = (
         (
             "Energy per inference",
@@ -112,7 +112,7 @@ def deeds(device_id: str) -> None:
     """Draw what can be done to the device; outside every live part."""
     device = api.read("device", device_id=device_id).get("device") or {}
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.page_link("pages/deploy.py", label="Deploy here", query_params={"to": device_id}, icon=":material/upload:")
+        st.page_link("screens/deploy.py", label="Deploy here", query_params={"to": device_id}, icon=":material/upload:")
         if st.button("Ping", key="ping", help="Ask whether the agent answers"):
             actions.tell(_action(device_id, "ping"))
         running = device.get("phase") == "running"
