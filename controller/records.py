@@ -65,9 +65,12 @@ class Commands:
         self._store = store
 
     def get(self, command_id: str) -> Row | None:
-        """Return one command; `ack` is the newest one as a dict, or None."""
+        """Return one command; `state` is None until the device answered, `ack` its newest answer as a dict."""
         rows = self._store.query("SELECT * FROM commands WHERE id = ?", [command_id])
-        return rows[0] | {"ack": json.loads(rows[0]["ack"]) if rows[0]["ack"] else None} if rows else None
+        if not rows:
+            return None
+        command = {name: value for name, value in rows[0].items() if name != "phase"}
+        return command | {"state": rows[0]["phase"], "ack": json.loads(command["ack"]) if command["ack"] else None}
 
     def add(self, command_id: str, device_id: str, op: str, origin: str, at: float) -> None:
         """Remember a command that was sent or seen."""
@@ -80,7 +83,7 @@ class Commands:
     def hear(self, device_id: str, ack: Ack, at: float) -> bool:
         """Apply `ack` if it is newer than what is known; return whether it was."""
         cursor = self._store.connection.execute(
-            "UPDATE commands SET attempt = ?, seq = ?, state = ?, ack = ?, updated_at = ? "
+            "UPDATE commands SET attempt = ?, seq = ?, phase = ?, ack = ?, updated_at = ? "
             "WHERE id = ? AND device_id = ? AND (attempt, seq) < (?, ?)",
             [ack.attempt, ack.seq, ack.state.value, encode(ack).decode(), at, ack.id, device_id, ack.attempt, ack.seq],
         )
@@ -89,7 +92,7 @@ class Commands:
     def expire(self, command_id: str, at: float) -> None:
         """Note that nobody took a command in time."""
         self._store.connection.execute(
-            "UPDATE commands SET state = ?, updated_at = ? WHERE id = ? AND state IS NULL",
+            "UPDATE commands SET phase = ?, updated_at = ? WHERE id = ? AND phase IS NULL",
             [Phase.EXPIRED.value, at, command_id],
         )
 

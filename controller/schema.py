@@ -81,7 +81,7 @@ def m002_deployments(db: Database) -> None:
             "updated_at": float,
             "attempt": int,
             "seq": int,
-            "state": str,
+            "phase": str,
             "ack": str,
         },
         pk="id",

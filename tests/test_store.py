@@ -1,0 +1,195 @@
+"""The database: whole transactions, samples once, buckets that keep their extremes."""
+
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from broker.errors import StorageError
+from broker.messages import Ack, Energy, Latency, Telemetry
+from broker.phases import Phase
+from controller import history
+from controller.deployment import begin
+from controller.outbox import LAST_RETRY_S, Outbox
+from controller.records import Commands, Deployments, Measurements
+from controller.store import Store
+
+T0 = 1_800_000_000.0
+
+
+@pytest.fixture
+def store():
+    with_devices = Store(None)
+    for device_id in ("pi5-1", "jetson-1"):
+        with_devices.add_device(device_id, T0, approved=True)
+    yield with_devices
+    with_devices.close()
+
+
+def sample(seq, energy_mj=None, source="simulated", **more):
+    energy = None if energy_mj is None else Energy(source=source, energy_mj=energy_mj)
+    return Telemetry(ts=T0 + seq, session="s1", seq=seq, energy=energy, **more)
+
+
+def test_a_transaction_that_fails_leaves_nothing(store):
+    with pytest.raises(ValueError, match="in the middle"), store.transaction():
+        store.add_device("bbb-1", T0, approved=True)
+        raise ValueError("in the middle")
+
+    assert not store.has_device("bbb-1")
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_nothing_is_half_written(store):
+    pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
+    store.connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(StorageError, match="full"), store.transaction():
+        for n in range(2_000):
+            store.add_event(T0, "log", f"{n} " + "x" * 500)
+
+    assert store.events() == []
+
+
+def test_what_was_committed_survives_kill_9(tmp_path):
+    script = (
+        "import os, sys; from pathlib import Path; from controller.store import Store\n"
+        "s = Store(Path(sys.argv[1]))\n"
+        "with s.transaction(): s.add_device('kept', 1.0, approved=True)\n"
+        "s.connection.execute('BEGIN'); s.add_device('lost', 1.0, approved=True); os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "c.db")], check=False)
+
+    store = Store(tmp_path / "c.db")
+    assert [row["id"] for row in store.devices()] == ["kept"]
+    store.close()
+
+
+def test_a_database_that_is_none_is_refused_with_a_sentence(tmp_path):
+    path = tmp_path / "c.db"
+    path.write_bytes(b"not a database, but long enough to be looked at" * 50)
+
+    with pytest.raises(StorageError, match="cannot open"):
+        Store(path)
+
+
+def test_a_sample_that_comes_twice_is_stored_once(store):
+    for _ in range(2):
+        history.add_samples(store, [("pi5-1", sample(1, 10.0), T0)])
+
+    assert store.db.table("telemetry").count == 1
+
+
+def test_buckets_keep_the_spike_and_leave_absent_figures_absent(store):
+    rows = [
+        ("pi5-1", sample(n, 500.0 if n == 7 else 10.0, latency_ms=Latency(p50=1, p95=2, max=3)), T0) for n in range(10)
+    ]
+    history.add_samples(store, rows)
+
+    bucket_s, buckets = history.read_buckets(store, "pi5-1", since=T0, until=T0 + 100, points=1)
+
+    assert bucket_s == 100
+    assert buckets[0]["energy_mj"] == {"min": 10.0, "mean": 59.0, "max": 500.0}
+    assert buckets[0]["latency_p95_ms"] == {"min": 2.0, "mean": 2.0, "max": 2.0}
+    assert buckets[0]["temperature_c"] is None
+
+
+def test_measured_and_simulated_energy_are_never_averaged_together(store):
+    rows = [("pi5-1", sample(1, 10.0), T0), ("pi5-1", sample(2, 90.0, source="ina3221"), T0)]
+    history.add_samples(store, rows)
+
+    _, buckets = history.read_buckets(store, "pi5-1", since=T0, until=T0 + 60, points=1)
+
+    assert {b["energy_source"]: b["energy_mj"]["mean"] for b in buckets} == {"simulated": 10.0, "ina3221": 90.0}
+
+
+def test_a_chart_never_gets_more_points_than_it_asked_for(store):
+    history.add_samples(store, [("pi5-1", sample(n, 1.0), T0) for n in range(5_000)])
+
+    _, buckets = history.read_buckets(store, "pi5-1", since=T0, until=T0 + 5_000, points=100)
+
+    assert len(buckets) <= 101
+
+
+def test_a_deployment_comes_back_as_it_was(store):
+    deployments = Deployments(store)
+    deployment = begin(id="d1", device_id="pi5-1", model="m", origin="cli", at=T0, budget_mj=12.5, typed=True)
+    deployments.put(deployment)
+
+    assert deployments.get("d1") == deployment
+    assert deployments.find(device_id="pi5-1", open_only=True) == [deployment]
+    assert deployments.count() == {"requested": 1}
+
+
+def test_only_a_newer_ack_changes_a_command(store):
+    commands = Commands(store)
+    commands.add("c1", "pi5-1", "ping", "rest", T0)
+    done = Ack(id="c1", op="ping", state=Phase.SUCCEEDED, attempt=1, seq=2)
+
+    assert commands.hear("pi5-1", done, T0)
+    assert not commands.hear("pi5-1", done, T0)
+    assert not commands.hear("pi5-1", Ack(id="c1", op="ping", state=Phase.ACCEPTED, attempt=1, seq=1), T0)
+    assert not commands.hear("jetson-1", Ack(id="c1", op="ping", state=Phase.FAILED, attempt=9, seq=9), T0)
+    assert commands.get("c1")["state"] == commands.get("c1")["ack"]["state"] == "succeeded"
+
+
+def test_a_measurement_without_a_source_is_not_kept(store):
+    measurements = Measurements(store)
+    measurements.put("pi5-1", "m", None, {"energy_mj": 3.0}, T0)
+    assert measurements.get("pi5-1", "m") is None
+
+    measurements.put("pi5-1", "m", None, {"energy_mj": 3, "energy_source": "simulated", "latency_p95_ms": 4}, T0)
+    assert measurements.get("pi5-1", "m")["energy_mj"] == 3.0
+
+
+def queue(outbox, topic="device/pi5-1/cmd", command_id="c1", **more):
+    outbox.put(device_id="pi5-1", command_id=command_id, topic=topic, payload=b"{}", at=T0, **more)
+
+
+def test_a_command_waits_for_its_device_and_a_retained_document_does_not(store):
+    outbox = Outbox(store)
+    queue(outbox)
+    queue(outbox, "device/pi5-1/desired", "desired:pi5-1", retain=True)
+    assert [row["retain"] for row in outbox.due(T0)] == [1]
+
+    store.put_device("pi5-1", online=1)
+    assert [row["retain"] for row in outbox.due(T0)] == [0, 1]
+
+
+def test_a_command_comes_again_ever_more_rarely_until_it_is_heard(store):
+    store.put_device("pi5-1", online=1)
+    outbox = Outbox(store)
+    queue(outbox)
+    waits, at = [], T0
+    for _ in range(8):
+        (row,) = outbox.due(at)
+        outbox.sent(row, at)
+        waits.append(outbox.next_at() - at)
+        at = outbox.next_at()
+    outbox.heard("c1")
+
+    assert waits[:3] == [15, 30, 60]
+    assert waits[-1] == LAST_RETRY_S
+    assert outbox.due(at + 9e9) == []
+
+
+def test_a_newer_retained_document_replaces_the_one_that_waits(store):
+    outbox = Outbox(store)
+    for _ in range(3):
+        queue(outbox, "device/pi5-1/desired", "desired:pi5-1", retain=True)
+
+    assert len(outbox.due(T0)) == 1
+
+
+def test_an_order_that_nobody_took_in_time_is_taken_out(store):
+    outbox = Outbox(store)
+    queue(outbox, expires_at=T0 + 60)
+
+    assert outbox.expired(T0 + 59) == []
+    assert [row["command_id"] for row in outbox.expired(T0 + 60)] == ["c1"]
+    assert outbox.next_at() is None
+
+
+def test_the_tables_refuse_a_value_of_another_type(store):
+    with pytest.raises(sqlite3.IntegrityError):
+        store.put_device("pi5-1", gaps="many")
