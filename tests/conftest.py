@@ -16,12 +16,10 @@ def broker(request, tmp_path):
     running.kill()
 
 
-@pytest.fixture
-def mosquitto(tmp_path):
+@pytest.fixture(params=[pytest.param("mosquitto", marks=NO_MOSQUITTO)])
+def mosquitto(request, tmp_path):
     """A running Debian mosquitto."""
-    if MOSQUITTO is None:
-        pytest.skip("mosquitto is not installed: apt-get install mosquitto")
-    running = RunningBroker("mosquitto", tmp_path)
+    running = RunningBroker(request.param, tmp_path)
     yield running
     running.kill()
 

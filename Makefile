@@ -1,0 +1,53 @@
+# `make demo` starts a whole fleet on this machine, `make test` runs all tests; both work from an empty checkout.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs clean system
+SHELL := bash
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --retries 10 --timeout 120
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: .venv/.demo ## broker, controller, dashboard and five simulated devices; ARGS="--devices 8"
+	@$(BIN)/edgewatt demo $(ARGS)
+
+test: .venv/.dev system ## all tests; ARGS="tests/test_cli.py -k gate"
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev system ## what has to be clean before a commit: lint, format, types, tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: .venv/.dev ## every benchmark, one table, JSON beside it
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: .venv/.dev ## write the generated reference pages
+	@$(BIN)/python -m scripts.reference
+
+clean: ## remove the environment and what tools left behind
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+system:
+	@bash scripts/system-packages
+
+# The stamps name what was installed, so that the second start is quick.
+.venv/.demo: pyproject.toml | .venv/bin/python
+	@echo "installing EdgeWatt with its demo (about a minute, once)"
+	@$(PIP) -e '.[demo]'
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	@echo "installing EdgeWatt with its development tools (about a minute, once)"
+	@$(PIP) -e '.[dev]'
+	@touch $@ .venv/.demo
+
+.venv/bin/python:
+	@test -n '$(PYTHON)' || { echo 'EdgeWatt needs Python 3.11 or newer: make PYTHON=/path/to/python'; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo 'no venv: apt-get install python3-venv'; rm -rf .venv; exit 1; }

@@ -1,0 +1,148 @@
+"""Writes the reference pages that are made from the code: topics, states of a deployment, the command line.
+
+`python -m scripts.reference` (or `make docs`) writes them; a test keeps them current.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from broker.phases import CONTROLLER_OWNED, NEXT, TERMINAL, Phase
+from broker.topics import CONTROLLER_STATUS, ROUTES
+from controller.cli.app import app
+from controller.cli.exits import SAYS
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+NOTE = "<!-- Made by `make docs` from the code; edit that instead. -->"
+
+
+def topics() -> str:
+    """Return the page of topics."""
+    rows = [
+        f"| `device/<id>/{route.suffix}` | `{route.kind.__name__}` | {route.qos} | {'yes' if route.retain else 'no'} "
+        f"| {', '.join(route.writers)} | {', '.join(route.readers)} | {route.says} |"
+        for route in ROUTES
+    ]
+    rows.append(
+        f"| `{CONTROLLER_STATUS}` | `ControllerStatus` | 1 | yes | controller | agent, controller "
+        "| presence of the controller, and where artifacts are |"
+    )
+    return _page(
+        "Topics",
+        "Everything that passes on the bus. Payloads are UTF-8 JSON of at most 64 KiB, MQTT 3.1.1 is enough; operators "
+        "read everything. `<id>` is `[a-z0-9][a-z0-9._-]{0,63}`. The fields are in `broker/messages.py`; unknown ones "
+        "are ignored.",
+        "| topic | message | QoS | retained | written by | read by | content |\n|---|---|---|---|---|---|---|\n"
+        + "\n".join(rows),
+        "`edgewatt bus topics` prints this table, `edgewatt bus acl` the access rules made from it, and "
+        "`edgewatt bus tail` the messages as they pass.",
+    )
+
+
+def states() -> str:
+    """Return the page of a deployment's states."""
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {Phase.REQUESTED}"]
+    ends_anywhere = _common_ends()
+    for phase, following in NEXT.items():
+        drawn = following - ends_anywhere if _ends_anywhere(phase) else following
+        lines += [f"    {phase} --> {after}" for after in sorted(drawn)]
+    lines += [f"    {phase} --> [*]" for phase in sorted(TERMINAL)]
+    lines.append("```")
+    anywhere = ", ".join(f"`{phase}`" for phase in sorted(ends_anywhere))
+    rows = [
+        f"| `{phase}` | {_owner(phase)} | {', '.join(f'`{after}`' for after in sorted(NEXT[phase])) or 'nothing'} |"
+        for phase in Phase
+    ]
+    return _page(
+        "States of a deployment",
+        "The same words on the bus, in REST, on the command line and in the dashboard. Exactly one side owns each "
+        "state, and a terminal state never changes.",
+        "\n".join(lines),
+        f"Not drawn: each state from `sent` to `soaking` may also end as {anywhere}.",
+        "| state | moved by | may be followed by |\n|---|---|---|\n" + "\n".join(rows),
+    )
+
+
+def command_line() -> str:
+    """Return the page of the command line."""
+    codes = "\n".join(f"| {int(code)} | {says} |" for code, says in SAYS.items())
+    sections = [_command(path, command) for path, command in commands(get_command(app))]
+    return _page(
+        "Command line",
+        "stdout is data, stderr is talk. Every command takes `--json` (one document, or one object per line where it "
+        "follows something; errors as JSON on stderr), `--quiet` and `--controller URL`. Settings come from the flag, "
+        "else the environment (`EDGEWATT_CONTROLLER_URL`, `EDGEWATT_BROKER_URL`), else the file "
+        "`~/.config/edgewatt/config.toml` (or `EDGEWATT_CONFIG`), else `http://127.0.0.1:5000` and "
+        "`mqtt://127.0.0.1:1883`.",
+        f"| exit code | means |\n|---|---|\n{codes}",
+        *sections,
+    )
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command below `group` with its words."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+PAGES = {"topics.md": topics, "deployment-states.md": states, "cli.md": command_line}
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page(), encoding="utf-8")
+        print(REFERENCE / name)
+
+
+def _command(path: tuple[str, ...], command: Any) -> str:
+    example, _, text = command.help.partition("\n\n")
+    arguments = [_argument(each) for each in command.params if each.param_type_name == "argument"]
+    rows = [
+        f"| `{', '.join((*each.opts, *each.secondary_opts))}` | {_says(each)} |"
+        for each in command.params
+        if each.param_type_name == "option" and not {"--json", "--quiet", "--controller", "--help"} & set(each.opts)
+    ]
+    table = "| option | |\n|---|---|\n" + "\n".join(rows) if rows else ""
+    title = f"## edgewatt {' '.join((*path, *arguments))}"
+    shell = f"```sh\n{example.removeprefix('Example: ')}\n```"
+    return "\n\n".join(filter(None, (title, text, shell, table)))
+
+
+def _argument(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required or name.startswith("[") else f"[{name}]"
+
+
+def _says(option: Any) -> str:
+    default = option.default
+    shown = default not in (None, "", False, True) and not callable(default)
+    return f"{option.help or ''}{f' Default: {default}.' if shown else ''}".strip()
+
+
+def _owner(phase: Phase) -> str:
+    if phase in TERMINAL:
+        return "nobody: terminal"
+    return "controller" if phase in CONTROLLER_OWNED else "device"
+
+
+def _ends_anywhere(phase: Phase) -> bool:
+    return _common_ends() <= NEXT[phase]
+
+
+def _common_ends() -> frozenset[Phase]:
+    """Return the terminal states that follow every step of a device alike."""
+    return frozenset(NEXT[Phase.ACCEPTED] & TERMINAL)
+
+
+def _page(title: str, *parts: str) -> str:
+    return "\n\n".join((f"# {title}", NOTE, *parts)) + "\n"
+
+
+if __name__ == "__main__":
+    main()
