@@ -108,6 +108,10 @@ class Client:
         """Remove a device and its retained documents; it comes back when it speaks again."""
         return self._send("DELETE", f"/api/devices/{_segment(device_id)}")
 
+    def approve(self, device_id: str) -> Document:
+        """Let a provisional device take deployments."""
+        return self._send("POST", f"/api/devices/{_segment(device_id)}/approve")
+
     def command(self, device_id: str, op: str, **fields: Any) -> Document:
         """Send one command of the contract; returns its `command_id`."""
         return self._send("POST", f"/api/devices/{_segment(device_id)}/command", {"op": op, **fields})
@@ -165,9 +169,9 @@ class Client:
         """Return one page of the catalogue, `{total, models}`."""
         return self._get("/api/models/all", limit=limit, offset=offset, q=q)
 
-    def recommended(self, device_type: str) -> Document:
-        """Return the ten models that cost least energy on `device_type`, with predictions."""
-        return self._get("/api/models/recommended", device_type=device_type)
+    def recommended(self, device_type: str, *, limit: int = 10) -> Document:
+        """Return the models that cost least energy on `device_type`, with predictions."""
+        return self._get("/api/models/recommended", device_type=device_type, limit=limit)
 
     def metrics(self, device_id: str) -> Document:
         """Return the newest vital signs and energy of one device."""
@@ -188,6 +192,10 @@ class Client:
     def benchmark(self, device_id: str, model: str = "") -> Document:
         """Measure a model, or the active one, on the device."""
         return self._send("POST", "/api/device/benchmark", {"device_id": device_id} | _given(model_name=model))
+
+    def refused_messages(self) -> Document:
+        """Return the newest refused messages of nobody we know, and the counts of all."""
+        return self._get("/api/messages/refused")
 
     def logs(self, *, limit: int = 100, kind: str = "") -> Document:
         """Return the newest log entries."""

@@ -89,7 +89,7 @@ def report() -> None:
     title, outcomes = told
     lines = []
     for each in outcomes:
-        watch = link("watch it", "deployments", id=each.deployment_id) if each.deployment_id else EMPTY
+        watch = link("watch it", "deployments", of="ew-go", id=each.deployment_id) if each.deployment_id else EMPTY
         lines.append(tag("p", join([tag("b", each.target), f": {each.sentence} ", watch])))
     bad = [each for each in outcomes if not each.accepted]
     told_as = title if not bad else f"{title}: {len(bad)} of {len(outcomes)} not accepted"

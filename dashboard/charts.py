@@ -53,7 +53,7 @@ def energy(
 def cost(models: pd.DataFrame) -> alt.LayerChart:
     """Draw what is known of models: top-1 in % against predicted mJ per inference, hollow, with intervals."""
     scale = alt.Scale(type="log", nice=True)
-    across = alt.X("energy_mj:Q", title="predicted mJ per inference, log scale", scale=scale)
+    across = alt.X("energy_mj:Q", title="predicted mJ per inference, log scale", scale=scale, axis=alt.Axis(grid=False))
     up = alt.Y("top1_pct:Q", title="top-1, %", scale=alt.Scale(zero=False, padding=14))
     base = alt.Chart(models)
     color = style.SERIES["p50"]

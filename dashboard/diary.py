@@ -9,10 +9,11 @@ from typing import Any
 from markupsafe import Markup
 
 from dashboard import words
-from dashboard.markup import join, link, moment, pill, table, tag
+from dashboard.markup import join, link, moment, phase_tone, pill, table, tag
 
 Document = dict[str, Any]
 
+TONES = {"error": "bad", "warning": "warn"}
 FIELDS = ("at", "type", "level", "device_id", "deployment_id", "origin", "message")
 
 
@@ -22,11 +23,11 @@ def told(entry: Document) -> Document:
     return {
         "ts": _seconds(at),
         "type": str(entry.get("type") or entry.get("kind") or entry.get("event") or ""),
-        "level": str(entry.get("level") or entry.get("status") or "info"),
+        "level": str(entry.get("level") or (entry.get("facts") or {}).get("level") or _level(entry.get("phase"))),
         "device_id": str(entry.get("device_id") or ""),
         "deployment_id": str(entry.get("deployment_id") or ""),
         "origin": str(entry.get("origin") or entry.get("who") or ""),
-        "message": str(entry.get("message") or entry.get("msg") or entry.get("reason") or ""),
+        "message": _message(entry),
     }
 
 
@@ -53,9 +54,9 @@ def as_csv(entries: Iterable[Document]) -> str:
 
 
 def _row(entry: Document, now: float) -> list[Markup | str]:
-    tone = {"error": "bad", "failed": "bad", "warning": "warn"}.get(entry["level"], "mute")
+    tone = TONES.get(entry["level"], "mute")
     device, made = entry["device_id"], entry["deployment_id"]
-    watch = join([" ", link("watch", "deployments", id=made)]) if made else ""
+    watch = join([" ", link("watch", "deployments", of="ew-go", id=made)]) if made else ""
     return [
         tag("span", moment(entry["ts"], now), of="nowrap"),
         pill(words.phase(entry["type"] or entry["level"]), tone, entry["level"]),
@@ -63,6 +64,16 @@ def _row(entry: Document, now: float) -> list[Markup | str]:
         join([words.short(entry["message"], 240), tag("small", watch)]),
         entry["origin"] or words.NOTHING,
     ]
+
+
+def _message(entry: Document) -> str:
+    text = str(next((entry[key] for key in ("text", "message", "msg") if entry.get(key)), ""))
+    reason = str(entry.get("reason") or "")
+    return f"{text}: {reason}" if text and reason and reason not in text else text or reason
+
+
+def _level(phase: str | None) -> str:
+    return {"bad": "error", "warn": "warning"}.get(phase_tone(phase or ""), "info")
 
 
 def _inert(text: str) -> str:

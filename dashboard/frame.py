@@ -38,6 +38,7 @@ def line(reading: Reading, now: float) -> Markup:
     held = now - (reading.at or now)
     age = messages.get("last_age_s")
     refused = views.refused_messages(messages)
+    dropped = int(messages.get("dropped") or 0)
     reasons = ", ".join(f"{words.phase(why)} {number}" for why, number in (messages.get("refused") or {}).items())
     up = f"up {words.span(controller.get('uptime_s'))}, version {controller.get('version') or 'unknown'}"
     parts = [
@@ -46,6 +47,7 @@ def line(reading: Reading, now: float) -> Markup:
         _said("last message", words.ago(None if age is None else age + held)),
         _said("open deployments", words.figure(deployments.get("open"), 9)),
         _said("refused messages", f"{refused:,}", reasons or "every message was understood"),
+        _said("dropped", f"{dropped:,}", "what the controller was too busy to take") if dropped else EMPTY,
         local,
     ]
     return tag("div", join(parts), of="ew-strip")

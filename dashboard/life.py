@@ -55,13 +55,13 @@ def _event(event: Document, end: float | None, *, last: bool, now: float) -> Mar
     name = event.get("phase") or ""
     tone = phase_tone(name)
     of = tone if last or tone != "busy" else "step"
-    at = event.get("at")
+    at, attempt = event.get("at"), int((event.get("facts") or event).get("attempt") or 1)
     lasted = f"for {words.span(end - at)}" if end is not None and at is not None and end - at >= 1 else ""
     aside = [
         moment(at, now),
         lasted,
         event.get("who") or "",
-        f"attempt {event['attempt']}" if event.get("attempt", 1) > 1 else "",
+        f"attempt {attempt}" if attempt > 1 else "",
     ]
     quiet = tag("small", join([" · ", join([each for each in aside if each], Markup(" · "))]))
     why = tag("p", event["reason"]) if event.get("reason") else EMPTY

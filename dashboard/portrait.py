@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dashboard import history, tables, views, words
+from dashboard import diary, history, tables, views, words
 from dashboard.markup import EMPTY, facts, gauge, health, join, mark, moment, number, pill, spark, table, tag
 
 Document = dict[str, Any]
@@ -30,7 +30,7 @@ def now_cards(device: Document, series: Sequence[Document]) -> Markup:
     """Return the figures of the newest sample with their units, and their last 15 minutes as lines."""
     latest = device.get("latest") or {}
     latency, energy = latest.get("latency_ms") or {}, latest.get("energy") or {}
-    budget, ran = device.get("budget") or {}, device.get("predicted") or {}
+    budget, ran = device.get("budget") or {}, views.predicted(device)
     spent, kind = views.energy(device)
     limit = budget.get("energy_mj")
     line = gauge(spent, ran.get("low_mj"), ran.get("high_mj"), limit, kind or "")
@@ -114,19 +114,12 @@ def messages(rows: Iterable[Document], now: float) -> Markup:
 
 
 def logs(rows: Iterable[Document], now: float) -> Markup:
-    """Return the device's log lines, and how many its rate limit held back."""
+    """Return what the device logged and what happened to it."""
     lines = []
-    for each in rows:
-        dropped = tag("small", f" ({each['dropped']} lines held back before it)") if each.get("dropped") else EMPTY
-        tone = {"error": "bad", "warning": "warn"}.get(each.get("level", ""), "mute")
-        lines.append(
-            [
-                moment(each.get("ts"), now),
-                pill(each.get("level") or "info", tone),
-                join([each.get("msg") or "", dropped]),
-            ]
-        )
-    return table(["When", "Level", "Line"], lines)
+    for each in map(diary.told, rows):
+        tone = diary.TONES.get(each["level"], "mute")
+        lines.append([moment(each["ts"], now), pill(words.phase(each["type"]), tone, each["level"]), each["message"]])
+    return table(["When", "Kind", "Line"], lines)
 
 
 def _against(limit: float | None) -> Markup:

@@ -58,5 +58,5 @@ def _row(model: Document, said: Document | None, running: int) -> list[Markup | 
         number(model.get("top1_pct"), "%"),
         tables.predicted(said),
         words.count(running, "device") if running else words.NOTHING,
-        link("deploy it", "deploy", model=model["name"]),
+        link("deploy it", "deploy", of="ew-go nowrap", model=model["name"]),
     ]

@@ -88,7 +88,7 @@ def _linked(need: views.Need) -> Markup | str:
 
 
 def _fleet_row(device: Document, course: list[float | None]) -> list[Markup | str]:
-    latest, ran = device.get("latest") or {}, device.get("predicted") or {}
+    latest, ran = device.get("latest") or {}, views.predicted(device)
     latency, budget = (latest.get("latency_ms") or {}), device.get("budget") or {}
     spent, kind = views.energy(device)
     name = link(words.short(device["id"]), "device", id=device["id"], title=device["id"])

@@ -102,7 +102,7 @@ def cli_line(model: str, device_ids: Sequence[str], budget_mj: float | None, pol
     for device_id in device_ids:
         parts += ["--to", device_id]
     parts += ["--energy-mj", f"{budget_mj:g}"] if budget_mj is not None else []
-    parts += ["--policy", policy] if budget_mj is not None and policy != "strict" else []
+    parts += ["--expected"] if budget_mj is not None and policy == "expected" else []
     parts += ["--force", "--reason", reason] if reason else []
     return shlex.join(parts)
 
@@ -123,14 +123,14 @@ def mqtt_lines(model: str, device_ids: Sequence[str], budget_mj: float | None, b
 
 def _row(judge: Judged) -> Markup:
     found = judge.document
+    kind: words.Kind | None = words.kind_of(found.get("source")) if found.get("basis") == "measurement" else "predicted"
     line = gauge(
         found.get("energy_mj"),
         found.get("low_mj"),
         found.get("high_mj"),
         found.get("budget_mj"),
-        words.kind_of(found.get("source")) or "" if found.get("basis") == "measurement" else "modelled",
+        kind or "",
     )
-    kind: words.Kind | None = words.kind_of(found.get("source")) if found.get("basis") == "measurement" else "predicted"
     figures = tag("small", join([words.amount(found.get("energy_mj"), "mJ"), mark(kind)])) if found else ""
     parts = [tag("b", judge.device_id), tag("span", verdict(judge.verdict)), tag("p", judge.sentence)]
     parts.append(tag("div", join([line, figures])))

@@ -21,7 +21,8 @@ _BAD_ENDS = {
     "rejected": 50,
     "refused": 0,
 }
-_SERIOUS = 70
+_ON_PURPOSE = {"sleeps"}
+_SERIOUS = 75
 _AWAY = {"offline": 80, "silent": 75, "never_seen": 30}
 
 
@@ -119,11 +120,17 @@ def model(device: Document) -> str:
     return str((device.get("active") or {}).get("model") or "")
 
 
+def predicted(device: Document) -> Document:
+    """Return the prediction for the model that runs; one made for another model says nothing of it."""
+    wanted = (device.get("desired") or {}).get("model")
+    return device.get("predicted") or {} if wanted and wanted == model(device) else {}
+
+
 def agreement(device: Document) -> str:
     """Say in words whether the newest energy lies within the prediction."""
     value, kind = energy(device)
-    predicted = device.get("predicted") or {}
-    low, high = predicted.get("low_mj"), predicted.get("high_mj")
+    said = predicted(device)
+    low, high = said.get("low_mj"), said.get("high_mj")
     now = "" if value is None else f"{kind or 'reported'} {words.amount(value, 'mJ')}"
     if low is None or high is None:
         return f"no prediction; {now}" if now else "no prediction, and no figure from the device"
@@ -139,7 +146,7 @@ def agreement(device: Document) -> str:
 
 def _needs(device: Document, newest: Document | None, now: float) -> Iterable[Need]:
     health = device.get("health", "")
-    if health in _AWAY:
+    if health in _AWAY and device.get("health_reason") not in _ON_PURPOSE:
         yield Need(kind=words.HEALTH[health], sentence=device.get("health_reason") or "", rank=_AWAY[health])
     yield from _over_budget(device)
     yield from _ended_badly(newest, now)

@@ -84,6 +84,8 @@ CALLS = [
     ),
     (lambda c: c.forget("pi5-1"), "DELETE", "/api/devices/pi5-1", None),
     (lambda c: c.command("pi5-1", "ping"), "POST", "/api/devices/pi5-1/command", {"op": "ping"}),
+    (lambda c: c.approve("pi5-1"), "POST", "/api/devices/pi5-1/approve", None),
+    (lambda c: c.refused_messages(), "GET", "/api/messages/refused", None),
     (lambda c: c.command_state("c1"), "GET", "/api/commands/c1", None),
     (
         lambda c: c.deploy("pi5-1", "m", max_energy_mj=5.0, dry_run=True),
@@ -101,7 +103,7 @@ CALLS = [
     (lambda c: c.cancel("d1"), "POST", "/api/deployments/d1/cancel", {}),
     (lambda c: c.predict_energy([{"a": 1}]), "POST", "/api/predict-energy", [{"a": 1}]),
     (lambda c: c.models(q="x"), "GET", "/api/models/all?limit=100&offset=0&q=x", None),
-    (lambda c: c.recommended("rpi"), "GET", "/api/models/recommended?device_type=rpi", None),
+    (lambda c: c.recommended("rpi"), "GET", "/api/models/recommended?device_type=rpi&limit=10", None),
     (lambda c: c.metrics("pi5-1"), "GET", "/api/device/metrics?device_id=pi5-1", None),
     (lambda c: c.start("pi5-1"), "POST", "/api/device/start", {"device_id": "pi5-1"}),
     (lambda c: c.stop("pi5-1"), "POST", "/api/device/stop", {"device_id": "pi5-1"}),

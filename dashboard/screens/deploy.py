@@ -108,10 +108,11 @@ def hear_gate(model: str, ids: tuple[str, ...], budget_mj: float | None, policy:
 
 def offer(refused: list[Judged]) -> None:
     """Draw the models that would fit where this one does not; one click takes one."""
-    for each in verdicts.fitting([judge for judge in refused if judge.verdict in {"over", "tight"}])[:3]:
-        top1 = f", top-1 {words.amount(each.top1_pct, '%')}" if each.top1_pct is not None else ""
-        label = f"Take {each.model} instead: up to {words.amount(each.high_mj, 'mJ')}{top1}"
-        st.button(label, key=f"take-{each.model}", icon=":material/swap_horiz:", on_click=_switch, args=(each.model,))
+    with st.container(horizontal=True):
+        for each in verdicts.fitting([judge for judge in refused if judge.verdict in {"over", "tight"}])[:3]:
+            top1 = f", top-1 {words.amount(each.top1_pct, '%')}" if each.top1_pct is not None else ""
+            label = f"Take {each.model} instead: up to {words.amount(each.high_mj, 'mJ')}{top1}"
+            st.button(label, key=f"take-{each.model}", on_click=_switch, args=(each.model,))
 
 
 def override(refused: list[Judged]) -> dict[str, str]:
@@ -155,11 +156,12 @@ def send(model: str, judges: list[Judged], reasons: dict[str, str], budget_mj: f
 
 def same(model: str, ids: tuple[str, ...], reasons: dict[str, str], budget_mj: float | None, policy: str) -> None:
     """Draw the commands that would do the same."""
-    with st.expander("The same as a command"):
-        plain = [device_id for device_id in ids if device_id not in reasons]
-        lines = [verdicts.cli_line(model, plain, budget_mj, policy)] if plain else []
-        lines += [verdicts.cli_line(model, [name], budget_mj, policy, why) for name, why in reasons.items()]
-        st.code("\n".join(lines), language="sh", wrap_lines=True)
+    plain = [device_id for device_id in ids if device_id not in reasons]
+    lines = [verdicts.cli_line(model, plain, budget_mj, policy)] if plain else []
+    lines += [verdicts.cli_line(model, [name], budget_mj, policy, why) for name, why in reasons.items()]
+    st.html(tag("small", "The same from a shell:"))
+    st.code("\n".join(lines), language="sh", wrap_lines=True)
+    with st.expander("Or over MQTT, without this page"):
         broker = (api.read("status").get("broker") or {}).get("url") or ""
         st.code(verdicts.mqtt_lines(model, ids[:10], budget_mj, broker), language="sh", wrap_lines=True)
 

@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from dashboard import actions, api, charts, frame, history, portrait, tables, words
+from dashboard import actions, api, charts, frame, history, portrait, tables, views, words
 from dashboard.actions import Action
 from dashboard.markup import heading, note
 
@@ -39,13 +39,9 @@ def past(device_id: str, minutes: int) -> None:
     device = api.read("device", device_id=device_id).get("device") or {}
     table = history.frame(rows, reading.get("bucket_s") or 5.0)
     marks = history.marks(reading.get("deployments", []))
-    ran, budget = device.get("predicted"), (device.get("budget") or {}).get("energy_mj")
+    ran, budget = views.predicted(device), (device.get("budget") or {}).get("energy_mj")
     drawn = (
-        (
-            "Energy per inference",
-            _limits(device.get("predicted"), budget),
-            charts.energy(table, marks, device.get("predicted"), budget),
-        ),
+        ("Energy per inference", _limits(ran, budget), charts.energy(table, marks, ran, budget)),
         ("Latency", "shaded: lowest to highest", charts.latency(table, marks)),
         ("Temperature", "°C", charts.heat(table, marks)),
         ("CPU and memory", "% in use", charts.usage(table, marks)),
@@ -112,6 +108,10 @@ def deeds(device_id: str) -> None:
     """Draw what can be done to the device; outside every live part."""
     device = api.read("device", device_id=device_id).get("device") or {}
     with st.container(horizontal=True, vertical_alignment="center"):
+        if not device.get("approved", True) and st.button(
+            "Approve", key="approve", type="primary", help=DEEDS["approve"]
+        ):
+            actions.ask(_action(device_id, "approve"))
         st.page_link("screens/deploy.py", label="Deploy here", query_params={"to": device_id}, icon=":material/upload:")
         if st.button("Ping", key="ping", help="Ask whether the agent answers"):
             actions.tell(_action(device_id, "ping"))
@@ -134,6 +134,7 @@ def _limits(predicted: dict[str, float] | None, budget_mj: float | None) -> str:
 
 
 DEEDS = {
+    "approve": "It may take deployments from now on.",
     "ping": "The agent answers on its ack topic.",
     "start": "The active model runs again, continuously.",
     "stop": "The active model pauses; it stays on the device.",

@@ -36,7 +36,7 @@ def main() -> None:
         return
     devices = fleet.get("devices", [])
     chosen = board(devices)
-    advised = api.read_slowly("recommended", device_type=chosen).get("models", []) if chosen else []
+    advised = api.read_slowly("recommended", device_type=chosen, limit=100).get("models", []) if chosen else []
     forecast = shelf.predictions(advised)
     spots = shelf.spots(models, forecast)
     if len(spots) > 1:

@@ -62,7 +62,7 @@ class FakeController:
         phases = [*LIFE[:-1], end] if end == "succeeded" else [*LIFE[:-2], "rolling_back", end]
         events = [
             {"at": start + 1.3 * step, "phase": phase, "reason": reason if phase in ENDED else "", "who": "controller"}
-            | {"attempt": 1, "seq": step}
+            | {"facts": {"attempt": 1, "seq": step}}
             for step, phase in enumerate(phases)
         ]
         energy = device["latest"]["energy"]["energy_mj"] if device["latest"] else 5.0
@@ -94,9 +94,10 @@ class FakeController:
             "events": events,
         }
         self.deployments.insert(0, made)
-        self.logs.insert(0, {"ts": last["at"], "type": "deploy", "level": "info" if made["code"] == "" else "warning"})
-        self.logs[0] |= {"device_id": device["id"], "deployment_id": made["id"], "origin": made["origin"]}
-        self.logs[0] |= {"message": f"{model} on {device['id']}: {last['phase']} {last['reason']}".strip()}
+        said = {"id": len(self.logs), "at": last["at"], "type": "deployment", "who": made["origin"], "facts": {}}
+        said |= {"device_id": device["id"], "deployment_id": made["id"], "phase": last["phase"]}
+        said |= {"text": f"{model} on {device['id']}: {last['phase']}", "reason": last["reason"] or None}
+        self.logs.insert(0, said)
         return made
 
     def gate(self, device, model, budget_mj, policy, forced_reason):
@@ -170,7 +171,7 @@ def device(fake, device_id, **_):
             "status": {"online": found["health"] != "offline", "session": f"{device_id}-7", "interval_s": 5},
             "messages": {"telemetry": messages, "ack": broken},
             "deployments": [each for each in fake.deployments if each["device_id"] == device_id][:20],
-            "logs": [{"ts": now - 60, "level": "info", "msg": "model ready"}],
+            "logs": [{"at": now - 60, "type": "log", "facts": {"level": "info"}, "text": "model ready"}],
         }
     }
 
@@ -202,7 +203,7 @@ def deploy(fake, body, **_):
         return 200, {"dry_run": True, "verdict": verdict}
     phase = "sent" if verdict["allowed"] else "refused"
     events = [{"at": time.time(), "phase": phase, "reason": "" if phase == "sent" else verdict["sentence"]}]
-    events[0] |= {"who": "controller", "attempt": 1, "seq": 0}
+    events[0] |= {"who": "controller", "facts": {"attempt": 1, "seq": 0}}
     made = fake.add(found, model, events=events, budget_mj=budget, forced_reason=reason, verdict=verdict)
     if not verdict["allowed"]:
         said = {"error": verdict["sentence"], "code": verdict["code"], "hint": "lower the model or raise the budget"}
@@ -233,7 +234,7 @@ def models(fake, *, q="", limit="100", offset="0", **_):
 
 
 def recommended(fake, *, device_type="", **_):
-    rows = [each | {"predicted": fake_fleet.predicted(each["name"], device_type)} for each in fake.models]
+    rows = [each | {"prediction": fake_fleet.predicted(each["name"], device_type)} for each in fake.models]
     return 200, {"models": rows}
 
 
@@ -258,7 +259,7 @@ ROUTES = [
     ("GET", r"/api/devices/([^/]+)", device),
     ("GET", r"/api/devices/([^/]+)/telemetry", telemetry),
     ("DELETE", r"/api/devices/([^/]+)", forget),
-    ("POST", r"/api/devices/([^/]+)/command", accept),
+    ("POST", r"/api/devices/([^/]+)/(?:command|approve)", accept),
     ("POST", r"/api/deploy", deploy),
     ("GET", r"/api/deployments", deployments),
     ("GET", r"/api/deployments/([^/]+)", deployment),
