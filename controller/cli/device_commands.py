@@ -100,12 +100,12 @@ def _logs(
     if not follow:
         console.show(found, tables.logs(found))
         return
-    seen: set[tuple[Any, Any]] = set()
+    seen: set[str] = set()
     while True:
-        for each in found:
-            if (each.get("ts"), each.get("msg")) not in seen:
+        for each in reversed(found):
+            if repr(each) not in seen:
                 console.line(each, "  ".join(next(iter(tables.logs([each]).rows))))
-        seen = {(each.get("ts"), each.get("msg")) for each in found}
+        seen = {repr(each) for each in found}
         time.sleep(every)
         found = console.client.device(device)["device"]["logs"]
 
@@ -174,9 +174,10 @@ def _awaited(console: Console, answer: dict[str, Any], within_s: float, doing: s
     if ended is None:
         console.say(f"no end after {within_s:g} s; it goes on as {answer['command_id']}")
         return Exit.TIMED_OUT
-    result = ended.get("result") or {}
-    facts = [f"{key}: {value}" for key, value in result.items()]
-    console.line(ended, "\n".join([f"{ended['state']} {ended.get('reason') or ''}".rstrip(), *facts]))
+    ack = ended.get("ack") or {}
+    why = (ack.get("error") or {}).get("msg") or ack.get("reason") or ""
+    facts = [f"{key}: {value}" for key, value in (ack.get("result") or {}).items()]
+    console.line(ended, "\n".join([f"{ended['state']} {why}".rstrip(), *facts]))
     return Exit.DONE if ended["state"] == "succeeded" else Exit.FAILED
 
 

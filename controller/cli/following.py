@@ -39,10 +39,9 @@ def command_end(client: Client, command_id: str, within_s: float) -> Document | 
     """Return the command as it ended, or None when `within_s` were over first."""
     ends_at = time.monotonic() + within_s
     while True:
-        found = client.command_state(command_id)
-        state: Document = found.get("command") or found
-        if state.get("state") in _ENDED:
-            return state
+        command: Document = client.command_state(command_id)["command"]
+        if command["state"] in _ENDED:
+            return command
         if time.monotonic() >= ends_at:
             return None
         time.sleep(LOOK_EVERY_S)

@@ -9,7 +9,6 @@ from broker.errors import NotFoundError
 from controller.cli.command import command, group
 from controller.cli.console import Console
 
-FEATURES = ("params_m", "gmacs", "size_mb", "macts_m", "input_res", "quantized")
 PAGE = 1_000
 
 
@@ -68,14 +67,10 @@ def _predict(
     """Predict what one inference of a model costs, with a 95 % interval."""
     from controller.cli import tables  # noqa: PLC0415 - imported on use
 
-    facts = find_model(console, model)
     boards = _boards(console, on or [])
-    features = {name: facts[name] for name in FEATURES if facts.get(name) is not None}
-    answers = [console.client.predict_energy({**features, "device_type": board})["data"] for board in boards]
-    console.show(
-        [{"model": model, "device_type": board, **each} for board, each in zip(boards, answers, strict=True)],
-        tables.predictions(zip(boards, answers, strict=True)),
-    )
+    asked = [{"model_name": model, "device_type": board} for board in boards]
+    answers = console.client.predict_energy(asked)["data"]
+    console.show(answers, tables.predictions(zip(boards, answers, strict=True)))
 
 
 def _boards(console: Console, named: Iterable[str]) -> list[str]:

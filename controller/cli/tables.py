@@ -86,8 +86,8 @@ def predictions(found: Iterable[tuple[str, Document]]) -> Table:
 
 def logs(found: Iterable[Document], title: str = "") -> Table:
     """Return one row per line of a device's log."""
-    rows = [(clock(each.get("ts")), text(each.get("level")), text(each.get("msg"))) for each in found]
-    return Table(columns=("at", "level", "message"), rows=rows, title=title)
+    rows = [(clock(_at(each)), text(each.get("type") or each.get("level")), _message(each)) for each in found]
+    return Table(columns=("at", "type", "message"), rows=rows, title=title)
 
 
 def events(found: Iterable[Document]) -> Table:
@@ -98,11 +98,11 @@ def events(found: Iterable[Document]) -> Table:
 def event(document: Document) -> tuple[str, ...]:
     """Return one event of the fleet as cells."""
     return (
-        clock(document.get("ts") or document.get("at")),
-        text(document.get("type") or document.get("kind")),
+        clock(_at(document)),
+        text(document.get("type")),
         text(document.get("device_id")),
-        text(document.get("origin") or document.get("who")),
-        text(document.get("message") or document.get("msg") or document.get("reason")),
+        text(document.get("who")),
+        _message(document),
     )
 
 
@@ -217,3 +217,11 @@ def _model_row(model: Document) -> tuple[str, ...]:
 
 def _tags(device: Document) -> str:
     return " ".join(f"{key}={value}" for key, value in (device.get("tags") or {}).items()) or ABSENT
+
+
+def _at(event: Document) -> float | None:
+    return event.get("at") or event.get("ts")
+
+
+def _message(event: Document) -> str:
+    return text(event.get("text") or event.get("message") or event.get("msg") or event.get("reason"))
