@@ -64,7 +64,7 @@ def choose() -> tuple[str, str, int]:
     query = {"device_id": device_id or "", "open_only": shown == "open", "limit": PAGE_ROWS}
     total = int(api.read("deployments", offset=0, **query).get("total", 0))
     pages = -(-total // PAGE_ROWS)
-    return device_id or "", shown, st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
+    return device_id or "", shown, st.pagination(pages, key="from", bind="query-params") if pages > 1 else 1
 
 
 def cancel(deployment_id: str) -> None:

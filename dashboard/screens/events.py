@@ -34,7 +34,7 @@ def stream(kind: str, sought: str) -> None:
 frame.title("Events", "What happened, to what, when, and who asked for it.")
 left, middle, right = st.columns([4, 2, 2], vertical_alignment="bottom")
 search = left.text_input(
-    "Search", key="q", bind="query-params", placeholder="Words, a device, a model", label_visibility="collapsed"
+    "Search", key="words", bind="query-params", placeholder="Words, a device, a model", label_visibility="collapsed"
 )
 kinds = sorted({diary.told(each)["type"] for each in api.read("logs", limit=MOST, kind="").get("logs", [])} - {""})
 chosen = middle.selectbox(

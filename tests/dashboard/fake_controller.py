@@ -6,8 +6,10 @@ Run it by hand: `python -m tests.dashboard.fake_controller --devices 5 --port 50
 import argparse
 import json
 import re
+import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -29,6 +31,7 @@ class FakeController:
         self.devices = fake_fleet.fleet(count, seed)
         self.models = fake_fleet.models()
         self.writes = []
+        self.open_sockets = []
         self.started_at = time.time() - 9_000
         self.logs = []
         self.deployments = []
@@ -50,9 +53,18 @@ class FakeController:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """End as a killed process does: open connections too; once more does nothing."""
+        if not self._thread.is_alive():
+            return
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        for each in self.open_sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     def find(self, device_id):
         return next((each for each in self.devices if each["id"] == device_id), None)
@@ -274,6 +286,10 @@ ROUTES = [
 def _handler(fake):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self):
+            super().setup()
+            fake.open_sockets.append(self.connection)
 
         def _serve(self):
             url = urlsplit(self.path)

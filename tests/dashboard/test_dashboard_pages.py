@@ -1,0 +1,160 @@
+"""Every page: a normal fleet, an empty one, one of a thousand, long and hostile names, and no controller."""
+
+import time
+
+import pytest
+
+from dashboard import api, views
+from tests.dashboard import fake_fleet
+from tests.dashboard.conftest import Page
+
+pytestmark = pytest.mark.usefixtures("fake")
+
+PAGES = ("fleet", "device", "deploy", "deployments", "models", "events")
+
+
+def test_the_fleet_says_in_one_sentence_who_needs_a_person():
+    page = Page("fleet")
+
+    assert "3 of 5 devices need you" in page.text
+    assert "1 over budget, 1 silent, 1 rolled back." in page.text
+
+
+def test_the_fleet_lists_the_worst_first_with_its_reason():
+    text = Page("fleet").text
+
+    assert text.index("over its energy budget") < text.index("connected, but no reading for 21 min")
+    assert "throttled at 84.2 °C" in text
+
+
+def test_a_calm_fleet_says_that_nothing_is_needed(serve):
+    serve(2)
+
+    assert "Nothing needs you now" in Page("fleet").text
+
+
+def test_the_status_line_is_on_every_page():
+    for name in PAGES:
+        text = Page(name).text
+        assert "broker  connected" in text
+        assert "refused messages  3" in text
+        assert "no sign-in: local use only" in text
+
+
+def test_a_silent_device_keeps_its_old_figures_pale_and_dated():
+    page = Page("fleet")
+
+    assert "21 min ago" in page.text
+    assert "ew-old" in page.markup
+
+
+def test_the_health_filter_in_the_address_narrows_the_table():
+    page = Page("fleet", health="silent")
+
+    assert "1–1 of 1 device" in page.text
+    assert "ew-tile on" in page.markup
+
+
+def test_a_filter_that_matches_nothing_says_so():
+    assert "No device matches" in Page("fleet", q="nobody").text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_empty_fleet_has_a_next_step(serve, name):
+    fake = serve(0)
+    fake.models = []
+
+    page = Page(name)
+
+    assert any(words in page.text for words in ("edgewatt", "Choose", "Deploy", "appear here"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_a_controller_each_page_says_what_to_do(monkeypatch, free_port, name):
+    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", f"http://127.0.0.1:{free_port}")
+
+    page = Page(name, id="pi5-1")
+
+    assert "cannot be reached" in page.text
+    assert "edgewatt up" in page.text
+    api.client().close()
+
+
+def test_when_the_controller_goes_away_the_last_good_data_stay_with_their_age(fake):
+    page = Page("fleet")
+    fake.stop()
+
+    page.anew()
+
+    assert "cannot be reached" in page.text
+    assert "What you see was said" in page.text
+    assert "3 of 5 devices need you" in page.text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_hostile_names_of_200_characters_are_shown_as_text(serve, name):
+    fake = serve(2)
+    ugly = ("<script>alert(1)</script>" * 8)[:200]
+    fake.devices.append(fake_fleet.device(ugly, ugly, {"line": ugly}, model="digits_cnn_s"))
+    fake.models.append(fake.models[0] | {"name": ugly, "source": ugly})
+    fake.add(fake.devices[-1], ugly, events=[{"at": time.time(), "phase": "failed", "reason": ugly}])
+
+    page = Page(name, id=ugly) if name == "device" else Page(name)
+
+    assert "<script" not in page.markup
+
+
+def test_a_thousand_devices_are_paged_and_quick(serve):
+    serve(1_000)
+    page = Page("fleet")
+    page.run()
+    begun = time.perf_counter()
+    page.run()
+
+    assert "1–50 of 1,000 devices" in page.text
+    assert sum(len(each.value) for each in page.at.html) < 200_000
+    assert time.perf_counter() - begun < 10
+
+
+def test_an_unknown_device_names_the_nearest():
+    assert "nearest: jetson-1, pi5-1, pi5-2" in Page("device", id="pi5-9").text
+
+
+def test_a_device_shows_figures_with_units_and_where_they_came_from():
+    text = Page("device", id="pi5-2").text
+
+    assert "mJ" in text
+    assert "simulated" in text
+    assert "89% above" in text
+    assert "right" in text
+
+
+def test_a_device_shows_the_messages_that_were_refused():
+    assert "not JSON: ends early" in Page("device", id="pi5-1").text
+
+
+def test_a_deployment_is_told_from_its_first_phase_to_its_last(fake):
+    rolled = next(each for each in fake.deployments if each["phase"] == "rolled_back")
+
+    text = Page("deployments", id=rolled["id"]).text
+
+    assert text.index("requested") < text.index("probing") < text.index("rolling back")
+    assert "above the budget of 80 mJ" in text
+
+
+def test_models_say_when_they_were_never_trained():
+    page = Page("models")
+
+    assert "untrained" in page.text
+    assert "569" in page.text
+
+
+def test_events_are_found_by_words():
+    assert "above the budget of 80 mJ" in Page("events", words="rolled pi4-1").text
+    assert "No event matches" in Page("events", words="unheard-of").text
+
+
+def test_the_words_of_health_are_those_of_the_controller():
+    from controller import fleet  # noqa: PLC0415 - heavy, and only this test needs it
+
+    assert views.HEALTHS == fleet.HEALTHS
