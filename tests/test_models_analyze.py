@@ -9,9 +9,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from broker.errors import ArtifactError
 from controller.models.analyze import analyze
-from controller.models.catalog import SHIPPED
+from controller.models.shipped import MODELS
 
-SMALL = SHIPPED / "digits_cnn_s.onnx"
+SMALL = MODELS / "digits_cnn_s.onnx"
 
 
 def network(nodes, weights, shape=(1, 3, 8, 8), output=(1, 4, 8, 8), opset=15):

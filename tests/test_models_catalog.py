@@ -4,7 +4,8 @@ import pytest
 
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
 from controller.models import imagenet, untrained
-from controller.models.catalog import SHIPPED, Catalogue
+from controller.models.catalog import Catalogue
+from controller.models.shipped import MODELS
 from controller.models.store import ArtifactStore
 
 NAMES = ["digits_cnn_l", "digits_cnn_s", "digits_mlp"]
@@ -72,13 +73,13 @@ def test_a_users_model_is_added_under_its_own_name(catalogue, tmp_path):
 
 def test_a_users_model_cannot_take_the_name_of_a_shipped_one_or_a_path(catalogue):
     with pytest.raises(ConflictError):
-        catalogue.add(SHIPPED / "digits_mlp.onnx")
+        catalogue.add(MODELS / "digits_mlp.onnx")
     with pytest.raises(InvalidError):
-        catalogue.add(SHIPPED / "digits_mlp.onnx", name="../x")
+        catalogue.add(MODELS / "digits_mlp.onnx", name="../x")
 
 
 def test_a_damaged_upload_is_refused_and_not_kept(catalogue, store, tmp_path):
-    (tmp_path / "bad.onnx").write_bytes((SHIPPED / "digits_mlp.onnx").read_bytes()[:500])
+    (tmp_path / "bad.onnx").write_bytes((MODELS / "digits_mlp.onnx").read_bytes()[:500])
     before = store.all()
 
     with pytest.raises(ArtifactError):

@@ -11,18 +11,18 @@ from onnx import numpy_helper
 
 from controller.models import digits
 from controller.models.analyze import analyze
-from controller.models.catalog import SHIPPED
+from controller.models.shipped import MODELS
 
 NAMES = ("digits_mlp", "digits_cnn_s", "digits_cnn_l")
 
 
 @pytest.fixture(params=NAMES)
 def path(request):
-    return SHIPPED / f"{request.param}.onnx"
+    return MODELS / f"{request.param}.onnx"
 
 
 def test_the_files_are_small_and_portable():
-    facts = [analyze(SHIPPED / f"{name}.onnx") for name in NAMES]
+    facts = [analyze(MODELS / f"{name}.onnx") for name in NAMES]
 
     assert all(f.opset <= 15 and f.ir_version <= 8 and f.size_mb <= 1.9 for f in facts)
     assert sum(f.size_mb for f in facts) <= 4
@@ -68,7 +68,7 @@ def test_nothing_held_out_was_trained_on():
 def test_the_convolutions_are_drawn_again_from_the_seed(recipe):
     net = digits.random_features(recipe)
     again = net.model(digits.INPUT, (1, "features"), output="features")
-    shipped = {t.name: t for t in onnx.load(SHIPPED / f"{recipe.name}.onnx").graph.initializer}
+    shipped = {t.name: t for t in onnx.load(MODELS / f"{recipe.name}.onnx").graph.initializer}
 
     for tensor in again.graph.initializer:
         assert np.array_equal(numpy_helper.to_array(tensor), numpy_helper.to_array(shipped[tensor.name])), tensor.name

@@ -41,6 +41,7 @@ class ModelFacts:
     depthwise_macs: int
     activations: int
     convs: int
+    input_res: int
     size_mb: float
     opset: int
     ir_version: int
@@ -63,7 +64,7 @@ class ModelFacts:
             gmacs=self.macs / 1e9,
             size_mb=self.size_mb,
             macts_m=self.activations / 1e6 or None,
-            input_res=self.input_shape[-1] if len(self.input_shape) > 1 else None,
+            input_res=self.input_res or None,
             quantized=self.quantized,
             dw_gmacs=self.depthwise_macs / 1e9,
             n_convs=self.convs,
@@ -99,6 +100,7 @@ def examine(model: onnx.ModelProto, *, name: str, size: int) -> ModelFacts:
         depthwise_macs=counts.depthwise_macs,
         activations=counts.activations,
         convs=counts.convs,
+        input_res=counts.input_res,
         size_mb=size / 1e6,
         opset=max((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), default=0),
         ir_version=model.ir_version,

@@ -11,13 +11,11 @@ from pathlib import Path
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
 from controller.models import imagenet, untrained
 from controller.models.analyze import ModelFacts, analyze
+from controller.models.shipped import MODELS
 from controller.models.store import Artifact, ArtifactStore
 from controller.predict.features import Features
 
 logger = logging.getLogger(__name__)
-
-SHIPPED = Path(__file__).resolve().parents[2] / "artifacts" / "models"
-"""Beside the packages, in a checkout as in an installed tree."""
 
 MAKERS: Mapping[str, Callable[[], bytes]] = {untrained.NAME: untrained.build, imagenet.NAME: imagenet.build}
 """Models that are made when somebody asks for them."""
@@ -47,6 +45,7 @@ class Model:
     quantized: bool
     opset: int
     input_shape: tuple[int, ...]
+    input_res: int | None
     top1_pct: float | None
     trained: bool | None
     source: str
@@ -61,7 +60,7 @@ class Model:
             gmacs=self.gmacs,
             size_mb=self.size_mb,
             macts_m=self.macts_m,
-            input_res=self.input_shape[-1] if len(self.input_shape) > 1 else None,
+            input_res=self.input_res,
             quantized=self.quantized,
             dw_gmacs=self.dw_gmacs,
             n_convs=self.n_convs,
@@ -71,7 +70,7 @@ class Model:
 class Catalogue:
     """Names and facts over an artifact store; each file is read once."""
 
-    def __init__(self, store: ArtifactStore, *, shipped: Path = SHIPPED) -> None:
+    def __init__(self, store: ArtifactStore, *, shipped: Path = MODELS) -> None:
         """Take the models in the folder `shipped` into `store`."""
         self._store = store
         self._facts: dict[str, ModelFacts] = {}
@@ -148,6 +147,7 @@ class Catalogue:
             quantized=facts.quantized,
             opset=facts.opset,
             input_shape=facts.input_shape,
+            input_res=facts.input_res or None,
             top1_pct=_number(facts.metadata.get("edgewatt.top1_pct")),
             trained={"true": True, "false": False}.get(facts.metadata.get("edgewatt.trained", "")),
             source=facts.metadata.get("edgewatt.source", "added by hand"),

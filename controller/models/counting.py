@@ -42,13 +42,17 @@ NUMBERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Totals over a graph: parameters as if in fp32, multiply-adds, outputs of convolutions."""
+    """Totals over a graph: parameters as if in fp32, multiply-adds, outputs of convolutions.
+
+    `input_res` is the largest side of what a convolution reads: the size that the network really works at.
+    """
 
     params: int
     macs: int
     depthwise_macs: int
     activations: int
     convs: int
+    input_res: int
 
 
 def count(graph: onnx.GraphProto, shapes: Shapes) -> Counts:
@@ -56,7 +60,7 @@ def count(graph: onnx.GraphProto, shapes: Shapes) -> Counts:
 
     Raises ArtifactError when the shape of something that is multiplied is not known.
     """
-    macs = depthwise = activations = convs = 0
+    macs = depthwise = activations = convs = side = 0
     for node in graph.node:
         if node.op_type in CONVS:
             cost, is_depthwise = _conv(node, shapes)
@@ -64,9 +68,12 @@ def count(graph: onnx.GraphProto, shapes: Shapes) -> Counts:
             depthwise += cost if is_depthwise else 0
             activations += math.prod(_shape(shapes, node.output[0], node))
             convs += 1
+            side = max(side, _shape(shapes, node.input[0], node)[-1])
         elif node.op_type in _PRODUCTS:
             macs += _PRODUCTS[node.op_type](node, shapes)
-    return Counts(params=_params(graph), macs=macs, depthwise_macs=depthwise, activations=activations, convs=convs)
+    return Counts(
+        params=_params(graph), macs=macs, depthwise_macs=depthwise, activations=activations, convs=convs, input_res=side
+    )
 
 
 def _conv(node: onnx.NodeProto, shapes: Shapes) -> tuple[int, bool]:

@@ -1,0 +1,160 @@
+"""Predicts energy per inference for a device type: routes to a board, widens for what it is not, says it in words."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, cast
+
+from broker.errors import ArtifactError
+from broker.messages import mwh_from_mj
+from controller.models.shipped import ARTIFACTS
+from controller.predict.board import BoardPredictor, Figure
+from controller.predict.boards import UNIFIED, Route, route
+from controller.predict.features import Features
+from controller.predict.prediction import Category, Prediction, Support
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    predictor: str = "energy_predictor.json"
+    thresholds: str = "energy_thresholds.json"
+    metadata: str = "device_specific_metadata.json"
+    manifest: str = "manifest.json"
+
+
+FILES = _Files()
+
+ADVICE = {
+    "EXCELLENT": "among the cheapest quarter of what was measured on this board: fit for battery or solar power",
+    "GOOD": "cheaper than most of what was measured on this board: fit for continuous use",
+    "ACCEPTABLE": "dearer than most of what was measured on this board: mind heat and battery, or infer less often",
+    "HIGH": "among the dearest quarter of what was measured on this board: choose a smaller model or infer rarely",
+}
+
+MEASURE = "measure it on the device before relying on this figure: edgewatt devices measure ID MODEL"
+
+
+class EnergyPredictor:
+    """Every board's predictor behind one router; immutable, so any thread may ask."""
+
+    def __init__(self, document: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
+        """Take what training wrote; `metadata` is only passed on."""
+        self._document = document
+        self._metadata = dict(metadata or {})
+        self._boards = {name: BoardPredictor.from_document(part) for name, part in document["boards"].items()}
+
+    @classmethod
+    def load(cls, folder: Path = ARTIFACTS) -> Self:
+        """Read the predictor in `folder`; ArtifactError when a file is missing or not the one that training wrote."""
+        manifest = json.loads(_read(folder / FILES.manifest))
+        documents = []
+        for name in (FILES.predictor, FILES.metadata):
+            content = _read(folder / name)
+            if hashlib.sha256(content).hexdigest() != manifest.get(name):
+                raise ArtifactError(
+                    f"{folder / name} is not the file that training wrote", hint="install EdgeWatt again or train again"
+                )
+            documents.append(json.loads(content))
+        return cls(*documents)
+
+    def predict(self, features: Features, device_type: str) -> Prediction:
+        """Return what `features` costs a device of `device_type`, at 95 %; low support for an unknown type.
+
+        With a latency measured on the device the answer is its power times that latency (`basis: latency`).
+        """
+        return self.predict_many([features], device_type)[0]
+
+    def predict_many(self, models: Sequence[Features], device_type: str) -> list[Prediction]:
+        """Return a prediction for each of `models`, worked out together."""
+        way = route(device_type)
+        if way is UNIFIED:
+            return [self._unified(model) for model in models]
+        if way.board is None:
+            return [_nothing(way)] * len(models)
+        board = self._boards[way.board]
+        latencies = [_latency_s(model) for model in models]
+        bare = iter(board.from_architecture([m for m, s in zip(models, latencies, strict=True) if s is None]))
+        return [
+            self._say(way, board, next(bare) if latency_s is None else board.from_latency(model, latency_s), latency_s)
+            for model, latency_s in zip(models, latencies, strict=True)
+        ]
+
+    def thresholds(self) -> dict[str, dict[str, Any]]:
+        """Return the percentiles behind the categories for each device type: mJ per inference and mWh per 500."""
+        answer = {}
+        for name in (*self._boards, "raspberry_pi_5", "jetson_nano_2gb"):
+            way = route(name)
+            percentiles = self._document["boards"][way.board]["percentiles_mj"]
+            answer[name] = {
+                "energy_mj": percentiles,
+                "energy_mwh": {p: round(mwh_from_mj(value), 4) for p, value in percentiles.items()},
+                "board": way.board,
+                "support": way.support,
+            }
+        return answer
+
+    def metadata(self) -> dict[str, Any]:
+        """Return how each predictor was trained, on what, and how well it does on what it has not seen."""
+        return self._metadata
+
+    def _unified(self, model: Features) -> Prediction:
+        """Return the range over all boards: their mean, from the lowest low to the highest high, and a margin."""
+        margin = math.exp(self._document["margins"][UNIFIED.margin])
+        answers = [self.predict(model, name) for name in self._boards]
+        energies = [a.energy_mj for a in answers if a.energy_mj]
+        return Prediction(
+            energy_mj=math.exp(sum(map(math.log, energies)) / len(energies)),
+            low_mj=min(a.low_mj for a in answers if a.low_mj) / margin,
+            high_mj=max(a.high_mj for a in answers if a.high_mj) * margin,
+            support="low",
+            reasons=(UNIFIED.reason,),
+            predictor=f"unified@{self._document['version']}",
+            basis=answers[0].basis,
+            recommendation=MEASURE,
+        )
+
+    def _say(self, way: Route, board: BoardPredictor, figure: Figure, latency_s: float | None) -> Prediction:
+        margin = self._document["margins"][way.margin] if way.margin else 0.0
+        support: Support = "low" if figure.far else way.support
+        category = board.category(figure.energy_mj)
+        advice = ADVICE[category]
+        return Prediction(
+            energy_mj=figure.energy_mj,
+            low_mj=figure.energy_mj * math.exp(-figure.half_low - margin),
+            high_mj=figure.energy_mj * math.exp(figure.half_high + margin),
+            support=support,
+            reasons=(way.reason, *figure.reasons) if way.reason else figure.reasons,
+            predictor=f"{way.device_type}@{self._document['version']}",
+            basis="architecture" if latency_s is None else "latency",
+            category=cast("Category", category),
+            recommendation=f"{advice}; {MEASURE}" if support == "low" else advice,
+            mape_pct=None if way.margin else figure.mape_pct,
+        )
+
+
+def _latency_s(model: Features) -> float | None:
+    if model.latency_avg_s is None and model.throughput_iter_per_s is not None:
+        return 1 / model.throughput_iter_per_s
+    return model.latency_avg_s
+
+
+def _nothing(way: Route) -> Prediction:
+    return Prediction(
+        energy_mj=None,
+        low_mj=None,
+        high_mj=None,
+        support="none",
+        reasons=(way.reason,),
+        predictor="none",
+        recommendation=MEASURE.replace("before relying on this figure", "first"),
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}", hint="install EdgeWatt again") from None
