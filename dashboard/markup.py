@@ -101,9 +101,10 @@ def gauge(value: float | None, low: float | None, high: float | None, budget: fl
         parts.append(tag("i", of="tick", style=f"left:{budget / full:.1%}"))
     over = " over" if budget is not None and value > budget else ""
     parts.append(tag("i", of=f"dot {kind}{over}", style=f"left:{value / full:.1%}"))
-    said = [f"{words.amount(value, 'mJ')} {kind}".strip(), f"predicted {words.interval(low, high)}"]
-    said.append(f"budget {words.amount(budget, 'mJ')}")
-    return tag("span", join(parts), of="ew-gauge", title=" · ".join(text for text in said if words.NOTHING not in text))
+    said = [f"{words.amount(value, 'mJ')} {kind}".strip()]
+    said += [f"predicted {words.interval(low, high)}"] if low is not None and high is not None else []
+    said += [f"budget {words.amount(budget, 'mJ')}"] if budget is not None else []
+    return tag("span", join(parts), of="ew-gauge", title=" · ".join(said))
 
 
 def spark(values: Sequence[float | None], title: str = "") -> Markup:

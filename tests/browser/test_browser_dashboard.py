@@ -1,0 +1,135 @@
+"""The dashboard in a real browser: streamlit as a process, headless Chromium, a fake controller."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+import dashboard
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+FLAGS += ("--disable-component-update", "--disable-sync")
+ROOT = Path(dashboard.__file__).parent.parent
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def controller():
+    command = [sys.executable, "-m", "tests.dashboard.fake_controller"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def address(controller, tmp_path_factory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = tmp_path_factory.mktemp("streamlit")
+    app = str(Path(dashboard.__file__).with_name("app.py"))
+    command = [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}", "--server.address=127.0.0.1"]
+    environment = os.environ | {"EDGEWATT_CONTROLLER_URL": controller, "HOME": str(where)}
+    with (where / "log").open("w") as log, subprocess.Popen(command, cwd=where, env=environment, stderr=log) as process:
+        url = f"http://127.0.0.1:{port}"
+        _await_health(url)
+        yield url
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    home = str(tmp_path_factory.mktemp("chromium"))
+    with sync_api.sync_playwright() as play:
+        context = play.chromium.launch_persistent_context(home, executable_path=CHROMIUM, args=list(FLAGS))
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    opened = browser.new_page()
+    opened.set_default_timeout(30_000)
+    opened.goto(address)
+    yield opened
+    opened.close()
+
+
+def test_the_first_page_says_what_needs_a_person(page):
+    page.get_by_text("3 of 5 devices need you").wait_for()
+
+    assert page.get_by_text("over its energy budget").count() == 1
+    assert page.locator(".ew-table tbody tr").count() == 5
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def test_a_count_filters_and_the_filter_is_in_the_address(page):
+    page.locator("a.ew-tile", has_text="silent").click()
+    page.get_by_text("1–1 of 1 device").wait_for()
+
+    assert "health=silent" in page.url
+
+
+def test_a_narrow_screen_needs_no_sideways_scrolling(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator(".ew-table").wait_for()
+
+    wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert wide <= 390
+
+
+def test_over_budget_is_refused_with_an_alternative_that_one_click_takes(page):
+    page.get_by_role("link", name="Deploy", exact=True).click()
+    page.get_by_role("combobox").nth(0).fill("digits_cnn_l")
+    page.keyboard.press("Enter")
+    page.get_by_text("214 M MACs").wait_for()
+    page.get_by_role("combobox").nth(1).fill("pi5-1")
+    page.keyboard.press("Enter")
+    page.get_by_text("1 device: pi5-1").wait_for()
+    budget = page.get_by_role("spinbutton", name="mJ per inference")
+    budget.fill("20")
+    budget.press("Enter")
+    page.get_by_text(re.compile("65.4 mJ is above the budget of 20 mJ; would fit: digits_mlp")).wait_for()
+    assert page.get_by_role("button", name=re.compile("^Deploy to")).count() == 0
+
+    page.get_by_role("button", name=re.compile("Take digits_cnn_s instead")).click()
+    page.get_by_role("button", name="Deploy to 1 device").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("pi5-1").wait_for()
+    dialog.get_by_role("button", name="Deploy to 1 device").click()
+
+    page.get_by_role("link", name="watch it").click()
+    page.get_by_role("heading", name="digits_cnn_s on pi5-1").wait_for()
+    assert "deployments?id=" in page.url
+
+
+def test_a_link_to_a_page_works_as_the_first_request(browser, address):
+    first = browser.new_page()
+    first.goto(f"{address}/device?id=pi5-2&range=1h")
+    first.get_by_role("heading", name="pi5-2").wait_for()
+    first.get_by_text("89% above").wait_for()
+    first.close()
+
+
+def _await_health(url):
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"{url}/_stcore/health", timeout=1).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail(f"streamlit at {url} did not start in 30 s")
