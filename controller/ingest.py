@@ -1,6 +1,7 @@
 """The controller's edge to the bus: batches in, acknowledged after their commit; the outbox and the timers out."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -139,10 +140,9 @@ class Ingest:
             self._wake.clear()
             if self.link.connected:
                 await self._drain()
-            try:
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
 
     async def _drain(self) -> None:
         for row in self.service.outbox.due(self.clock()):

@@ -36,7 +36,8 @@ async def recommend(
     return {"success": True, "device_type": device_type, "models": models}
 
 
-@router.api_route("/models/sha256/{sha256}", methods=["GET", "HEAD"])
+@router.get("/models/sha256/{sha256}")
+@router.head("/models/sha256/{sha256}", include_in_schema=False)
 async def download(parts: Given, sha256: str) -> FileResponse:
     """Serve an artifact by its hash, with Range and ETag."""
     path = parts.service.artifacts.path(sha256)

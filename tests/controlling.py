@@ -1,0 +1,86 @@
+"""A whole controller in this process, over a broker in memory, asked through its REST."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from broker.memory import MemoryHub
+from controller.__main__ import compose
+from controller.api.app import create
+from controller.api.parts import Parts
+from controller.settings import Settings
+from controller.store import Store
+from tests.fleet.devices import FakeDevice
+
+WITHIN_S = 20
+
+
+@dataclass
+class Running:
+    """The controller's inside, its broker and its REST."""
+
+    hub: MemoryHub
+    parts: Parts
+    http: Any
+
+    async def get(self, path, **query):
+        return (await self.http.get(path, params=query)).json()
+
+    async def post(self, path, **body):
+        return await self.http.post(path, json=body)
+
+    async def deploy(self, **body):
+        return await self.post("/api/deploy", **body)
+
+    async def phase(self, deployment_id):
+        return (await self.get(f"/api/deployments/{deployment_id}")).get("deployment", {}).get("phase")
+
+    async def until(self, condition):
+        """Wait until `condition()` (a coroutine function) is true; the controller's loop runs meanwhile."""
+        async with asyncio.timeout(WITHIN_S):
+            while not await condition():  # noqa: ASYNC110 - the story ends in the database, which sends no event
+                await asyncio.sleep(0.02)
+
+    async def until_phase(self, deployment_id, *phases):
+        async def there():
+            return await self.phase(deployment_id) in phases
+
+        await self.until(there)
+
+    def device(self, device_id="pi5-1", **more):
+        return FakeDevice(self.hub.link(device_id), device_id, **more)
+
+    @contextlib.asynccontextmanager
+    async def joined(self, device_id="pi5-1", **more):
+        """A device that has registered and is live in the controller's eyes."""
+        async with self.device(device_id, **more) as device:
+            await device.join()
+            await self.until(lambda: self.knows(device_id))
+            yield device
+
+    async def knows(self, device_id):
+        row = self.parts.service.store.device(device_id)
+        return row is not None and row["info"] is not None and row["online"] == 1
+
+
+@contextlib.asynccontextmanager
+async def controller(folder, *, hub=None, epoch="e1", **settings):
+    """Run a controller with its data in `folder`; what it kept there before is still known."""
+    hub = hub or MemoryHub()
+    store = Store(folder / "controller.db")
+    link = hub.link("controller")
+    given = Settings(data=folder, soak_s=0, probe_inferences=5, **settings)
+    parts = compose(given, store, link, epoch)
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(create(parts)), base_url="http://controller")
+    async with link, http:
+        ingest = asyncio.create_task(parts.ingest.run())
+        try:
+            yield Running(hub, parts, http)
+        finally:
+            ingest.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ingest
+            store.close()

@@ -1,0 +1,73 @@
+"""A real controller as a process, which a test may kill and bring back."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from controller.cli.readiness import wait_until
+from tests.fleet.brokers import free_port
+
+
+class RunningController:
+    """`python -m controller` (or a launcher in its place) on a free port, with its own data folder."""
+
+    def __init__(self, broker_url, folder, *, launcher=None, environment=None, arguments=()):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.folder = Path(folder)
+        self.arguments = [
+            *("--broker", broker_url, "--port", str(self.port), "--data", str(folder)),
+            *("--probe-inferences", "5", "--soak-s", "0", *arguments),
+        ]
+        self.environment = environment
+        self._log = self.folder / "controller.log"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.start(launcher)
+
+    @property
+    def log(self):
+        return self._log.read_text(errors="replace")
+
+    @property
+    def alive(self):
+        return self._process.poll() is None
+
+    def start(self, launcher=None):
+        argv = [sys.executable, *(launcher or ("-m", "controller")), *self.arguments]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log, env=self.environment)
+        if not wait_until(self._ready, within_s=30, alive=lambda: self.alive):
+            self.kill()
+            raise AssertionError(f"the controller did not start: {self.log[-3000:]}")
+
+    def kill(self):
+        """End it at once, as a power cut would."""
+        if self.alive:
+            self._process.kill()
+        self._process.wait(timeout=20)
+
+    def stop(self):
+        """End it politely and return its exit code."""
+        self._process.terminate()
+        return self._process.wait(timeout=20)
+
+    def wait_for_death(self):
+        """Return the exit code of a process that is about to end by itself."""
+        return self._process.wait(timeout=30)
+
+    def get(self, path, **query):
+        return httpx.get(self.url + path, params=query, trust_env=False, timeout=10)
+
+    def post(self, path, **body):
+        return httpx.post(self.url + path, json=body, trust_env=False, timeout=10)
+
+    def phase(self, deployment_id):
+        return self.get(f"/api/deployments/{deployment_id}").json().get("deployment", {}).get("phase")
+
+    def _ready(self):
+        try:
+            return self.get("/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False

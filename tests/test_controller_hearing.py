@@ -1,0 +1,200 @@
+"""What the controller makes of what it hears: nothing malformed stops it, nothing is dropped without a count."""
+
+import asyncio
+import json
+
+import pytest
+
+from broker.errors import StorageError
+from broker.messages import ControllerStatus, Energy, LogLine, Telemetry
+from broker.topics import CONTROLLER_STATUS, LOG, ROUTES, TELEMETRY
+from broker.wire import MAX_PAYLOAD_BYTES, decode
+from controller.hearing import EARLIEST_TS
+from tests.controlling import controller
+
+
+@pytest.fixture
+async def running(tmp_path):
+    async with controller(tmp_path) as whole:
+        yield whole
+
+
+def refused(running):
+    return running.parts.service.store.counters()
+
+
+async def counted(running, name, at_least=1):
+    async def there():
+        return refused(running).get(name, 0) >= at_least
+
+    await running.until(there)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.suffix)
+async def test_malformed_and_oversize_json_on_every_topic_is_counted_shown_and_changes_nothing(running, route):
+    async with running.joined() as device:
+        for payload in (b"{", b"\xff\xfe", b'"text"', b"[1]", b" " * (MAX_PAYLOAD_BYTES + 1)):
+            await device.link.publish(route.topic("pi5-1"), payload, qos=1)
+        if route.suffix == "desired":
+            return  # the controller writes it and does not listen
+        await counted(running, "oversize")
+        shown = (await running.get("/api/devices/pi5-1"))["device"]
+        await device.sample(1, cpu_usage_percent=3.0)
+        await running.until(lambda: has_reading(running))
+
+    assert refused(running)["malformed"] == 4 if route.suffix != "cmd" else refused(running)["malformed"] >= 3
+    assert any(entry["error"] for entry in shown["messages"][route.suffix])
+    assert (await running.get("/api/status"))["messages"]["refused"]["oversize"] == 1
+
+
+async def has_reading(running, device_id="pi5-1"):
+    return (await running.get(f"/api/devices/{device_id}"))["device"]["latest"] is not None
+
+
+async def test_a_device_id_outside_the_pattern_never_becomes_a_device(running):
+    async with running.hub.link("odd") as odd:
+        await odd.publish("device/Über-Pi/info", b'{"device_type":"generic"}', qos=1)
+        await odd.publish("device/../../etc/info", b"{}", qos=1)
+        await counted(running, "bad_id")
+
+    assert (await running.get("/api/devices"))["total"] == 0
+    assert (await running.get("/api/messages/refused"))["messages"]
+
+
+async def test_a_command_to_a_device_that_never_registered_is_counted(running):
+    async with running.hub.link("a-person") as person:
+        await person.publish("device/ghost/cmd", b'{"op":"deploy","model":"digits_mlp"}', qos=1)
+        await counted(running, "unknown_device")
+
+    assert (await running.get("/api/deployments"))["total"] == 0
+
+
+async def test_unknown_fields_of_a_newer_agent_are_kept_when_passed_on(running):
+    async with running.joined() as device:
+        info = {"device_type": "raspberry_pi_5", "hat": "hailo", "tags": {"line": "A"}}
+        await device.link.publish("device/pi5-1/info", json.dumps(info).encode(), qos=1, retain=True)
+
+        async def passed_on():
+            return (await running.get("/api/devices/pi5-1"))["device"]["info"].get("hat") == "hailo"
+
+        await running.until(passed_on)
+
+
+async def test_missing_samples_are_counted_and_late_ones_fill_the_gap(running):
+    async with running.joined() as device:
+        await device.sample(1)
+        await device.sample(5)
+        await running.until(lambda: gaps_are(running, 3))
+        spooled = tuple(Telemetry(ts=1.8e9, session="s1", seq=n, spooled=True) for n in (2, 3))
+        await device.say(TELEMETRY, Telemetry(batch=spooled))
+        await running.until(lambda: gaps_are(running, 1))
+
+
+async def gaps_are(running, n, device_id="pi5-1"):
+    return (await running.get(f"/api/devices/{device_id}"))["device"]["gaps"] == n
+
+
+async def test_history_never_looks_like_a_live_reading(running):
+    async with running.joined() as device:
+        old = Telemetry(ts=1.79e9, session="s1", seq=1, cpu_usage_percent=99.0, spooled=True)
+        await device.say(TELEMETRY, Telemetry(batch=(old,)))
+        await device.say(LOG, LogLine(msg="done"))
+        await running.until(lambda: has_log(running, "done"))
+
+    device = (await running.get("/api/devices/pi5-1"))["device"]
+    assert device["latest"] is None
+    assert running.parts.service.store.db.table("telemetry").count == 1
+
+
+async def has_log(running, text):
+    return any(event["text"] == text for event in (await running.get("/api/logs", type="log"))["logs"])
+
+
+async def test_a_board_without_a_clock_is_placed_at_the_time_it_was_heard(running):
+    async with running.joined() as device:
+        await device.say(TELEMETRY, Telemetry(ts=12.0, session="s1", seq=1))
+        await device.say(TELEMETRY, Telemetry(ts=9e12, session="s1", seq=2))
+        await counted(running, "clock_off", 2)
+
+    placed = [row["ts"] for row in running.parts.service.store.query("SELECT ts FROM telemetry")]
+    assert all(EARLIEST_TS < ts < 9e11 for ts in placed)
+
+
+async def test_the_source_of_an_energy_stays_with_it_to_the_chart(running):
+    async with running.joined() as device:
+        await device.sample(1, energy=Energy(source="simulated", energy_mj=12.0))
+        await running.until(lambda: has_reading(running))
+        history = await running.get("/api/devices/pi5-1/telemetry", minutes=5)
+
+    assert [bucket["energy_source"] for bucket in history["series"]] == ["simulated"]
+    assert history["series"][0]["energy_mj"]["mean"] == 12.0
+
+
+async def test_a_full_disk_loses_no_batch_and_is_said(running):
+    real = running.parts.service.store.transaction
+    full = True
+
+    def transaction():
+        if full:
+            raise StorageError("the database could not be written: disk is full", hint="free some disk space")
+        return real()
+
+    async with running.joined() as device:
+        object.__setattr__(running.parts.service.store, "transaction", transaction)
+        await device.sample(1, cpu_usage_percent=7.0)
+
+        async def complains():
+            return (await running.http.get("/readyz")).status_code == 507
+
+        await running.until(complains)
+        unsettled = len(running.parts.ingest.link.settled)
+        full = False
+        await running.until(lambda: has_reading(running))
+
+    assert (await running.http.get("/readyz")).status_code == 200
+    assert len(running.parts.ingest.link.settled) > unsettled
+
+
+async def test_the_controller_says_who_it_is_and_goes_with_a_goodbye(running):
+    async with asyncio.timeout(10):
+        while CONTROLLER_STATUS not in running.hub.retained:  # noqa: ASYNC110 - the hub keeps what was said, no event
+            await asyncio.sleep(0.01)
+    before = decode_status(running)
+    await running.parts.ingest.say_goodbye()
+
+    assert (before.online, before.epoch) == (True, "e1")
+    assert before.artifact_base_url.startswith("http://")
+    assert decode_status(running).online is False
+
+
+def decode_status(running):
+    return decode(ControllerStatus, running.hub.retained[CONTROLLER_STATUS].payload)
+
+
+async def test_what_is_desired_is_said_again_to_a_broker_that_forgot_it(running):
+    async with running.joined() as device:
+        await running.deploy(device_id="pi5-1", model_name="digits_mlp")
+        first = await device.next_desired()
+        running.hub.retained.clear()
+        running.parts.ingest.link.lose()
+        running.parts.ingest.link.connect()
+        again = await device.next_desired()
+
+    assert first == again
+
+
+async def test_a_forgotten_device_loses_its_retained_topics_and_comes_back_when_it_speaks(running):
+    async with running.joined() as device:
+        await device.report()
+        answer = await running.http.delete("/api/devices/pi5-1")
+
+        async def nothing_retained():
+            return not any(topic.startswith("device/pi5-1/") for topic in running.hub.retained)
+
+        await running.until(nothing_retained)
+        gone = await running.http.get("/api/devices/pi5-1")
+        await device.join()
+        await running.until(lambda: running.knows("pi5-1"))
+
+    assert answer.status_code == 200
+    assert gone.status_code == 404
