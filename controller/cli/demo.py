@@ -11,12 +11,14 @@ from broker.errors import EdgeWattError
 from controller.cli import stack
 from controller.cli.data_folder import held
 from controller.cli.demo_fleet import DemoDevice, Trial, ask_intervals, find_trial, first_budget_mj, fleet
+from controller.cli.following import command_end
 from controller.cli.ports import next_free
 from controller.cli.supervisor import Say, Supervisor, supervised
 from controller.client import Client
 
 ALL_LIVE_S = 45.0
 LOOK_EVERY_S = 0.2
+MEASURE_S = 30.0
 Ready = Callable[["Report"], None]
 TRIAL_MODELS = ("digits_mlp", "digits_cnn_s", "digits_cnn_l")
 
@@ -94,15 +96,17 @@ class _Story:
 
     async def _meet(self, client: Client, devices: tuple[DemoDevice, ...]) -> Report:
         report = _report(self.wishes, self.place, devices)
-        async for device in _coming_live(client, devices):
-            if report.first_live_s is None:
-                report.first_live_s = round(time.monotonic() - self.began, 1)
-                self.say(f"first live device after {report.first_live_s} s ({device.id})")
-            report.live.append(device.id)
-            await asyncio.to_thread(_deploy_first, client, device, self.say)
+        async with asyncio.TaskGroup() as group:
+            async for device in _coming_live(client, devices):
+                if report.first_live_s is None:
+                    report.first_live_s = round(time.monotonic() - self.began, 1)
+                    self.say(f"first live device after {report.first_live_s} s ({device.id})")
+                report.live.append(device.id)
+                group.create_task(asyncio.to_thread(_deploy_first, client, device, self.say))
         if missing := sorted(set(report.devices) - set(report.live)):
             self.say(f"not live yet: {', '.join(missing)} (logs in {self.place.logs})")
-        report.trial = await asyncio.to_thread(_find_trial, client, report.live)
+        steady = tuple(device.id for device in devices if device.id in report.live and not device.heats_up)
+        report.trial = await asyncio.to_thread(_find_trial, client, steady)
         return report
 
 
@@ -119,20 +123,20 @@ async def _coming_live(client: Client, devices: tuple[DemoDevice, ...]) -> Async
 
 
 def _deploy_first(client: Client, device: DemoDevice, say: Say) -> None:
-    """Give `device` its first model within a budget that its prediction keeps, unless it already runs one."""
+    """Measure the first model of `device` there, and deploy it within a budget it keeps; not when one runs already."""
     try:
         if client.device(device.id)["device"].get("active"):
             return
+        command_end(client, client.benchmark(device.id, device.model)["command_id"], MEASURE_S)
         verdict = client.deploy(device.id, device.model, dry_run=True)["verdict"]
-        budget_mj = first_budget_mj(verdict, device.margin)
-        client.deploy(device.id, device.model, max_energy_mj=budget_mj)
+        client.deploy(device.id, device.model, max_energy_mj=first_budget_mj(verdict, device.margin))
     except EdgeWattError as error:
         say(f"{device.model} was not deployed to {device.id}: {error.message}")
 
 
-def _find_trial(client: Client, live: list[str]) -> Trial | None:
+def _find_trial(client: Client, devices: tuple[str, ...]) -> Trial | None:
     try:
-        return find_trial(ask_intervals(client, tuple(live), TRIAL_MODELS))
+        return find_trial(ask_intervals(client, devices, TRIAL_MODELS))
     except EdgeWattError:
         return None
 

@@ -11,20 +11,22 @@ from controller.client import Client
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoDevice:
-    """A simulated device; `margin` is how far above the prediction's upper end its first budget lies."""
+    """A simulated device; its first budget is `margin` times what its first model costs there."""
 
     id: str
     device_type: str
     line: str
     model: str
-    margin: float = 1.5
+    margin: float = 2.0
     heats_up: bool = False
 
+
+BELOW_THE_DEAR = 0.8
 
 FIRST = (
     DemoDevice(id="jetson-1", device_type="jetson_nano_2gb", line="A", model="digits_cnn_l"),
     DemoDevice(id="pi5-1", device_type="raspberry_pi_5", line="A", model="digits_cnn_l"),
-    DemoDevice(id="pi5-2", device_type="raspberry_pi_5", line="B", model="digits_cnn_s", margin=1.02, heats_up=True),
+    DemoDevice(id="pi5-2", device_type="raspberry_pi_5", line="B", model="digits_cnn_s", margin=1.35, heats_up=True),
     DemoDevice(id="pi4-1", device_type="raspberry_pi_4", line="B", model="digits_cnn_s"),
     DemoDevice(id="bbb-1", device_type="beaglebone_black", line="B", model="digits_mlp"),
 )
@@ -52,7 +54,7 @@ def _all() -> Iterator[DemoDevice]:
 
 
 def first_budget_mj(verdict: Mapping[str, Any], margin: float) -> float | None:
-    """Return a budget that a first deployment fits, mJ per inference; None without a prediction."""
+    """Return `margin` times what the gate knows of a model's cost, mJ per inference; None when it knows nothing."""
     high_mj = verdict.get("high_mj")
     return None if not high_mj else round_up(high_mj * margin)
 
@@ -80,14 +82,16 @@ class Trial:
 
 
 def find_trial(intervals: Mapping[tuple[str, str], tuple[float, float]]) -> Trial | None:
-    """Return the clearest trial among `intervals`, (device, model) → (low, high) in mJ; None when nothing divides."""
+    """Return the clearest trial among `intervals`, (device, model) → (low, high) in mJ; None when nothing divides.
+
+    The budget lies nearer to the dear device's lower end, so that the cheap one keeps it when it is measured, too.
+    """
     best: tuple[float, Trial] | None = None
     for (cheap, model), (_, high_mj) in intervals.items():
         for (dear, other), (low_mj, _) in intervals.items():
-            if other == model and high_mj < low_mj and (best is None or low_mj / high_mj > best[0]):
-                budget_mj = round_up(math.sqrt(high_mj * low_mj), 2)
-                if high_mj <= budget_mj < low_mj:
-                    best = low_mj / high_mj, Trial(model=model, budget_mj=budget_mj, fits_on=cheap, refused_on=dear)
+            budget_mj = round_up(low_mj * BELOW_THE_DEAR, 2)
+            if other == model and high_mj <= budget_mj < low_mj and (best is None or low_mj / high_mj > best[0]):
+                best = low_mj / high_mj, Trial(model=model, budget_mj=budget_mj, fits_on=cheap, refused_on=dear)
     return best[1] if best else None
 
 
