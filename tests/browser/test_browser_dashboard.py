@@ -99,7 +99,7 @@ def test_over_budget_is_refused_with_an_alternative_that_one_click_takes(page):
     page.get_by_role("combobox").nth(1).fill("pi5-1")
     page.keyboard.press("Enter")
     page.get_by_text("1 device: pi5-1").wait_for()
-    budget = page.get_by_role("spinbutton", name="mJ per inference")
+    budget = page.get_by_label("mJ per inference", exact=True)
     budget.fill("20")
     budget.press("Enter")
     page.get_by_text(re.compile("65.4 mJ is above the budget of 20 mJ; would fit: digits_mlp")).wait_for()
