@@ -8,7 +8,7 @@ import pandas as pd
 from dashboard import style
 
 HEIGHT = 210
-_TIME = alt.X("at:T", title=None, axis=alt.Axis(labelOverlap=True, grid=False, tickCount=6))
+_DAY_S = 86_400.0
 
 
 def latency(history: pd.DataFrame, marks: pd.DataFrame) -> alt.LayerChart:
@@ -42,12 +42,16 @@ def energy(
         layers.append(rule.encode(y="budget:Q", tooltip=alt.Tooltip("what:N", title="limit")))
     color = style.SERIES["energy"]
     base = alt.Chart(history)
-    layers.append(base.mark_area(opacity=0.22, color=color).encode(x=_TIME, y="energy_low:Q", y2="energy_high:Q"))
+    layers.append(
+        base.mark_area(opacity=0.22, color=color).encode(x=_time(history), y="energy_low:Q", y2="energy_high:Q")
+    )
     said = [alt.Tooltip("at:T", title="at", format="%d %b %H:%M:%S"), alt.Tooltip("source:N", title="source")]
     said.append(alt.Tooltip("energy:Q", title="mJ per inference", format=".3~r"))
     line = base.mark_line(color=color, strokeWidth=1.8)
-    layers.append(line.encode(x=_TIME, y=alt.Y("energy:Q", title="mJ", scale=alt.Scale(zero=True)), tooltip=said))
-    return _finished([*layers, *_deployed(marks)])
+    layers.append(
+        line.encode(x=_time(history), y=alt.Y("energy:Q", title="mJ", scale=alt.Scale(zero=True)), tooltip=said)
+    )
+    return _finished([*layers, *_deployed(marks, _time(history))])
 
 
 def cost(models: pd.DataFrame) -> alt.LayerChart:
@@ -76,7 +80,9 @@ def _lines(
     layers: list[Any] = []
     for name, label in names.items():
         shown = history[["at", name, f"{name}_low", f"{name}_high"]].assign(what=label)
-        base = alt.Chart(shown).encode(x=_TIME, color=alt.Color("what:N", scale=colors, legend=legend, sort=order))
+        base = alt.Chart(shown).encode(
+            x=_time(history), color=alt.Color("what:N", scale=colors, legend=legend, sort=order)
+        )
         y = alt.Y(f"{name}:Q", title=unit, scale=alt.Scale(zero=zero, nice=True))
         said = [
             alt.Tooltip("at:T", title="at", format="%d %b %H:%M:%S"),
@@ -84,16 +90,23 @@ def _lines(
         ]
         layers.append(base.mark_area(opacity=0.15).encode(y=f"{name}_low:Q", y2=f"{name}_high:Q"))
         layers.append(base.mark_line(strokeWidth=1.8).encode(y=y, tooltip=said))
-    return _finished([*layers, *_deployed(marks)])
+    return _finished([*layers, *_deployed(marks, _time(history))])
 
 
-def _deployed(marks: pd.DataFrame) -> list[Any]:
+def _time(history: pd.DataFrame) -> Any:
+    told = history["ts"].dropna()
+    days = not told.empty and told.max() - told.min() > _DAY_S
+    axis = alt.Axis(labelOverlap=True, grid=False, tickCount=6, format="%d %b" if days else "%H:%M")
+    return alt.X("at:T", title=None, axis=axis)
+
+
+def _deployed(marks: pd.DataFrame, across: Any) -> list[Any]:
     if marks.empty:
         return []
     rule = alt.Chart(marks).mark_rule(color=style.PREDICTED, strokeDash=[4, 3])
     cap = alt.Chart(marks).mark_point(shape="triangle-down", size=70, filled=True, color=style.PREDICTED, opacity=1)
     said = alt.Tooltip("what:N", title="deployment")
-    return [rule.encode(x=_TIME, tooltip=said), cap.encode(x=_TIME, y=alt.value(4), tooltip=said)]
+    return [rule.encode(x=across, tooltip=said), cap.encode(x=across, y=alt.value(4), tooltip=said)]
 
 
 def _finished(layers: list[Any], height: int = HEIGHT) -> alt.LayerChart:
