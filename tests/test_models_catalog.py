@@ -4,6 +4,7 @@ import pytest
 
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
 from controller.models import imagenet, untrained
+from controller.models.__main__ import main
 from controller.models.catalog import Catalogue
 from controller.models.shipped import MODELS
 from controller.models.store import ArtifactStore
@@ -48,19 +49,39 @@ def test_a_miss_names_the_nearest(catalogue):
     assert "digits_cnn_l" in caught.value.hint
 
 
-def test_a_model_that_can_be_made_says_how(catalogue):
+def test_a_model_that_takes_long_to_make_says_how(catalogue):
     with pytest.raises(NotFoundError) as caught:
-        catalogue.get(untrained.NAME)
+        catalogue.get(imagenet.NAME)
 
-    assert caught.value.hint == "it can be made: edgewatt models make mobilenet_v1_untrained"
+    assert caught.value.hint == "it can be made: python -m controller.models efficientnet_lite0"
 
 
-def test_mobilenet_is_made_once_and_marked_as_untrained(catalogue):
-    made = catalogue.make(untrained.NAME)
+def test_mobilenet_is_made_when_asked_for_and_marked_as_untrained(catalogue):
+    made = catalogue.get(untrained.NAME)
 
     assert (made.trained, made.top1_pct, made.labels) == (False, None, 0)
     assert round(made.gmacs * 1000) == 569
     assert catalogue.make(untrained.NAME) == made
+    assert untrained.NAME in [m.name for m in catalogue.all()]
+
+
+def test_what_nobody_can_make_is_refused(catalogue):
+    with pytest.raises(NotFoundError, match="cannot be made"):
+        catalogue.make("resnet_9000")
+
+
+def test_the_command_line_adds_a_file_and_any_catalogue_sees_it(tmp_path, capsys):
+    (tmp_path / "mine.onnx").write_bytes((MODELS / "digits_mlp.onnx").read_bytes())
+    arguments = [str(tmp_path / "mine.onnx"), "--name", "mine", "--data", str(tmp_path / "data")]
+
+    assert main(arguments) == 0
+    assert "mine: 0.001184 million MACs" in capsys.readouterr().out
+    assert Catalogue(ArtifactStore(tmp_path / "data" / "artifacts")).get("mine").labels == 10
+
+
+def test_the_command_line_says_what_is_wrong_without_a_trace(tmp_path, capsys):
+    assert main([str(tmp_path / "none.onnx"), "--data", str(tmp_path)]) == 1
+    assert "cannot read" in capsys.readouterr().err
 
 
 def test_a_users_model_is_added_under_its_own_name(catalogue, tmp_path):

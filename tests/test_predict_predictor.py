@@ -13,9 +13,9 @@ from broker.errors import ArtifactError
 from controller.models.analyze import analyze
 from controller.models.shipped import ARTIFACTS, MODELS
 from controller.predict.features import Features
-from controller.predict.predictor import EnergyPredictor
+from controller.predict.predictor import FleetPredictor
 
-PREDICTOR = EnergyPredictor.load()
+PREDICTOR = FleetPredictor.load()
 MOBILENET = Features(
     params_m=4.233, gmacs=0.5687, size_mb=16.9, macts_m=5.04, input_res=224, dw_gmacs=0.01739, n_convs=27
 )
@@ -192,12 +192,12 @@ def test_a_predictor_that_training_did_not_write_is_refused(tmp_path):
     (tmp_path / "energy_predictor.json").write_text(json.dumps(document))
 
     with pytest.raises(ArtifactError, match="not the file that training wrote"):
-        EnergyPredictor.load(tmp_path)
+        FleetPredictor.load(tmp_path)
 
 
 def test_a_missing_predictor_is_said(tmp_path):
     with pytest.raises(ArtifactError, match="cannot read"):
-        EnergyPredictor.load(tmp_path)
+        FleetPredictor.load(tmp_path)
 
 
 def test_predicting_imports_neither_sklearn_nor_pandas_nor_scipy():

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 MAKERS: Mapping[str, Callable[[], bytes]] = {untrained.NAME: untrained.build, imagenet.NAME: imagenet.build}
 """Models that are made when somebody asks for them."""
 
+QUICK = frozenset({untrained.NAME})
+"""Of these, the ones made in less than a second."""
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -95,7 +98,9 @@ class Catalogue:
         return len(matching), matching[offset : offset + limit]
 
     def get(self, name: str) -> Model:
-        """Return the model called `name`; NotFoundError names the nearest ones."""
+        """Return the model called `name`, made now where that takes no second; NotFoundError names the nearest ones."""
+        if name in QUICK:
+            return self.make(name)
         artifact = self._store.find(name)
         if artifact is None:
             raise NotFoundError(f"no model {name!r}", code="unknown_model", hint=self._hint(name))
@@ -116,10 +121,13 @@ class Catalogue:
         return self._model(name, self._store.add(path, model=name))
 
     def make(self, name: str) -> Model:
-        """Return the model called `name`, made now if it can be and is not there yet."""
-        if name in MAKERS and self._store.find(name) is None:
-            self._store.add(MAKERS[name](), model=name)
-        return self.get(name)
+        """Return the model called `name`, made now if need be; NotFoundError for one that nobody can make."""
+        if name not in MAKERS:
+            raise NotFoundError(
+                f"{name!r} cannot be made", code="unknown_model", hint=f"these can: {', '.join(MAKERS)}"
+            )
+        artifact = self._store.find(name) or self._store.add(MAKERS[name](), model=name)
+        return self._model(name, artifact)
 
     def _readable(self, name: str, artifact: Artifact) -> Model | None:
         try:
@@ -157,7 +165,7 @@ class Catalogue:
 
     def _hint(self, name: str) -> str:
         if name in MAKERS:
-            return f"it can be made: edgewatt models make {name}"
+            return f"it can be made: python -m controller.models {name}"
         known = sorted({n for artifact in self._store.all() for n in artifact.models} | set(MAKERS))
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         return f"did you mean {', '.join(near)}?" if near else "edgewatt models list shows what there is"

@@ -1,5 +1,6 @@
 """The answer of a predictor, and the seam that everything asking for one depends on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -36,4 +37,8 @@ class Predictor(Protocol):
 
     def predict(self, features: Features, device_type: str) -> Prediction:
         """Return what `features` costs a device of `device_type`; never raises for an unknown type."""
+        ...
+
+    def predict_many(self, models: Sequence[Features], device_type: str) -> list[Prediction]:
+        """Return a prediction for each of `models`, in order."""
         ...

@@ -37,7 +37,7 @@ ADVICE = {
 MEASURE = "measure it on the device before relying on this figure: edgewatt devices measure ID MODEL"
 
 
-class EnergyPredictor:
+class FleetPredictor:
     """Every board's predictor behind one router; immutable, so any thread may ask."""
 
     def __init__(self, document: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:

@@ -18,7 +18,7 @@ from controller.models.shipped import ARTIFACTS
 from controller.predict.boards import MEASURED_BOARDS
 from controller.predict.evaluate import LEVEL, Rows, conformal, coverage, fit, folds, out_of_fold, widening
 from controller.predict.features import Features
-from controller.predict.predictor import FILES, EnergyPredictor
+from controller.predict.predictor import FILES, FleetPredictor
 from controller.predict.process import Floats
 from controller.predict.support import ranges
 from controller.predict.vectors import NAMES, Kind, matrix, work
@@ -111,7 +111,7 @@ def write(document: dict[str, Any], table: pd.DataFrame, folder: Path) -> None:
     boards = document["boards"]
     _write(folder / FILES.predictor, document)
     _write(folder / FILES.thresholds, {name: board["percentiles_mj"] for name, board in boards.items()})
-    predictor = EnergyPredictor(document)
+    predictor = FleetPredictor(document)
     metadata = {name: {**_about(board), "check": _check(predictor, table, name)} for name, board in boards.items()}
     _write(folder / FILES.metadata, {"data": document["data"], "margins": document["margins"], "boards": metadata})
     names = (FILES.predictor, FILES.thresholds, FILES.metadata)
@@ -222,7 +222,7 @@ def _about(board: dict[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in board.items() if key != "kinds"}, "kinds": kinds}
 
 
-def _check(predictor: EnergyPredictor, table: pd.DataFrame, board: str) -> list[dict[str, Any]]:
+def _check(predictor: FleetPredictor, table: pd.DataFrame, board: str) -> list[dict[str, Any]]:
     """Return what the predictor says about the network that was kept apart, beside what was measured."""
     rows = table[(table["board"] == board) & (table["framework"] == FRAMEWORKS[board]) & (table["family"] == APART)]
     checked = []
