@@ -4,9 +4,11 @@ import http.client
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from io import FileIO, RawIOBase
 from pathlib import Path
 from shutil import disk_usage
 from threading import Event
+from typing import Literal
 from urllib.parse import urlsplit
 
 from broker.errors import ArtifactError, StorageError
@@ -14,15 +16,12 @@ from broker.messages import ArtifactRef
 from edge_agent.backoff import jittered
 from edge_agent.files import storage_error
 from edge_agent.http_answer import BusyError, Resume, TryAgainError, ask, opening
+from edge_agent.work import StoppedError
 
 CHUNK_BYTES = 262_144
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Progress = Callable[[int, int], None]
-
-
-class StoppedError(Exception):
-    """Someone ended the work from outside; not a failure of the work."""
 
 
 def free_bytes(folder: Path) -> int:
@@ -76,9 +75,7 @@ class Downloader:
         return jittered(first_s=self.patience.first_wait_s, most_s=self.patience.most_wait_s)
 
     def _after(self, error: Exception, last_news: float, part: Path) -> float:
-        """Return 0 (the usual wait) unless `error` ends it all."""
-        if isinstance(error, StorageError):
-            raise error
+        """Return 0 (the usual wait) unless patience ran out."""
         if time.monotonic() - last_news > self.patience.give_up_s:
             tried = f"no new byte for {self.patience.give_up_s:.0f} s, {_size(part)} are here"
             raise ArtifactError(
@@ -166,13 +163,23 @@ def _forget(part: Path) -> None:
     _tag_file(part).unlink(missing_ok=True)
 
 
-def _write(part: Path, mode: str, body: Iterator[bytes]) -> None:
+def _write(part: Path, mode: Literal["ab", "wb"], body: Iterator[bytes]) -> None:
     """Write `body` to `part`; raises StorageError, and keeps nothing of a file that the disk cannot hold."""
-    with part.open(mode) as file:
+    try:
+        # unbuffered, or the rest of a full disk's buffer raises once more on closing and hides the reason
+        file = part.open(mode, buffering=0)
+    except OSError as error:
+        raise storage_error(error, part) from error
+    with file:
         for chunk in body:
             try:
-                file.write(chunk)
-                file.flush()
+                _put(file, chunk)
             except OSError as error:
                 part.unlink(missing_ok=True)
                 raise storage_error(error, part) from error
+
+
+def _put(file: RawIOBase | FileIO, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]

@@ -18,6 +18,7 @@ KEEP_TERMINAL = 64
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _REPORTED_OPS = frozenset({"deploy", "bench"})
+_SIMPLE_ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.REJECTED, Phase.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ class Journal:
     def move(self, command_id: str, phase: Phase, *, now: float, **changes: Any) -> Entry:
         """Write that `command_id` reached `phase`; raises ConflictError for a move that the contract does not know."""
         entry = self._known(command_id)
-        if phase not in NEXT[entry.phase]:
+        if phase not in _allowed(entry):
             raise ConflictError(f"{entry.phase} does not lead to {phase}", code="bad_move", command_id=command_id)
         plain = {"reason": None, "progress": None, **changes}
         return self.put(replace(entry, phase=phase, seq=entry.seq + 1, ts=now, **plain))
@@ -162,3 +163,10 @@ class Journal:
         for entry in ended[self._keep :]:
             self._path(entry.id).unlink(missing_ok=True)
             del self._entries[entry.id]
+
+
+def _allowed(entry: Entry) -> frozenset[Phase]:
+    """Return where `entry` may go: a deploy by the table of the contract, anything else from accepted to its end."""
+    if entry.op == "deploy":
+        return NEXT[entry.phase]
+    return _SIMPLE_ENDS if entry.phase is Phase.ACCEPTED else frozenset()

@@ -69,6 +69,24 @@ class ModelStore:
         self.put(replace(self._slots, active=self._slots.previous, previous=None))
         return self._slots.active
 
+    def swap_back(self) -> Held | None:
+        """Exchange active and previous, and return what is active now."""
+        self.put(replace(self._slots, active=self._slots.previous, previous=self._slots.active))
+        return self._slots.active
+
+    def undeploy(self) -> None:
+        """Make nothing active; what was active is the previous."""
+        self.put(replace(self._slots, active=None, previous=self._slots.active or self._slots.previous))
+
+    def set_stopped(self, stopped: bool) -> None:
+        """Remember that a person wants the active model to rest."""
+        self.put(replace(self._slots, stopped=stopped))
+
+    def raise_gen(self, gen: int | None) -> None:
+        """Remember the highest generation that was accepted."""
+        if gen is not None and gen > self._slots.gen:
+            self.put(replace(self._slots, gen=gen))
+
     def path(self, sha256: str, form: str) -> Path:
         """Return where the content is or will be."""
         return self._content / _checked(sha256) / f"model.{_word(form)}"

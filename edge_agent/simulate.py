@@ -91,5 +91,5 @@ class SimulatedSession:
         return self.inner.top(output)
 
     def difference(self, sample: int, output: Any) -> float | None:
-        """Return the largest absolute difference from the sample's expected output."""
+        """Return the largest difference from the sample's expected output."""
         return self.inner.difference(sample, output)

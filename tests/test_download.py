@@ -9,8 +9,9 @@ import pytest
 
 from broker.errors import ArtifactError, StorageError
 from edge_agent.backoff import jittered
-from edge_agent.download import Downloader, Patience, StoppedError
+from edge_agent.download import Downloader, Patience
 from edge_agent.http_answer import retry_after_s
+from edge_agent.work import StoppedError
 from tests.artifact_server import serving
 from tests.tiny_models import reference
 

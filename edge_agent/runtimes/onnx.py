@@ -101,19 +101,23 @@ class OnnxSession:
         return index, float(1.0 / self._np.exp(flat - flat[index]).sum())
 
     def difference(self, sample: int, output: Any) -> float | None:
-        """Return the largest absolute difference from the sample's expected output; None when it has none."""
+        """Return the largest difference from the sample's expected output, relative; None when it expects nothing."""
         samples = self.facts.samples
         expect = samples[sample % len(samples)].expect if samples else ()
         if not expect:
             return None
-        flat = output.reshape(-1)
-        if flat.size != len(expect):
+        flat, golden = output.reshape(-1), self._np.asarray(expect)
+        if flat.size != golden.size:
             return float("inf")
-        return float(self._np.abs(flat - self._np.asarray(expect)).max())
+        return float(self._np.abs(flat - golden).max() / max(self._np.abs(golden).max(), 1.0))
 
     def _timed(self, feed: dict[str, Any]) -> Ran:
         cpu, wall = time.thread_time(), time.perf_counter()
-        outputs = self._loaded.run(None, feed)
+        try:
+            outputs = self._loaded.run(None, feed)
+        except Exception as error:
+            # the same dozen unrelated classes as in `load`
+            raise ArtifactError(f"the model fails on its input: {str(error)[:200]}", code="inference_failed") from error
         return Ran(outputs[0], time.perf_counter() - wall, time.thread_time() - cpu)
 
     def _feed(self, sample: Sample) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Session(Protocol):
         ...
 
     def run(self, sample: int) -> Ran:
-        """Run the sample of that number (modulo how many there are)."""
+        """Run the sample of that number (modulo how many there are); raises ArtifactError (`inference_failed`)."""
         ...
 
     def infer(self, values: Sequence[float]) -> Ran:
@@ -38,7 +38,10 @@ class Session(Protocol):
         ...
 
     def difference(self, sample: int, output: Any) -> float | None:
-        """Return the largest absolute difference from the sample's expected output; None when it has none."""
+        """Return the largest difference from the sample's expected output; None when it expects nothing.
+
+        It is relative to the largest expected value, or to 1 where all are smaller.
+        """
         ...
 
 

@@ -1,0 +1,123 @@
+"""Measures a loaded model: latency, energy and golden answers over as many inferences as asked for."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event, Lock
+from typing import Any
+
+from broker.messages import MEASURED, Probe, Source
+from edge_agent.power.meter import Meter
+from edge_agent.runtimes.session import Session
+from edge_agent.work import StoppedError
+
+LONGEST_S = 60.0
+"""A probe ends here even when fewer inferences than asked for were possible, but never below `FEWEST`."""
+
+FEWEST = 3
+
+GOLDEN_TOLERANCE = 0.01
+"""Relative difference that another processor's rounding may make; fp32 kernels differ by 1e-6, fp16 ones by 1e-3."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What `inferences` runs showed; energy is mJ per inference, `golden` the worst relative difference."""
+
+    inferences: int
+    latency_p50_ms: float
+    latency_p95_ms: float
+    latency_max_ms: float
+    energy_mj: float | None = None
+    energy_source: Source | None = None
+    golden: float | None = None
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The figures as a command's result; what is unknown is left out."""
+        figures: dict[str, Any] = {
+            "latency_p50_ms": round(self.latency_p50_ms, 4),
+            "latency_p95_ms": round(self.latency_p95_ms, 4),
+            "inferences": self.inferences,
+        }
+        if self.energy_mj is not None:
+            figures |= {"energy_mj": round(self.energy_mj, 4), "energy_source": self.energy_source}
+        if self.golden is not None:
+            figures["golden_difference"] = round(self.golden, 6)
+        return figures
+
+    @property
+    def golden_failed(self) -> bool:
+        """Whether the model answers something else than it was exported with."""
+        return self.golden is not None and self.golden > GOLDEN_TOLERANCE
+
+
+def measure(session: Session, meter: Meter, probe: Probe, *, stop: Event, turn: Lock) -> Measured:
+    """Warm up, then run until both `probe.inferences` and `probe.min_s` are reached, for at most a minute.
+
+    Each inference takes `turn`, so that the serving model does not run at the same moment. Raises StoppedError, and
+    ArtifactError (`inference_failed`).
+    """
+    for i in range(probe.warmup):
+        _unless(stop)
+        with turn:
+            session.run(i)
+    latencies: list[float] = []
+    energies: list[float] = []
+    began = time.monotonic()
+    while _goes_on(len(latencies), time.monotonic() - began, probe):
+        _unless(stop)
+        with turn:
+            meter.begin()
+            ran = session.run(len(latencies))
+            energy_mj = meter.end(ran.wall_s)
+        latencies.append(ran.wall_s * 1_000)
+        if energy_mj is not None:
+            energies.append(energy_mj)
+    return Measured(
+        inferences=len(latencies),
+        latency_p50_ms=percentile(latencies, 50),
+        latency_p95_ms=percentile(latencies, 95),
+        latency_max_ms=max(latencies),
+        energy_mj=sum(energies) / len(energies) if energies else None,
+        energy_source=meter.sensor.source if meter.sensor and energies else None,
+        golden=_golden(session, turn),
+    )
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the nearest-rank percentile of `values`, which must not be empty."""
+    ranked = sorted(values)
+    return ranked[min(int(len(ranked) * percent / 100), len(ranked) - 1)]
+
+
+def over_budget(energy_mj: float | None, source: Source | None, budget_mj: float | None) -> str | None:
+    """Return the sentence that says by which figures a budget is broken; None when it is kept or cannot be judged."""
+    if energy_mj is None or source is None or budget_mj is None or energy_mj <= budget_mj:
+        return None
+    how = "measured" if source in MEASURED else {"model": "modelled"}.get(source, source)
+    return f"{how} {figure(energy_mj)} mJ against a budget of {figure(budget_mj)} mJ"
+
+
+def figure(value: float) -> str:
+    """Return `value` with at least three significant digits."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits before the point
+
+
+def _goes_on(done: int, elapsed_s: float, probe: Probe) -> bool:
+    if done < FEWEST:
+        return True
+    return elapsed_s < LONGEST_S and (done < probe.inferences or elapsed_s < probe.min_s)
+
+
+def _golden(session: Session, turn: Lock) -> float | None:
+    differences = []
+    for i in range(len(session.facts.samples)):
+        with turn:
+            differences.append(session.difference(i, session.run(i).output))
+    return max((d for d in differences if d is not None), default=None)
+
+
+def _unless(stop: Event) -> None:
+    if stop.is_set():
+        raise StoppedError

@@ -1,0 +1,33 @@
+"""Says why a deployment has to wait; pure."""
+
+from datetime import time
+
+from broker.errors import InvalidError
+from broker.messages import Conditions, PowerState
+
+
+def unmet(when: Conditions | None, power: PowerState, clock: time) -> str | None:
+    """Return `soc`, `temp` or `window` for the first condition that is not met; a value nobody measures is met.
+
+    Raises InvalidError for a window that is not `HH:MM-HH:MM`.
+    """
+    if when is None:
+        return None
+    if when.soc_min_pct is not None and power.soc_pct is not None and power.soc_pct < when.soc_min_pct:
+        return "soc"
+    if when.charging is not None and power.charging is not None and power.charging is not when.charging:
+        return "soc"
+    if when.temp_max_c is not None and power.temp_c is not None and power.temp_c > when.temp_max_c:
+        return "temp"
+    if when.window is not None and not within(when.window, clock):
+        return "window"
+    return None
+
+
+def within(window: str, clock: time) -> bool:
+    """Return whether `clock` lies in `window` (`22:00-05:00` passes midnight)."""
+    try:
+        begin, end = (time.fromisoformat(part.strip()) for part in window.split("-"))
+    except ValueError as error:
+        raise InvalidError(f"'{window[:40]}' is no window", code="bad_window", hint="write 00:00-05:00") from error
+    return begin <= clock < end if begin <= end else clock >= begin or clock < end

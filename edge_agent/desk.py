@@ -1,0 +1,215 @@
+"""Takes commands in: each is understood, written down, answered, and begun."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from broker.errors import EdgeWattError, StorageError, WireError
+from broker.messages import Ack, Command, Desired, Fault, hand_typed_id
+from broker.phases import Phase
+from broker.wire import decode, decode_command
+from edge_agent.admission import Arrival, Complete, Refuse, Repeat, decide
+from edge_agent.commands import ALONE, Commands
+from edge_agent.install import Installer
+from edge_agent.journal import Entry, Journal
+from edge_agent.lane import Lane
+from edge_agent.outgoing import Outgoing
+from edge_agent.reporting import Reporter
+from edge_agent.work import Ending, StoppedError, Work
+
+NO_CONTROLLER_S = 120.0
+"""How long a request by name waits for a controller to complete it."""
+
+MOST_ID_CHARACTERS = 128
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What admission needs; nothing here takes long: work goes to the lane."""
+
+    journal: Journal
+    installer: Installer
+    commands: Commands
+    lane: Lane
+    outgoing: Outgoing
+    reporter: Reporter
+    now: Callable[[], float]
+    clock_is_set: Callable[[], bool]
+    no_controller_s: float = NO_CONTROLLER_S
+
+    def receive(self, payload: bytes, *, retained: bool = False) -> None:
+        """Take in a command as it came; when this returns, it is on disk or refused."""
+        if not payload:
+            return
+        try:
+            command = _understood(payload)
+        except WireError as error:
+            self._refuse(payload, error)
+            return
+        typed = command.id is None
+        known = replace(command, id=hand_typed_id(payload)) if typed else command
+        self._admit(Arrival(command=known, at=self.now(), hand_typed=typed, retained=retained), payload)
+
+    def desire(self, payload: bytes) -> None:
+        """Converge to the retained slot: its deploy is a command like any other, its config counts once per gen."""
+        if not payload:
+            return
+        try:
+            desired = decode(Desired, payload)
+        except WireError as error:
+            self._count(error.code, f"desired: {error.message}")
+            return
+        deploy = desired.deploy
+        if deploy is not None and deploy.id is not None and deploy.op == "deploy":
+            gen = deploy.gen if deploy.gen is not None else desired.gen
+            self._admit(Arrival(command=replace(deploy, gen=gen), at=self.now(), retained=True), payload)
+        self._desire_config(desired)
+
+    def resume(self, entry: Entry) -> None:
+        """Begin the work of an entry that is on disk; also after a reboot."""
+        command = entry.command
+        if command is None:
+            return
+        if command.op != "deploy":
+            self._perform(entry.id, command)
+        elif command.is_request:
+            self.lane.begin(entry.id, self._wait_for_controller, alone=False)
+        else:
+            self._supersede_others(entry)
+            self.lane.begin(entry.id, self.installer.run)
+
+    def _admit(self, arrival: Arrival, payload: bytes) -> None:
+        command = arrival.command
+        earlier = self.journal.get(arrival.id)
+        if command.op == "cancel" and command.target is None and earlier is not None and earlier.op != "cancel":
+            self.commands.cancel(earlier.id, command)
+            return
+        decision = decide(arrival, earlier, gen=self.installer.store.slots.gen)
+        if isinstance(decision, Repeat):
+            self.outgoing.ack(decision.entry.ack())
+            return
+        if isinstance(decision, Refuse):
+            self._count("id_conflict", decision.ack.reason or "")
+            self.outgoing.ack(decision.ack)
+            return
+        try:
+            entry = self._write(decision.entry, command)
+        except (StorageError, WireError) as error:
+            self._refuse(payload, error)
+            return
+        if isinstance(decision, Complete):
+            self.lane.end([entry.id], None)
+        self.outgoing.ack(entry.ack())
+        if entry.terminal:
+            return
+        if command.op == "deploy":
+            self.resume(entry)
+        else:
+            self._perform(entry.id, command)
+
+    def _write(self, entry: Entry, command: Command) -> Entry:
+        """Put `entry` on disk, ended at once when its time or its generation is over."""
+        self.journal.put(entry)
+        if entry.terminal or command.op not in ("deploy", "rollback", "undeploy"):
+            return entry
+        if command.op == "deploy" and self._expired(command):
+            return self._end(entry, Phase.EXPIRED, "expired", f"it was valid for {command.ttl_s:.0f} s")
+        gen = self.installer.store.slots.gen
+        if command.op == "deploy" and entry.gen is not None and entry.gen < gen:
+            return self._end(entry, Phase.SUPERSEDED, "superseded", f"generation {entry.gen} is older than {gen}")
+        if not command.is_request:
+            self.installer.store.raise_gen(entry.gen)
+        return entry
+
+    def _end(self, entry: Entry, phase: Phase, code: str, said: str) -> Entry:
+        return self.journal.move(entry.id, phase, now=self.now(), reason=said, error=Fault(code=code, msg=said))
+
+    def _expired(self, command: Command) -> bool:
+        """Whether the command is too old, which only a device whose clock was set may say."""
+        if command.ts is None or command.ttl_s is None or not self.clock_is_set():
+            return False
+        return self.now() > command.ts + command.ttl_s
+
+    def _supersede_others(self, entry: Entry) -> None:
+        said = f"generation {entry.gen} came"
+        older = [
+            e.id
+            for e in self.journal.unfinished()
+            if e.id != entry.id and e.op == "deploy" and e.command is not None and not e.command.is_request
+        ]
+        self.lane.end(older, Ending(Phase.SUPERSEDED, Fault(code="superseded", msg=said)))
+
+    def _perform(self, command_id: str, command: Command) -> None:
+        async def job(work: Work) -> None:
+            await self.commands.run(command, work)
+
+        self.lane.begin(command_id, job, alone=command.op in ALONE)
+
+    async def _wait_for_controller(self, work: Work) -> None:
+        """Wait until the request `work.id` is completed or cancelled, as long as the deadline allows."""
+        entry = self.journal.get(work.id)
+        if entry is not None and entry.phase is Phase.ACCEPTED:
+            self._tell(self.journal.move(work.id, Phase.WAITING, now=self.now(), reason="controller"))
+        try:
+            await work.rest(self.no_controller_s)
+        except StoppedError:
+            if work.ending is not None:
+                fault = work.ending.fault
+                self._tell(self.journal.move(work.id, work.ending.phase, now=self.now(), reason=fault.msg, error=fault))
+            return
+        said = f"no controller answered within {self.no_controller_s:.0f} s"
+        fault = Fault(code="no_controller", msg=said, retryable=True)
+        self._tell(self.journal.move(work.id, Phase.FAILED, now=self.now(), reason=said, error=fault))
+
+    def _tell(self, entry: Entry) -> None:
+        self.outgoing.ack(entry.ack())
+
+    def _desire_config(self, desired: Desired) -> None:
+        store = self.installer.store
+        if desired.gen <= store.slots.desired_gen or not desired.config:
+            return
+        store.put(replace(store.slots, desired_gen=desired.gen))
+        try:
+            self.commands.configure(desired.config)
+        except EdgeWattError as error:
+            self._count(error.code, f"desired config: {error.message}")
+
+    def _refuse(self, payload: bytes, error: EdgeWattError) -> None:
+        """Answer a payload that is no command; attempt 0 and seq 0, so that nobody takes it as news of another one."""
+        self._count(error.code, error.message)
+        said = f"{error.message} ({error.hint})" if error.hint else error.message
+        command_id, op = _claimed(payload)
+        fault = Fault(code=error.code, msg=said)
+        rejected = Ack(
+            id=command_id, op=op, state=Phase.REJECTED, attempt=0, seq=0, ts=self.now(), reason=said, error=fault
+        )
+        self.outgoing.ack(rejected)
+
+    def _count(self, reason: str, said: str) -> None:
+        self.reporter.refused[reason] += 1
+        self.outgoing.renew_state()
+        log.warning("refused (%s): %s", reason, said[:200])
+
+
+def _understood(payload: bytes) -> Command:
+    """Return the command in `payload`; raises WireError, also for an id that nobody could keep."""
+    command = decode_command(payload)
+    if command.id is not None and not 0 < len(command.id) <= MOST_ID_CHARACTERS:
+        raise WireError(f"an id has 1 to {MOST_ID_CHARACTERS} characters", code="bad_id")
+    return command
+
+
+def _claimed(payload: bytes) -> tuple[str, str]:
+    """Return the id and the op that a refused payload names, as far as they can be read."""
+    try:
+        raw = json.loads(payload[:65_536])
+    except (ValueError, RecursionError):
+        raw = None
+    found = raw if isinstance(raw, dict) else {}
+    command_id, op = found.get("id"), found.get("op")
+    if not isinstance(command_id, str) or not 0 < len(command_id) <= MOST_ID_CHARACTERS:
+        command_id = hand_typed_id(payload)
+    return command_id, op[:40] if isinstance(op, str) else "unknown"

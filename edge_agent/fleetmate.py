@@ -1,0 +1,39 @@
+"""What the agent knows of the controller: which life it is in, and the host its artifacts come from."""
+
+import random
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from broker.messages import ControllerStatus
+
+DEVICES_PER_SECOND = 100
+LONGEST_DELAY_S = 60.0
+
+
+@dataclass(slots=True)
+class Fleetmate:
+    """The controller as last heard; `configured` hosts are allowed besides its own."""
+
+    configured: frozenset[str] = frozenset()
+    epoch: str = ""
+    _host: str | None = None
+    _unseen: bool = field(default=True)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts that artifacts may come from."""
+        return self.configured | ({self._host} if self._host else set())
+
+    def hear(self, status: ControllerStatus) -> bool:
+        """Remember `status`; return whether it is another life of the controller than the one we introduced us to."""
+        if status.artifact_base_url:
+            self._host = urlsplit(status.artifact_base_url).hostname
+        if not status.online or status.epoch == self.epoch:
+            return False
+        first, self._unseen, self.epoch = self._unseen, False, status.epoch
+        return not first
+
+
+def spread(status: ControllerStatus) -> float:
+    """Return a random delay in seconds, so that a fleet does not answer a new controller all at once."""
+    return random.uniform(0, min(LONGEST_DELAY_S, status.devices / DEVICES_PER_SECOND))  # noqa: S311 - spreads load

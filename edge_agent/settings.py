@@ -1,0 +1,113 @@
+"""What an agent is told at its start: flag before EDGEWATT_… variable before TOML file before default."""
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from broker.errors import InvalidError
+from broker.topics import checked_id
+
+PREFIX = "EDGEWATT_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One agent's settings; `rate` is inferences per second, `heats_after_s` makes a simulated board throttle."""
+
+    id: str = ""
+    broker: str = "mqtt://127.0.0.1:1883"
+    data: Path = Path(".edgewatt/agent")
+    device_type: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    simulate: bool = False
+    heats_after_s: float | None = None
+    rate: float = 1.0
+    interval_s: float = 5.0
+    seed: int = 0
+    threads: int = 1
+    allow_hosts: tuple[str, ...] = ()
+    username: str | None = None
+    password: str | None = None
+    no_controller_s: float = 120.0
+    poll_s: float = 5.0
+    progress_s: float = 2.0
+
+
+def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ, file: Path | None = None) -> Settings:
+    """Return the settings; raises InvalidError (`bad_setting`) or WireError (`bad_id`) with a sentence."""
+    merged: dict[str, Any] = {**_from_file(file), **_from_env(env), **{k: v for k, v in flags.items() if v is not None}}
+    known = {f.name for f in fields(Settings)}
+    if unknown := sorted(merged.keys() - known):
+        raise InvalidError(
+            f"unknown setting '{unknown[0]}'", code="bad_setting", hint=f"known: {', '.join(sorted(known))}"
+        )
+    settings = Settings(**{name: _typed(name, value) for name, value in merged.items()})
+    settings = settings if settings.id else Settings(**{**_as_dict(settings), "id": default_id(socket.gethostname())})
+    checked_id(settings.id)
+    _check_numbers(settings)
+    return settings
+
+
+def default_id(hostname: str) -> str:
+    """Return a device id made of a host's name."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in hostname.lower())
+    return kept.lstrip("._-")[:64] or "device"
+
+
+def tags_from(pairs: list[str]) -> dict[str, str]:
+    """Return `["line=A"]` as a dict; raises InvalidError."""
+    found = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(found) < len({p.partition("=")[0] for p in pairs}) or not all(found):
+        raise InvalidError(f"'{' '.join(pairs)[:80]}' is no tag", code="bad_setting", hint="write --tag line=A")
+    return found
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidError(f"cannot read {file}: {error}", code="bad_setting") from error
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
+    names = {PREFIX + f.name.upper(): f.name for f in fields(Settings)}
+    return {name: env[variable] for variable, name in names.items() if variable in env}
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Return `value`, text from the environment included, as the type of the setting."""
+    try:
+        match name:
+            case "data":
+                return Path(value).expanduser()
+            case "tags":
+                return dict(value) if isinstance(value, Mapping) else tags_from(str(value).split(",") if value else [])
+            case "allow_hosts":
+                return tuple(value.split(",") if isinstance(value, str) else value)
+            case "simulate":
+                return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
+            case "rate" | "interval_s" | "heats_after_s" | "no_controller_s" | "poll_s" | "progress_s":
+                return float(value)
+            case "seed" | "threads":
+                return int(value)
+            case _:
+                return str(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidError(f"{name} cannot be '{value}'", code="bad_setting") from error
+
+
+def _check_numbers(settings: Settings) -> None:
+    limits = {"rate": (0.01, 1_000.0), "interval_s": (0.1, 3_600.0), "threads": (1, 64), "poll_s": (0.01, 600.0)}
+    for name, (low, high) in limits.items():
+        if not low <= getattr(settings, name) <= high:
+            raise InvalidError(f"{name} must be from {low:g} to {high:g}", code="bad_setting")
+
+
+def _as_dict(settings: Settings) -> dict[str, Any]:
+    return {f.name: getattr(settings, f.name) for f in fields(settings)}

@@ -1,0 +1,124 @@
+"""Agents as processes on a real broker, and someone who watches what they say."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from broker.link import Packet
+from broker.messages import Ack, State
+from broker.paho import PahoLink
+from broker.phases import TERMINAL
+from broker.wire import decode
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCHER = Path(__file__).with_name("killing_agent.py")
+
+
+class AgentProcess:
+    """One agent in `folder`; `launch` begins a life of it, perhaps a short one."""
+
+    def __init__(self, device_id, broker, folder):
+        self.id, self.broker, self.folder = device_id, broker, Path(folder)
+        self._process = None
+
+    def launch(self, *, kill_at=0, side=""):
+        env = {**os.environ, "KILL_AT": str(kill_at), "KILL_SIDE": side, "PYTHONPATH": str(ROOT)}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(LAUNCHER), self.id, self.broker, str(self.folder)], env=env, stderr=log, stdout=log
+            )
+
+    @property
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait(20)
+
+    async def died(self, within_s=30):
+        """Wait until the agent has killed itself."""
+        end = time.monotonic() + within_s
+        while self._process.poll() is None:
+            assert time.monotonic() < end, f"{self.id} lives: {self.log[-2000:]}"
+            await asyncio.sleep(0.02)
+        assert self._process.returncode == -signal.SIGKILL, self.log[-2000:]
+
+    def stop(self):
+        """End it cleanly; return its exit code."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(20)
+        return self._process.returncode if self._process else 0
+
+
+class Watcher:
+    """Hears everything the devices say, and speaks as a person does."""
+
+    def __init__(self, link):
+        self.link = link
+        self.heard = []
+        self._news = asyncio.Event()
+
+    async def listen(self):
+        async for event in self.link.events():
+            if isinstance(event, Packet):
+                self.heard.append(event)
+                await self.link.settle(event)
+            self._news.set()
+
+    async def until(self, holds, what, within_s=30):
+        end = time.monotonic() + within_s
+        while not holds():
+            self._news.clear()
+            left = end - time.monotonic()
+            assert left > 0, f"{what} did not happen"
+            try:
+                await asyncio.wait_for(self._news.wait(), min(left, 0.2))
+            except TimeoutError:
+                continue
+
+    def acks(self, device_id):
+        return [decode(Ack, p.payload) for p in self.heard if p.topic == f"device/{device_id}/ack"]
+
+    def state(self, device_id):
+        said = [p.payload for p in self.heard if p.topic == f"device/{device_id}/state" and p.payload]
+        return decode(State, said[-1]) if said else None
+
+    def online(self, device_id):
+        said = [p.payload for p in self.heard if p.topic == f"device/{device_id}/status" and p.payload]
+        return bool(said) and json.loads(said[-1])["online"]
+
+    async def command(self, device_id, command):
+        await self.link.publish(f"device/{device_id}/cmd", json.dumps(command).encode(), qos=1)
+
+    async def ended(self, device_id, command_id, within_s=30):
+        """Wait for the terminal ack of a command and return it."""
+
+        def ends():
+            return [a for a in self.acks(device_id) if a.id == command_id and a.state in TERMINAL and a.attempt]
+
+        await self.until(ends, f"the end of {command_id} on {device_id}", within_s)
+        return ends()[-1]
+
+
+@asynccontextmanager
+async def watching(broker):
+    """Yield a connected Watcher."""
+    async with PahoLink(broker, "watcher") as link:
+        watcher = Watcher(link)
+        task = asyncio.create_task(watcher.listen())
+        try:
+            await watcher.until(lambda: link.connected, "a connection")
+            await link.subscribe("device/#")
+            yield watcher
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
