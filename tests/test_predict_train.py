@@ -8,6 +8,8 @@ import pytest
 pd = pytest.importorskip("pandas")
 
 from controller.models.shipped import ARTIFACTS  # noqa: E402  # after the check for pandas
+from controller.models.shipped import DATA as SHIPPED_DATA  # noqa: E402  # as above
+from controller.predict import aggregate  # noqa: E402  # as above
 from controller.predict.evaluate import conformal, folds  # noqa: E402  # as above
 from controller.predict.process import Kernel, Process  # noqa: E402  # as above
 from controller.predict.train import select, train_board  # noqa: E402  # as above
@@ -74,3 +76,20 @@ def test_training_again_gives_the_shipped_predictor():
     assert again["kinds"]["full"]["widening"] == pytest.approx(shipped["kinds"]["full"]["widening"], rel=0.02)
     assert again["kinds"]["full"]["figures"] == pytest.approx(shipped["kinds"]["full"]["figures"], abs=1.5)
     assert again["cost"]["float"] == pytest.approx(shipped["cost"]["float"])
+
+
+@needs_data
+def test_aggregating_again_gives_the_shipped_tables(tmp_path):
+    aggregate.main(["--data", str(DATA), "--out", str(tmp_path)])
+
+    for name in ("measured_energy.csv", "networks.csv"):
+        assert (tmp_path / name).read_text() == (SHIPPED_DATA / name).read_text()
+
+
+def test_every_shipped_figure_has_a_source_and_a_known_network():
+    table = pd.read_csv(SHIPPED_DATA / "measured_energy.csv")
+    known = pd.read_csv(SHIPPED_DATA / "networks.csv")
+
+    assert table.notna().all(axis=None)
+    assert set(table["model"]) == set(known["model"])
+    assert (table["energy_mj"] / (table["power_mean_w"] * table["latency_mean_ms"])).between(0.95, 1.05).all()

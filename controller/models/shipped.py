@@ -4,3 +4,4 @@ from pathlib import Path
 
 ARTIFACTS = Path(__file__).resolve().parents[2] / "artifacts"
 MODELS = ARTIFACTS / "models"
+DATA = ARTIFACTS.parent / "data"
