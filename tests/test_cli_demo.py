@@ -9,7 +9,7 @@ from broker.messages import Command
 from broker.topics import CMD, checked_id
 from controller.cli.data_folder import held
 from controller.cli.demo import Report
-from controller.cli.demo_fleet import FIRST, ask_intervals, find_trial, first_budget_mj, fleet, round_up
+from controller.cli.demo_fleet import FIRST, Cost, ask_costs, find_trial, first_budget_mj, fleet, round_up
 from controller.cli.stack import Stack, agent_program, broker_program, controller_program, dashboard_program
 from controller.cli.welcome import welcome
 from controller.client import Client
@@ -64,22 +64,37 @@ def test_budgets_are_rounded_up(value, rounded):
     assert round_up(value) == pytest.approx(rounded)
 
 
+def costs(**by_device):
+    """`pi5_1={"a": (8, 12)}` as the gate's costs; a third item says that it was measured."""
+    return {
+        (device.replace("_", "-"), model): Cost(low_mj=cost[0], high_mj=cost[1], predicted=len(cost) == 2)
+        for device, models in by_device.items()
+        for model, cost in models.items()
+    }
+
+
 def test_a_trial_fits_on_one_device_and_not_on_another():
-    intervals = {("pi5-1", "a"): (8.0, 12.0), ("bbb-1", "a"): (80.0, 120.0), ("pi4-1", "a"): (11.0, 20.0)}
+    trial = find_trial(costs(pi5_1={"b": (8, 12)}, pi4_1={"b": (11, 20)}, bbb_1={"b": (80, 120), "a": (5, 9)}))
 
-    trial = find_trial(intervals)
+    assert (trial.model, trial.fits_on, trial.refused_on) == ("b", "pi5-1", "bbb-1")
+    assert 12 <= trial.budget_mj < 80
 
-    assert (trial.fits_on, trial.refused_on) == ("pi5-1", "bbb-1")
-    assert 12.0 <= trial.budget_mj < 80.0
+
+def test_a_trial_is_not_refused_where_nothing_would_fit():
+    assert find_trial(costs(pi5_1={"b": (8, 12)}, bbb_1={"b": (80, 120)})) is None
+
+
+def test_a_trial_is_refused_by_prediction_not_by_measurement():
+    assert find_trial(costs(pi5_1={"b": (8, 12)}, bbb_1={"b": (90, 90, "measured"), "a": (5, 9)})) is None
 
 
 def test_boards_that_cost_the_same_give_no_trial():
-    assert find_trial({("pi5-1", "a"): (8.0, 12.0), ("pi5-2", "a"): (8.0, 12.0)}) is None
+    assert find_trial(costs(pi5_1={"b": (8, 12), "a": (1, 2)}, pi5_2={"b": (8, 12), "a": (1, 2)})) is None
 
 
 def test_the_trial_that_the_welcome_names_is_what_the_gate_says():
     with FakeController(count=5) as fake, Client(fake.url) as client:
-        trial = find_trial(ask_intervals(client, tuple(device.id for device in FIRST), MODELS))
+        trial = find_trial(ask_costs(client, tuple(device.id for device in FIRST), MODELS))
         told = {
             device: client.deploy(device, trial.model, max_energy_mj=trial.budget_mj, dry_run=True)["verdict"]
             for device in (trial.fits_on, trial.refused_on)
@@ -90,7 +105,7 @@ def test_the_trial_that_the_welcome_names_is_what_the_gate_says():
 
 
 def test_the_welcome_has_one_address_and_commands_that_decode():
-    trial = find_trial({("pi5-1", "a"): (8.0, 12.0), ("bbb-1", "a"): (80.0, 120.0)})
+    trial = find_trial(costs(pi5_1={"a": (8, 12)}, bbb_1={"a": (80, 120), "b": (1, 2)}))
 
     text = welcome(report(trial=trial, broker_url="mqtt://127.0.0.1:1885", controller_url="http://127.0.0.1:5001"))
 

@@ -10,7 +10,7 @@ from typing import Any
 from broker.errors import EdgeWattError
 from controller.cli import stack
 from controller.cli.data_folder import held
-from controller.cli.demo_fleet import DemoDevice, Trial, ask_intervals, find_trial, first_budget_mj, fleet
+from controller.cli.demo_fleet import DemoDevice, Trial, ask_costs, find_trial, first_budget_mj, fleet
 from controller.cli.following import command_end
 from controller.cli.ports import next_free
 from controller.cli.supervisor import Say, Supervisor, supervised
@@ -136,7 +136,7 @@ def _deploy_first(client: Client, device: DemoDevice, say: Say) -> None:
 
 def _find_trial(client: Client, devices: tuple[str, ...]) -> Trial | None:
     try:
-        return find_trial(ask_intervals(client, devices, TRIAL_MODELS))
+        return find_trial(ask_costs(client, devices, TRIAL_MODELS))
     except EdgeWattError:
         return None
 
