@@ -8,7 +8,7 @@ import pandas as pd
 from dashboard import style
 
 HEIGHT = 210
-_DAY_S = 86_400.0
+_DAY_S, _SHORT_S = 86_400.0, 600.0
 
 
 def latency(history: pd.DataFrame, marks: pd.DataFrame) -> alt.LayerChart:
@@ -95,8 +95,9 @@ def _lines(
 
 def _time(history: pd.DataFrame) -> Any:
     told = history["ts"].dropna()
-    days = not told.empty and told.max() - told.min() > _DAY_S
-    axis = alt.Axis(labelOverlap=True, grid=False, tickCount=6, format="%d %b" if days else "%H:%M")
+    reach = 0.0 if told.empty else float(told.max() - told.min())
+    shape = "%d %b" if reach > _DAY_S else "%H:%M" if reach > _SHORT_S else "%H:%M:%S"
+    axis = alt.Axis(labelOverlap=True, grid=False, tickCount=6, format=shape)
     return alt.X("at:T", title=None, axis=axis)
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from broker.phases import TERMINAL
 from dashboard import words
 from dashboard.markup import join, link, moment, phase_tone, pill, table, tag
 
 Document = dict[str, Any]
 
 TONES = {"error": "bad", "warning": "warn"}
+_TOLD = {"", "requested", "rolling_back", *TERMINAL}
 FIELDS = ("at", "type", "level", "device_id", "deployment_id", "origin", "message")
 
 
@@ -23,6 +25,7 @@ def told(entry: Document) -> Document:
     return {
         "ts": _seconds(at),
         "type": str(entry.get("type") or entry.get("kind") or entry.get("event") or ""),
+        "phase": str(entry.get("phase") or ""),
         "level": str(entry.get("level") or (entry.get("facts") or {}).get("level") or _level(entry.get("phase"))),
         "device_id": str(entry.get("device_id") or ""),
         "deployment_id": str(entry.get("deployment_id") or ""),
@@ -35,6 +38,11 @@ def matching(entries: Iterable[Document], sought: str) -> list[Document]:
     """Return the entries in which every word of `sought` occurs, case aside."""
     wanted = sought.lower().split()
     return [each for each in entries if all(word in " ".join(map(str, each.values())).lower() for word in wanted)]
+
+
+def milestones(entries: Iterable[Document]) -> list[Document]:
+    """Return what a person would tell: no log lines, and of a deployment how it began and how it ended."""
+    return [each for each in entries if each["type"] != "log" and each["phase"] in _TOLD]
 
 
 def rows(entries: Sequence[Document], now: float) -> Markup:

@@ -45,16 +45,26 @@ def catalogue(models: Iterable[Document], forecast: Mapping[str, Document], runn
     return table(head, rows, right=(2, 3, 4, 5, 6, 7))
 
 
+def boards(devices: Iterable[Document]) -> list[str]:
+    """Return the types of board in the fleet, the most common first."""
+    found = Counter(device["device_type"] for device in devices if device.get("device_type"))
+    return [name for name, _ in sorted(found.items(), key=lambda each: (-each[1], each[0]))]
+
+
+def _scaled(value: float | None, unit_size: float, unit: str) -> Markup:
+    shown, prefix = words.scaled(None if value is None else value * unit_size)
+    return number(shown, f"{prefix}{unit}")
+
+
 def _row(model: Document, said: Document | None, running: int) -> list[Markup | str]:
-    gmacs = model.get("gmacs")
     origin = " · ".join(each for each in (model.get("format") or "", model.get("source") or "") if each)
     name = tag("b", words.short(model["name"]), title=model["name"])
     return [
         tag("span", join([name, tag("small", words.short(origin, 60))]), of="stack"),
         pill("trained", "good") if model.get("trained") else pill("untrained", "warn", "Its answers mean nothing."),
-        number(model.get("size_mb"), "MB"),
-        number(None if gmacs is None else gmacs * 1000, "M"),
-        number(model.get("params_m"), "M"),
+        _scaled(model.get("size_mb"), 1e6, "B"),
+        _scaled(model.get("gmacs"), 1e9, ""),
+        _scaled(model.get("params_m"), 1e6, ""),
         number(model.get("top1_pct"), "%"),
         tables.predicted(said),
         words.count(running, "device") if running else words.NOTHING,

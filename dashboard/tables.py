@@ -66,7 +66,8 @@ def predicted(document: Document | None) -> Markup:
     """Return a predicted interval with its mark; no number when support is too thin for one."""
     found = document or {}
     if found.get("low_mj") is None or found.get("high_mj") is None:
-        return number(found.get("energy_mj"), "mJ", "predicted")
+        known = found.get("energy_mj") is not None
+        return number(found["energy_mj"], "mJ", "predicted") if known else tag("small", "no prediction")
     text = words.interval(found["low_mj"], found["high_mj"], "").strip()
     caution = {"low": " little like it", "proxy": " by a sibling"}.get(found.get("support") or "", "")
     return tag("span", join([text, tag("small", " mJ"), mark("predicted"), tag("small", caution)]), of="nowrap")

@@ -84,11 +84,10 @@ def model_facts(model: Document) -> Markup:
     """Return what is known of a model in one line; an untrained one says so first."""
     top1 = model.get("top1_pct")
     trained = pill("trained", "good") if model.get("trained") else pill("untrained: its answers mean nothing", "warn")
-    gmacs = model.get("gmacs")
     said = [
-        words.amount(model.get("size_mb"), "MB"),
-        words.amount(None if gmacs is None else gmacs * 1000, "M MACs"),
-        words.amount(model.get("params_m"), "M parameters"),
+        _scaled(model.get("size_mb"), 1e6, "B"),
+        _scaled(model.get("gmacs"), 1e9, " MACs"),
+        _scaled(model.get("params_m"), 1e6, " parameters"),
         "top-1 unknown" if top1 is None else f"top-1 {words.amount(top1, '%')}",
         model.get("format") or "",
     ]
@@ -119,6 +118,11 @@ def mqtt_lines(model: str, device_ids: Sequence[str], budget_mj: float | None, b
         shlex.join(["mosquitto_pub", *where, "-q", "1", "-t", f"device/{device_id}/cmd", "-m", said])
         for device_id in device_ids
     )
+
+
+def _scaled(value: float | None, unit_size: float, unit: str) -> str:
+    shown, prefix = words.scaled(None if value is None else value * unit_size)
+    return words.amount(shown, f"{prefix}{unit}")
 
 
 def _row(judge: Judged) -> Markup:

@@ -54,6 +54,7 @@ PHASE_MEANS = {
     "rolled_back": "the model before runs again",
     "rollback_failed": "neither model runs: somebody has to look",
 }
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _STEPS = ((60.0, 1.0, "s"), (3_600.0, 60.0, "min"), (86_400.0, 3_600.0, "h"), (math.inf, 86_400.0, "d"))
 
 
@@ -103,6 +104,14 @@ def amount(value: float | None, unit: str, digits: int = 3) -> str:
 def interval(low: float | None, high: float | None, unit: str = "mJ") -> str:
     """Return a range with its unit once."""
     return NOTHING if low is None or high is None else f"{figure(low)}–{figure(high)} {unit}"
+
+
+def scaled(value: float | None) -> tuple[float | None, str]:
+    """Return a count or a size with the prefix that keeps it readable: G, M, k or none."""
+    if value is None:
+        return None, ""
+    size, prefix = next(((size, prefix) for size, prefix in _PREFIXES if abs(value) >= size), (1.0, ""))
+    return value / size, prefix
 
 
 def megabytes(size: float | None) -> str:

@@ -142,6 +142,18 @@ def test_every_word_sought_has_to_occur():
     assert len(diary.matching(entries, "CLI space")) == 1
 
 
+def test_milestones_leave_out_steps_and_log_lines():
+    phases = ["requested", "loading", "failed"]
+    entries = [diary.told(EVENT | {"phase": phase}) for phase in phases]
+    entries += [diary.told({"at": 1, "type": "log", "text": "x"}), diary.told({"at": 1, "type": "device", "text": "y"})]
+
+    assert [each["phase"] for each in diary.milestones(entries)] == ["requested", "failed", ""]
+
+
+def test_boards_are_offered_by_how_common_they_are():
+    assert shelf.boards([{"device_type": name} for name in ("b", "a", "b", "")]) == ["b", "a"]
+
+
 def test_the_csv_runs_nothing_in_a_spreadsheet():
     evil = diary.told(EVENT | {"text": "=cmd()", "reason": None})
 

@@ -41,6 +41,13 @@ def test_no_figure_is_ever_an_exponent(value):
     assert "e" not in words.figure(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "said"), [(None, (None, "")), (1_184, (1.184, "k")), (569e6, (569, "M")), (0.5, (0.5, ""))]
+)
+def test_a_large_number_takes_a_prefix(value, said):
+    assert words.scaled(value) == said
+
+
 def test_a_missing_amount_has_no_unit():
     assert words.amount(None, "mJ") == "–"
 

@@ -8,31 +8,34 @@ import streamlit as st
 from dashboard import api, diary, frame
 from dashboard.markup import heading, note
 
-MOST = 500
+MOST = 1_000  # asked of the controller
+DRAWN = 200
+DETAIL = {"milestones": "Milestones", "all": "Every step"}
 
 
-def entries(kind: str, sought: str) -> list[dict[str, Any]]:
+def entries(kind: str, sought: str, detail: str) -> list[dict[str, Any]]:
     """Return the newest entries that match."""
-    given = api.read("logs", limit=MOST, kind=kind).get("logs", [])
-    return diary.matching([diary.told(each) for each in given], sought)
+    told = [diary.told(each) for each in api.read("logs", limit=MOST, kind=kind).get("logs", [])]
+    return diary.matching(diary.milestones(told) if detail == "milestones" else told, sought)
 
 
 @st.fragment(run_every=frame.LIVE_S)
-def stream(kind: str, sought: str) -> None:
+def stream(kind: str, sought: str, detail: str) -> None:
     """Draw the entries, newest first; live."""
     reading = api.read("logs", limit=MOST, kind=kind)
     if not frame.answered(reading, "events"):
         return
-    found = entries(kind, sought)
+    found = entries(kind, sought, detail)
     if not found:
         st.html(note("No event matches", "Deployments, refusals and losses appear here as they happen."))
         return
-    st.html(heading("Newest first", f"the last {len(found)} that match, of at most {MOST}"))
-    st.html(diary.rows(found, time.time()))
+    shown = found[:DRAWN]
+    st.html(heading("Newest first", f"{len(shown):,} of {len(found):,} that match among the last {MOST:,}"))
+    st.html(diary.rows(shown, time.time()))
 
 
 frame.title("Events", "What happened, to what, when, and who asked for it.")
-left, middle, right = st.columns([4, 2, 2], vertical_alignment="bottom")
+left, middle, right, last = st.columns([4, 2, 2, 2], vertical_alignment="center")
 search = left.text_input(
     "Search", key="words", bind="query-params", placeholder="Words, a device, a model", label_visibility="collapsed"
 )
@@ -45,12 +48,22 @@ chosen = middle.selectbox(
     format_func=lambda each: each.replace("_", " ") or "Any kind",
     label_visibility="collapsed",
 )
-right.download_button(
+detail = right.segmented_control(
+    "Detail",
+    list(DETAIL),
+    default="milestones",
+    required=True,
+    key="detail",
+    bind="query-params",
+    format_func=DETAIL.__getitem__,
+    label_visibility="collapsed",
+)
+last.download_button(
     "Take these as CSV",
-    diary.as_csv(entries(chosen or "", search or "")),
+    diary.as_csv(entries(chosen or "", search or "", detail)),
     file_name="edgewatt-events.csv",
     mime="text/csv",
     key="csv",
     on_click="ignore",
 )
-stream(chosen or "", search or "")
+stream(chosen or "", search or "", detail)

@@ -6,12 +6,12 @@ import streamlit as st
 from dashboard import api, charts, frame, shelf
 from dashboard.markup import heading, note
 
-PLACES = 500
+MOST = 500
 
 
 def board(devices: list[dict[str, str]]) -> str:
     """Draw the picker of a board type; return it, or nothing."""
-    types = sorted({device["device_type"] for device in devices if device.get("device_type")})
+    types = shelf.boards(devices)
     picked = st.selectbox(
         "Board",
         types,
@@ -27,7 +27,7 @@ def board(devices: list[dict[str, str]]) -> str:
 def main() -> None:
     """Draw the catalogue, and the map of accuracy against energy."""
     frame.title("Models", "What can be shipped, and what one inference is predicted to cost.")
-    reading, fleet = api.read_slowly("models", limit=PLACES), api.fleet()
+    reading, fleet = api.read_slowly("models", limit=MOST), api.fleet()
     if not frame.answered(reading, "models"):
         return
     models = reading.get("models", [])
@@ -42,6 +42,10 @@ def main() -> None:
     if len(spots) > 1:
         st.html(heading("Accuracy against energy", f"predicted for {chosen}; bars: 95 % interval"))
         st.altair_chart(charts.cost(pd.DataFrame(spots)), width="stretch")
+    if chosen and not forecast:
+        why = "Nothing measured is like it, so there is no number rather than a guess."
+        hint = "Measure on one device: edgewatt devices measure ID MODEL"
+        st.html(note(f"No prediction for {chosen}", why, tone="odd", hint=hint))
     st.html(heading("Catalogue", f"predicted for {chosen}" if chosen else ""))
     st.html(shelf.catalogue(models, forecast, shelf.where(devices)))
 
