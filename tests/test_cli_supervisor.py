@@ -179,3 +179,9 @@ def test_a_taken_port_is_answered_with_the_next_free_one(free_port):
 def test_no_free_port_at_all_is_said():
     with pytest.raises(ConflictError, match="no port from 65535"):
         next_free(65_535, {65_535})
+
+
+async def test_a_program_that_runs_once_is_not_started_again(supervisor):
+    assert await supervisor.once(python("export", "-c", "raise SystemExit(3)")) == 3
+    assert supervisor.pids == {}
+    assert supervisor.said == []

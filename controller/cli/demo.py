@@ -4,21 +4,25 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from broker.errors import EdgeWattError
+from broker.errors import ArtifactError, EdgeWattError
 from controller.cli import stack
 from controller.cli.data_folder import held
 from controller.cli.demo_fleet import DemoDevice, Trial, ask_costs, find_trial, first_budget_mj, fleet
 from controller.cli.following import command_end
 from controller.cli.ports import next_free
+from controller.cli.processes import python
 from controller.cli.supervisor import Say, Supervisor, supervised
 from controller.client import Client
+from controller.models import imagenet
 
 ALL_LIVE_S = 45.0
 LOOK_EVERY_S = 0.2
 MEASURE_S = 30.0
+IMAGENET_ON, IMAGENET_MARGIN = "pi4-1", 2.0
 Ready = Callable[["Report"], None]
 TRIAL_MODELS = ("digits_mlp", "digits_cnn_s", "digits_cnn_l")
 
@@ -35,6 +39,7 @@ class Wishes:
     data: Path
     broker: str
     fresh: bool = False
+    imagenet: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +64,8 @@ class Report:
 def run(wishes: Wishes, say: Say, ready: Ready) -> None:
     """Bring up what `wishes` names, call `ready`, and stay until SIGINT or SIGTERM. Raises EdgeWattError."""
     began = time.monotonic()
+    if wishes.imagenet:
+        _require_imagenet()
     with held(wishes.data, fresh=wishes.fresh) as data:
         place = _place(wishes, data, say)
         story = _Story(wishes=wishes, place=place, say=say, ready=ready, began=began)
@@ -90,9 +97,19 @@ class _Story:
             await supervisor.start(stack.dashboard_program(place))
         with Client(place.controller_url) as client:
             report = await self._meet(client, devices)
-        if self.wishes.dashboard:
-            await stack.dashboard_ready(place, supervisor)
-        self.ready(report)
+            if self.wishes.dashboard:
+                await stack.dashboard_ready(place, supervisor)
+            self.ready(report)
+            if self.wishes.imagenet:
+                await self._show_imagenet(supervisor, client)
+
+    async def _show_imagenet(self, supervisor: Supervisor, client: Client) -> None:
+        self.say(f"making {imagenet.NAME} from its published weights; this takes a minute")
+        data = ("--data", str(self.place.data / "controller"))
+        if await supervisor.once(python("imagenet", "-m", "controller.models", imagenet.NAME, *data)):
+            self.say(f"{imagenet.NAME} could not be made; see {self.place.logs / 'imagenet.log'}")
+            return
+        await asyncio.to_thread(_deploy_measured, client, IMAGENET_ON, imagenet.NAME, IMAGENET_MARGIN, self.say)
 
     async def _meet(self, client: Client, devices: tuple[DemoDevice, ...]) -> Report:
         report = _report(self.wishes, self.place, devices)
@@ -123,15 +140,33 @@ async def _coming_live(client: Client, devices: tuple[DemoDevice, ...]) -> Async
 
 
 def _deploy_first(client: Client, device: DemoDevice, say: Say) -> None:
-    """Measure the first model of `device` there, and deploy it within a budget it keeps; not when one runs already."""
+    """Give `device` its first model; not when it runs one already."""
     try:
         if client.device(device.id)["device"].get("active"):
             return
-        command_end(client, client.benchmark(device.id, device.model)["command_id"], MEASURE_S)
-        verdict = client.deploy(device.id, device.model, dry_run=True)["verdict"]
-        client.deploy(device.id, device.model, max_energy_mj=first_budget_mj(verdict, device.margin))
     except EdgeWattError as error:
-        say(f"{device.model} was not deployed to {device.id}: {error.message}")
+        say(f"nothing was deployed to {device.id}: {error.message}")
+        return
+    _deploy_measured(client, device.id, device.model, device.margin, say)
+
+
+def _deploy_measured(client: Client, device_id: str, model: str, margin: float, say: Say) -> None:
+    """Measure `model` on a device, and deploy it there within `margin` times what it cost."""
+    try:
+        command_end(client, client.benchmark(device_id, model)["command_id"], MEASURE_S)
+        verdict = client.deploy(device_id, model, dry_run=True)["verdict"]
+        client.deploy(device_id, model, max_energy_mj=first_budget_mj(verdict, margin))
+    except EdgeWattError as error:
+        say(f"{model} was not deployed to {device_id}: {error.message}")
+
+
+def _require_imagenet() -> None:
+    """Raise ArtifactError when what makes the ImageNet model is not installed."""
+    missing = [name for name in imagenet.NEEDED if find_spec(name) is None]
+    if missing:
+        raise ArtifactError(
+            f"--imagenet needs {', '.join(missing)}", code="extra_missing", hint=f"{imagenet.INSTALL} (about 1 GB)"
+        )
 
 
 def _find_trial(client: Client, devices: tuple[str, ...]) -> Trial | None:

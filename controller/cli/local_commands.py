@@ -1,7 +1,7 @@
 """Commands that run an EdgeWatt on this machine, and the one that says how it stands."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -38,12 +38,26 @@ def _demo(
     data: Data = Path(".edgewatt/demo"),
     broker: Broker = "amqtt",
     fresh: Fresh = False,
+    imagenet: Annotated[
+        bool, typer.Option("--imagenet", help="Also make EfficientNet-Lite0 and deploy it (extra `models`).")
+    ] = False,
 ) -> None:
     """Start a whole fleet on this machine: broker, controller, dashboard, simulated devices.
 
     Prints one address when everything is up. Ctrl-C ends it all and says where the data are.
     """
-    _run(console, devices, dashboard, (port, mqtt_port, dashboard_port), data, broker, fresh)
+    _run(
+        console,
+        devices=devices,
+        dashboard=dashboard,
+        port=port,
+        mqtt_port=mqtt_port,
+        dashboard_port=dashboard_port,
+        data=data,
+        broker=broker,
+        fresh=fresh,
+        imagenet=imagenet,
+    )
 
 
 def _up(
@@ -58,7 +72,17 @@ def _up(
     fresh: Fresh = False,
 ) -> None:
     """Start broker, controller and dashboard on this machine, for devices of your own."""
-    _run(console, 0, dashboard, (port, mqtt_port, dashboard_port), data, broker, fresh)
+    _run(
+        console,
+        devices=0,
+        dashboard=dashboard,
+        port=port,
+        mqtt_port=mqtt_port,
+        dashboard_port=dashboard_port,
+        data=data,
+        broker=broker,
+        fresh=fresh,
+    )
 
 
 def _status(console: Console) -> None:
@@ -69,31 +93,11 @@ def _status(console: Console) -> None:
     console.show(found, *tables.status(found))
 
 
-def _run(  # noqa: PLR0917 - both callers pass what typer gave them
-    console: Console,
-    devices: int,
-    dashboard: bool,
-    ports: tuple[int, int, int],
-    data: Path,
-    broker: str,
-    fresh: bool,
-) -> None:
+def _run(console: Console, **wished: Any) -> None:
     from controller.cli.demo import Report, Wishes, run  # noqa: PLC0415 - imported on use
     from controller.cli.welcome import welcome  # noqa: PLC0415
-
-    port, mqtt_port, dashboard_port = ports
-    wishes = Wishes(
-        devices=devices,
-        dashboard=dashboard,
-        port=port,
-        mqtt_port=mqtt_port,
-        dashboard_port=dashboard_port,
-        data=data,
-        broker=broker,
-        fresh=fresh,
-    )
 
     def ready(report: Report) -> None:
         console.line(report.document(), welcome(report))
 
-    run(wishes, console.say, ready)
+    run(Wishes(**wished), console.say, ready)

@@ -41,6 +41,12 @@ class Supervisor:
         self._watches.add(watch)
         watch.add_done_callback(self._watches.discard)
 
+    async def once(self, program: Program) -> int:
+        """Run `program` to its end and return its exit code; `stop` ends it before."""
+        child = await launch(program, self.logs)
+        self._children[program.name] = child
+        return await child.ended()
+
     async def ready(self, name: str, answers: Callable[[], bool], *, within_s: float) -> None:
         """Return when `name` answers.
 
