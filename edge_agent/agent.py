@@ -59,8 +59,8 @@ class Agent:
         try:
             async with asyncio.TaskGroup() as group:
                 self.lane.open(group)
-                group.create_task(self.outgoing.run())
                 await replay(self.desk, self.installer, self.outgoing)
+                group.create_task(self.outgoing.run())
                 group.create_task(self._hear(group))
                 group.create_task(self.sampler.run())
                 self.started.set()

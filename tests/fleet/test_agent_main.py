@@ -1,0 +1,75 @@
+"""The command itself on a real broker: it joins, restarts on request, ends on SIGTERM, and is small when idle."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from broker.phases import Phase
+from tests.agent_bench import deploy
+from tests.artifact_server import serving
+from tests.fleet.agent_process import ROOT, watching
+
+IDLE_MB = 45
+"""The budget of an idle agent's memory."""
+
+
+@pytest.fixture
+def launch(broker, tmp_path):
+    """Start `python -m edge_agent run` and end it after the test."""
+    started = []
+
+    def start(*flags):
+        argv = [sys.executable, "-m", "edge_agent", "run", "--id", "pi5-1", "--broker", broker.url]
+        argv += ["--data", str(tmp_path / "data"), "--device-type", "raspberry_pi_5", "--interval", "0.3", *flags]
+        with (tmp_path / "agent.log").open("ab") as log:
+            started.append(subprocess.Popen(argv, stderr=log, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait(20)
+
+
+async def test_the_command_joins_deploys_restarts_and_leaves(broker, launch):
+    with serving() as server:
+        async with watching(broker.url) as watcher:
+            process = launch("--simulate", "--tag", "line=A", "--rate", "20", "--seed", "3")
+            await watcher.until(lambda: watcher.online("pi5-1"), "the birth")
+            await watcher.command("pi5-1", deploy(server, soak_s=0.2))
+            assert (await watcher.ended("pi5-1", "d1")).state is Phase.SUCCEEDED
+            session = watcher.state("pi5-1").session
+
+            await watcher.command("pi5-1", {"id": "r", "op": "restart"})
+            await watcher.ended("pi5-1", "r")
+            await watcher.until(lambda: watcher.state("pi5-1").session != session, "another session")
+            await watcher.until(lambda: watcher.online("pi5-1"), "online again")
+            assert process.poll() is None
+            assert watcher.state("pi5-1").active.model == "tiny"
+
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 20) == 0
+            await watcher.until(lambda: not watcher.online("pi5-1"), "the goodbye")
+
+
+async def test_an_agent_that_is_killed_is_said_to_be_lost(broker, launch):
+    async with watching(broker.url) as watcher:
+        process = launch()
+        await watcher.until(lambda: watcher.online("pi5-1"), "the birth")
+        process.kill()
+
+        await watcher.until(lambda: not watcher.online("pi5-1"), "the Will")
+
+
+async def test_an_idle_agent_is_small(broker, launch):
+    async with watching(broker.url) as watcher:
+        process = launch()
+        await watcher.until(lambda: watcher.online("pi5-1"), "the birth")
+        await watcher.until(lambda: any(p.topic.endswith("telemetry") for p in watcher.heard), "telemetry")
+
+        assert psutil.Process(process.pid).memory_info().rss / 1e6 < IDLE_MB

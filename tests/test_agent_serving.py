@@ -1,0 +1,176 @@
+"""Serving, log lines and conditions: the small parts that deployments do not show."""
+
+import logging
+from datetime import time as clock_time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.errors import ArtifactError, ConflictError, InvalidError
+from broker.messages import ActiveModel, Conditions, PowerState
+from edge_agent.bench import over_budget, percentile
+from edge_agent.conditions import unmet, within
+from edge_agent.loglines import BURST, LogLines
+from edge_agent.modelstore import Held
+from edge_agent.power.meter import NoMeter, PowerMeter
+from edge_agent.runtimes.facts import ModelFacts, Sample
+from edge_agent.runtimes.session import Ran
+from edge_agent.serving import Server
+
+NOON = clock_time(12, 0)
+
+
+class Pretended:
+    """A session that answers at once, right every second time."""
+
+    def __init__(self, fails=False):
+        self.facts = ModelFacts(
+            labels=("a", "b"),
+            trained=True,
+            samples=(
+                Sample(name="s", shape=(1,), data=b"x", truth="a"),
+                Sample(name="t", shape=(1,), data=b"y", truth="a"),
+            ),
+        )
+        self.fails = fails
+
+    def run(self, sample):
+        if self.fails:
+            raise ArtifactError("the model fails on its input", code="inference_failed")
+        return Ran(sample % 2, 0.001, 0.001)
+
+    def infer(self, values):
+        return Ran(len(values) % 2, 0.001, 0.001)
+
+    def top(self, output):
+        return output, 0.9
+
+    def difference(self, _sample, _output):
+        return None
+
+
+@pytest.fixture
+def server():
+    built = []
+
+    def build(session=None, **options):
+        meter = (
+            PowerMeter(sensor=None, read_mw=lambda: 2_000.0, now=lambda: 0.0)
+            if options.pop("meter", False)
+            else NoMeter()
+        )
+        made = Server(meter, rate=1_000.0, on_fault=options.pop("on_fault", lambda _: None))
+        built.append(made)
+        if session is not None:
+            made.swap(session, Held(model=ActiveModel(model="m", artifact_sha256="a", runtime="r")))
+        return made
+
+    yield build
+    for made in built:
+        made.close()
+
+
+def served(server):
+    taken = server.take()
+    while not taken.inferences:
+        taken = server.take()
+    return taken
+
+
+def test_a_serving_model_counts_and_judges_its_answers(server):
+    taken = served(server(Pretended()))
+
+    assert taken.latency_ms.p50 == pytest.approx(1.0)
+    assert taken.answer.truth == "a"
+    assert taken.energy_mj is None
+    assert 0 <= taken.top1_pct <= 100
+
+
+def test_a_model_that_rests_runs_nothing(server):
+    resting = server(Pretended())
+    resting.want(running=False)
+    resting.take()
+
+    assert not resting.active
+    assert resting.take().inferences == 0
+
+
+def test_an_inference_that_fails_is_told_and_serving_goes_on(server):
+    told = []
+    failing = server(Pretended(fails=True), on_fault=told.append)
+    while not told:
+        pass
+    failing.swap(Pretended(), failing.held)
+
+    assert "fails on its input" in told[0]
+    assert served(failing).inferences
+
+
+def test_without_a_model_there_is_nothing_to_infer_and_no_budget(server):
+    empty = server()
+
+    assert empty.budget() is None
+    with pytest.raises(ConflictError):
+        empty.infer(None)
+
+
+def test_a_budget_without_a_meter_is_ok_and_has_no_figures(server):
+    made = server(Pretended())
+    made.renew(Held(model=ActiveModel(model="m", artifact_sha256="a", runtime="r"), budget_mj=5.0))
+
+    state = made.budget()
+    assert (state.status, state.energy_mj, state.avg_mj, state.source) == ("ok", 5.0, None, None)
+
+
+def test_a_budget_sentence_names_both_figures_and_how_they_were_obtained():
+    assert over_budget(512.0, "ina3221", 360.0) == "measured 512 mJ against a budget of 360 mJ"
+    assert over_budget(4.317, "model", 0.5) == "modelled 4.32 mJ against a budget of 0.5 mJ"
+    assert over_budget(512.0, "simulated", 360.0).startswith("simulated ")
+    assert over_budget(360.0, "simulated", 360.0) is None
+    assert over_budget(None, None, 360.0) is None
+    assert over_budget(1.0, "rapl", None) is None
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 100))
+def test_a_percentile_is_one_of_the_values_and_rises(values, percent):
+    assert min(values) <= percentile(values, percent) <= max(values)
+    assert percentile(values, percent) <= percentile(values, 100)
+
+
+@pytest.mark.parametrize(
+    ("when", "power", "reason"),
+    [
+        (Conditions(soc_min_pct=40), PowerState(soc_pct=39), "soc"),
+        (Conditions(soc_min_pct=40), PowerState(soc_pct=41), None),
+        (Conditions(soc_min_pct=40), PowerState(), None),
+        (Conditions(charging=True), PowerState(charging=False), "soc"),
+        (Conditions(temp_max_c=70), PowerState(temp_c=71), "temp"),
+        (Conditions(window="00:00-05:00"), PowerState(), "window"),
+        (Conditions(window="22:00-13:00"), PowerState(), None),
+        (None, PowerState(), None),
+    ],
+)
+def test_conditions_say_what_is_missing(when, power, reason):
+    assert unmet(when, power, NOON) == reason
+
+
+@pytest.mark.parametrize("window", ["", "12:00", "a-b", "25:00-26:00", "1-2-3"])
+def test_a_window_that_is_none_is_refused(window):
+    with pytest.raises(InvalidError):
+        within(window, NOON)
+
+
+def test_log_lines_are_limited_and_say_how_many_were_dropped():
+    clock, sent = [0.0], []
+    lines = LogLines(sent.append, now=lambda: clock[0])
+    record = logging.makeLogRecord({"msg": "x", "levelno": logging.ERROR})
+    for _ in range(int(BURST) + 30):
+        lines.emit(record)
+    clock[0] = 1.0
+    lines.emit(record)
+
+    assert len(sent) == BURST + 1
+    assert sent[-1].dropped == 30
+    assert sent[-1].level == "error"
+    assert len(lines.newest) == BURST + 31
