@@ -144,12 +144,10 @@ class PahoLink:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *args)
 
-    def _on_connect(self, client: mqtt.Client, _data: Any, flags: Any, code: Any, _properties: Any) -> None:
+    def _on_connect(self, _client: mqtt.Client, _data: Any, flags: Any, code: Any, _properties: Any) -> None:
         if code.is_failure:
             self._hop(self._events.put_nowait, Disconnected(str(code)))
             return
-        if self._filters:
-            client.subscribe(list(self._filters.items()))
         self._hop(self._came, Connected(session_present=flags.session_present))
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
@@ -173,7 +171,10 @@ class PahoLink:
         self._hop(self._answer, mid, "the broker refused a subscription" if refused else "")
 
     def _came(self, event: Connected) -> None:
+        # On our loop, as `subscribe` is: a filter is either known here, or `subscribe` sees the connection.
         self._connected = True
+        if self._filters:
+            self._client.subscribe(list(self._filters.items()))
         self._events.put_nowait(event)
 
     def _went(self, reason: str) -> None:
