@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 USAGE, FAILED, RESTART = 2, 1, 75
 """Exit codes: bad settings, a failure; 75 is inside only: begin anew."""
 
-HEATS_AFTER_S = 90.0
+HEATS_AFTER_S = 30.0
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -110,7 +110,7 @@ class Commands:
 
     async def op_infer(self, command: Command, _work: Work) -> dict[str, Any]:
         """Run one inference now: on `input`, a list of numbers, or on the next sample."""
-        values = None if command.input is None else list(_flat(command.input))
+        values = None if command.input is None else _flat(command.input)
         ran, answer, energy_mj = await asyncio.to_thread(self.installer.server.infer, values)
         shown = [round(float(v), 6) for v in ran.output.reshape(-1)[:SHOWN_VALUES]]
         source = self.installer.server.source
@@ -190,8 +190,14 @@ class Commands:
 
 def _flat(value: Any) -> list[float]:
     """Return the numbers in nested lists, in order; raises InvalidError."""
-    if isinstance(value, list):
-        return [number for item in value for number in _flat(item)]
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return [float(value)]
-    raise InvalidError("input must be a list of numbers", code="bad_input")
+    found: list[float] = []
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, list):
+            rest.extend(reversed(item))
+        elif isinstance(item, (int, float)) and not isinstance(item, bool):
+            found.append(float(item))
+        else:
+            raise InvalidError("input must be a list of numbers", code="bad_input")
+    return found

@@ -13,7 +13,7 @@ from edge_agent.modelstore import Held
 from edge_agent.power.meter import Meter
 from edge_agent.runtimes.session import Ran, Session
 
-AVERAGED = 60
+AVERAGED = 30
 """Inferences in the moving average that is held against the budget."""
 
 JUDGED = 200

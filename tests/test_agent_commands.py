@@ -65,6 +65,8 @@ async def test_what_needs_something_that_is_missing_fails_with_a_sentence(tmp_pa
         (b'{"op":"ping","x":"' + b"y" * 70_000 + b'"}', "oversize"),
         (b"\xff\xfe", "malformed"),
         (b'{"op":"deploy","max_energy_mj":NaN}', "malformed"),
+        (b'{"op":"infer","input":' + b"[" * 20_000 + b"]" * 20_000 + b"}", "malformed"),
+        (b'{"op":"cancel","reason":"' + b"y" * 5_000 + b'"}', "oversize"),
     ],
 )
 async def test_what_is_no_command_is_rejected_counted_and_harmless(tmp_path, payload, code):
@@ -77,6 +79,16 @@ async def test_what_is_no_command_is_rejected_counted_and_harmless(tmp_path, pay
         assert (answer.attempt, answer.seq) == (0, 0)
         await bench.until(lambda: bench.state.refused == {code: 1}, "the count")
         assert (await bench.do({"id": "after", "op": "ping"})).state is Phase.SUCCEEDED
+
+
+@pytest.mark.parametrize("depth", [10, 150, 400, 700, 950, 1_100, 3_000])
+async def test_input_of_any_depth_is_answered(tmp_path, depth):
+    async with running(tmp_path) as bench:
+        bench.send(b'{"id":"deep","op":"infer","input":' + b"[" * depth + b"1" + b"]" * depth + b"}")
+        await bench.until(bench.acks, "an answer")
+        answer = await bench.do({"id": "after", "op": "ping"})
+
+        assert answer.state is Phase.SUCCEEDED
 
 
 async def test_a_refused_payload_is_answered_under_its_own_id_when_it_has_one(tmp_path):

@@ -268,6 +268,58 @@ async def test_the_old_model_serves_without_a_gap_while_the_new_one_comes(server
         await bench.until(lambda: bench.agent.server.take().inferences > 0, "serving")
 
 
+async def test_a_model_that_fails_while_it_runs_is_taken_back(server, tmp_path):
+    async with running(tmp_path) as bench:
+        await bench.do(deploy(server, model="good"))
+        bench.send(deploy(server, slow_model(), "d2", gen=2, soak_s=0.3))
+        await bench.ack("d2", "soaking")
+        session = bench.agent.server.session
+        session.inner._feeds[:] = [{}]
+        end = await bench.ack("d2")
+
+        assert (end.state, end.error.code) == (Phase.ROLLED_BACK, "inference_failed")
+        assert bench.state.active.model == "good"
+
+
+async def test_a_model_that_may_stay_fails_without_a_rollback(server, tmp_path):
+    async with running(tmp_path) as bench:
+        end = await bench.do(deploy(server, budget={"energy_mj": 1e-9}, on_fail="stay"))
+
+        assert (end.state, end.error.code) == (Phase.FAILED, "over_budget")
+
+
+async def test_a_rollback_to_a_model_that_is_broken_is_said_to_have_failed(server, tmp_path):
+    good = hashlib.sha256(tiny_model()).hexdigest()
+    async with running(tmp_path) as bench:
+        await bench.do(deploy(server, model="good"))
+        bench.send(deploy(server, slow_model(), "d2", gen=2, soak_s=30))
+        await bench.ack("d2", "soaking")
+        (tmp_path / "models" / "sha256" / good / "model.onnx").write_bytes(b"rust")
+        await bench.do({"id": "c", "op": "cancel", "target": "d2", "reason": "no"})
+        end = await bench.ack("d2")
+
+        assert end.state is Phase.ROLLBACK_FAILED
+        assert "does not run either" in end.error.msg
+
+
+async def test_a_disk_that_is_full_for_a_while_delays_the_end_and_does_not_lose_it(server, tmp_path):
+    async with running(tmp_path) as bench:
+        journal, refused = bench.agent.desk.journal, []
+        rename = journal._rename
+
+        def full_at_first(source, target):
+            if target.name == "d1.json" and len(refused) < 3 and b'"accepted"' not in source.read_bytes():
+                refused.append(target)
+                raise OSError(28, "No space left on device")
+            rename(source, target)
+
+        journal._rename = full_at_first
+        end = await bench.do(deploy(server))
+
+        assert (end.state, end.error.code) == (Phase.FAILED, "disk_full")
+        assert len(refused) == 3
+
+
 async def test_progress_is_told_with_bytes(server, tmp_path):
     async with running(tmp_path) as bench:
         await bench.do(deploy(server, slow_model(size=700)))

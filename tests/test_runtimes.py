@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from broker.errors import ArtifactError, InvalidError, RuntimeUnavailableError
+from edge_agent.known_runtimes import known
 from edge_agent.runtimes import checked, choose, working
 from edge_agent.runtimes.facts import read_facts
 from edge_agent.runtimes.onnx import OnnxRuntime
@@ -62,6 +63,18 @@ def test_choosing_names_every_reason():
         choose("hef", runtimes)
     with pytest.raises(RuntimeUnavailableError, match="litert was asked for"):
         choose("onnx", runtimes, wanted="litert")
+
+
+def test_a_proof_is_remembered_until_something_else_is_installed(tmp_path):
+    path = tmp_path / "runtimes.json"
+    first, _ = known(path, [Pretended("ort", ("onnx",), "1.0")])
+    again, _ = known(path, [Pretended("ort", ("onnx",))])
+    other, rejected = known(path, [Pretended("litert", ("tflite",))])
+
+    assert first == again
+    assert first[0].version == "1.0"
+    assert other == ()
+    assert rejected[0].reason == "litert is not installed"
 
 
 def test_a_check_that_dies_is_explained():
