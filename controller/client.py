@@ -59,14 +59,20 @@ class Client:
     """
 
     def __init__(self, base_url: str, *, origin: Literal["cli", "dashboard"] = "cli", timeout: float = 10.0) -> None:
-        """Speak to `base_url` as `origin`; `timeout` bounds each request, seconds."""
+        """Speak to `base_url` as `origin`; `timeout` bounds each request, seconds.
+
+        Raises UnreachableError for an address that cannot be one.
+        """
         self.base_url = base_url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self.base_url,
-            headers={"X-EdgeWatt-Origin": origin},
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 2.0)),
-            trust_env=False,
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=self.base_url,
+                headers={"X-EdgeWatt-Origin": origin},
+                timeout=httpx.Timeout(timeout, connect=min(timeout, 2.0)),
+                trust_env=False,
+            )
+        except httpx.InvalidURL as error:
+            raise self._unreachable(f"is no address: {error}") from error
 
     def __enter__(self) -> Self:
         """Return the client itself."""

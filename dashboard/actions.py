@@ -55,6 +55,11 @@ def tell(action: Action) -> None:
     st.rerun()
 
 
+def waiting() -> bool:
+    """Whether a question is open; nothing may redraw the page under it."""
+    return _PENDING in st.session_state
+
+
 def settle() -> None:
     """Open the question of the pending action, if there is one."""
     action = st.session_state.get(_PENDING)

@@ -5,7 +5,7 @@ import time
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard import api, views, words
+from dashboard import actions, api, views, words
 from dashboard.api import Reading
 from dashboard.markup import EMPTY, join, note, tag
 
@@ -61,6 +61,19 @@ def trouble(reading: Reading, now: float) -> Markup:
     held = f" What you see was said {words.since(reading.at, now)}." if reading.at else ""
     sentence = f"{problem.message[:1].upper()}{problem.message[1:]}."
     return note("No fresh answer from the controller", sentence + held, tone="bad", hint=problem.hint)
+
+
+def remember(name: str, facts: object) -> None:
+    """Keep what a still part of the page was drawn from, for `redraw_if_changed`."""
+    st.session_state[f"drawn-{name}"] = facts
+
+
+def redraw_if_changed(name: str, facts: object) -> None:
+    """From a live part: draw the whole page again once what its still part was drawn from has changed."""
+    drawn = st.session_state.get(f"drawn-{name}", facts)
+    if drawn != facts and not actions.waiting():
+        remember(name, facts)
+        st.rerun()
 
 
 def answered(reading: Reading, what: str) -> bool:

@@ -25,6 +25,7 @@ FIELDS = {
     "ram_mb": "ram_usage_mb",
     "heat": "temperature_c",
 }
+_ORDER = ("telemetry", "ack", "cmd", "state", "desired", "log", "status", "info")
 _GAP = 2.5
 """How many buckets without a sample break the line."""
 
@@ -89,6 +90,12 @@ def answers(messages: Mapping[str, Sequence[Document]]) -> list[Said]:
     return sorted(found, key=lambda said: -(said.ts or 0))
 
 
+def newest_first(messages: Mapping[str, Sequence[Document]]) -> dict[str, list[Document]]:
+    """Return the messages by topic suffix, those that change most first, each newest first."""
+    suffixes = sorted(messages, key=lambda suffix: (_ORDER.index(suffix) if suffix in _ORDER else len(_ORDER), suffix))
+    return {suffix: sorted(messages[suffix], key=lambda each: -(each.get("at") or 0)) for suffix in suffixes}
+
+
 def decoded(payload: Any) -> Any:
     """Return a payload as JSON, or None when it is not."""
     if not isinstance(payload, str | bytes):
@@ -115,8 +122,12 @@ def gist(topic: str, payload: Any) -> str:
         )
         return " · ".join(part for part in parts if words.NOTHING not in part)
     keys = ("op", "state", "phase", "online", "model", "reason", "msg", "device_type", "gen")
-    told = [f"{key} {document[key]}" for key in keys if document.get(key) not in (None, "")]
+    told = [f"{words.phase(key)} {_word(document[key])}" for key in keys if document.get(key) not in (None, "")]
     return words.short(" · ".join(told) or ", ".join(document), 100)
+
+
+def _word(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _samples(payload: Any) -> list[Document]:

@@ -1,5 +1,6 @@
 """One device in HTML: who it is, its figures now, its answers, how deployments went, what it said."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -102,15 +103,15 @@ def about(device: Document) -> Markup:
 
 
 def messages(rows: Iterable[Document], now: float) -> Markup:
-    """Return the messages of one topic: when, what they say, or why they were refused."""
+    """Return the messages of one topic: when, what they say or why they were refused, and the payload as it came."""
     lines = []
     for each in rows:
-        gist = history.gist(str(each.get("topic") or ""), each.get("payload"))
+        gist = tag("b", history.gist(str(each.get("topic") or ""), each.get("payload")), of="ew-n")
         wrong = join([pill("refused", "bad"), f" {each['error']} "]) if each.get("error") else EMPTY
-        lines.append(
-            [moment(each.get("at"), now), join([wrong, gist]), tag("span", _raw(each.get("payload")), of="ew-raw")]
-        )
-    return table(["When", "What it says", "Raw"], lines)
+        raw = _raw(each.get("payload"))
+        payload = tag("div", words.short(raw, 600), of="ew-raw ew-clamp", title=raw)
+        lines.append([tag("span", moment(each.get("at"), now), of="nowrap"), join([wrong, gist, payload])])
+    return table(["When", "What it says, and the payload as it came"], lines)
 
 
 def logs(rows: Iterable[Document], now: float) -> Markup:
@@ -144,5 +145,4 @@ def _answer(said: history.Said, now: float) -> Markup:
 
 
 def _raw(payload: Any) -> str:
-    text = payload if isinstance(payload, str) else str(payload)
-    return words.short(text, 400)
+    return payload if isinstance(payload, str) else json.dumps(payload)

@@ -166,11 +166,14 @@ def _over_budget(device: Document) -> Iterable[Need]:
     spent, limit = budget.get("latest_mj"), budget.get("energy_mj")
     if budget.get("status") != "over_budget":
         return
+    average = budget.get("avg_mj")
+    lately = spent is not None and limit is not None and spent <= limit and average is not None and average > limit
+    spent, on_average = (average, " on average") if lately else (spent, "")
     figures = ""
     if spent is not None and limit:
         kind = words.kind_of(budget.get("source"))
         more = f" (+{spent / limit - 1:.0%})" if spent > limit else ""
-        figures = f": {words.amount(spent, 'mJ')} {kind or ''} against {words.amount(limit, 'mJ')} per inference{more}"
+        figures = f": {words.amount(spent, 'mJ')} {kind or ''}{on_average}, allowed {words.amount(limit, 'mJ')}{more}"
     hot = (device.get("latest") or {}).get("throttled")
     warm = (device.get("latest") or {}).get("temperature_c")
     heat = f"; throttled at {words.figure(warm)} °C" if hot and warm is not None else ""

@@ -184,6 +184,12 @@ def test_nobody_there_is_a_sentence_with_a_hint():
     assert "edgewatt up" in caught.value.hint
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:99999", "127.0.0.1:5000", "http://[::"])
+def test_an_address_that_is_none_is_unreachable_too(address):
+    with pytest.raises(UnreachableError), Client(address) as client:
+        client.status()
+
+
 def test_a_controller_that_says_nothing_is_not_waited_for():
     with socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -36,8 +36,16 @@ def test_over_budget_says_how_much_and_what_kind_of_number():
 
     (case,) = views.attention([device(budget=budget)], [], NOW)
 
-    said = "over its energy budget: 15 mJ simulated against 10 mJ per inference (+50%)"
+    said = "over its energy budget: 15 mJ simulated, allowed 10 mJ (+50%)"
     assert (case.needs[0].kind, case.needs[0].sentence) == ("over budget", said)
+
+
+def test_over_budget_names_the_average_when_that_is_what_is_over():
+    budget = {"energy_mj": 50.0, "latest_mj": 47.7, "avg_mj": 55.0, "status": "over_budget", "source": "simulated"}
+
+    (case,) = views.attention([device(budget=budget)], [], NOW)
+
+    assert case.needs[0].sentence == "over its energy budget: 55 mJ simulated on average, allowed 50 mJ (+10%)"
 
 
 def test_a_device_with_two_needs_is_one_case_worst_first():

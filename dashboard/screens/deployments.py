@@ -20,6 +20,7 @@ def one(deployment_id: str) -> None:
     if not frame.answered(reading, "deployment"):
         return
     deployment, now = reading.get("deployment"), time.time()
+    frame.redraw_if_changed("deployment", (deployment_id, deployment.get("terminal")))
     st.html(life.headline(deployment, now))
     left, right = st.columns([3, 2])
     left.html(heading("Its life", "oldest first"))
@@ -70,6 +71,7 @@ def choose() -> tuple[str, str, int]:
 def cancel(deployment_id: str) -> None:
     """Draw the button that ends a deployment; outside the live part."""
     deployment = api.read("deployment", deployment_id=deployment_id).get("deployment") or {}
+    frame.remember("deployment", (deployment_id, deployment.get("terminal")))
     if not deployment or deployment.get("terminal"):
         return
     if st.button("Cancel this deployment", key="cancel"):

@@ -1,6 +1,7 @@
 """Device: what is it doing, and what happened."""
 
 import time
+from typing import Any
 
 import streamlit as st
 
@@ -18,6 +19,7 @@ def now(device_id: str) -> None:
     if not frame.answered(reading, "device"):
         return
     device, at = reading.get("device"), time.time()
+    frame.redraw_if_changed("device", facts_of(device))
     past = api.series((device_id,), 15, 30)[device_id]
     st.html(portrait.header(device))
     st.html(portrait.now_cards(device, past))
@@ -66,7 +68,7 @@ def deployments(device_id: str) -> None:
 def messages(device_id: str) -> None:
     """Draw the last ten messages of each topic, decoded and raw; live."""
     device = api.read("device", device_id=device_id).get("device") or {}
-    found = device.get("messages") or {}
+    found = history.newest_first(device.get("messages") or {})
     for suffix, rows in found.items():
         st.html(heading(f"device/{device_id}/{suffix}", f"last {len(rows)}"))
         st.html(portrait.messages(rows, time.time()))
@@ -83,6 +85,11 @@ def logs(device_id: str) -> None:
         st.html(portrait.logs(rows, time.time()))
     else:
         st.html(note("No log lines yet", "A device sends few of them, and counts what its rate limit held back."))
+
+
+def facts_of(device: dict[str, Any]) -> tuple[object, ...]:
+    """Return what decides which deeds make sense; a change of it redraws the buttons."""
+    return device.get("id"), device.get("phase"), bool(device.get("previous")), device.get("approved")
 
 
 def choose() -> str:
@@ -107,6 +114,7 @@ def choose() -> str:
 def deeds(device_id: str) -> None:
     """Draw what can be done to the device; outside every live part."""
     device = api.read("device", device_id=device_id).get("device") or {}
+    frame.remember("device", facts_of(device))
     with st.container(horizontal=True, vertical_alignment="center"):
         if not device.get("approved", True) and st.button(
             "Approve", key="approve", type="primary", help=DEEDS["approve"]

@@ -129,6 +129,16 @@ def test_a_moving_deployment_can_be_cancelled(fake):
     assert fake.writes[0][:2] == ("POST", f"/api/deployments/{moving['id']}/cancel")
 
 
+def test_a_deployment_that_ended_can_no_longer_be_cancelled(fake):
+    moving = fake.add(fake.find("pi5-1"), "digits_cnn_l", events=[{"at": 1.0, "phase": "downloading", "reason": ""}])
+    page = Page("deployments", id=moving["id"])
+    assert page.has("button", "cancel")
+
+    moving |= {"phase": "succeeded", "terminal": True}
+
+    assert not page.anew().has("button", "cancel")
+
+
 def test_too_many_devices_at_once_are_not_asked_about(serve):
     fake = serve(300)
 
