@@ -9,6 +9,8 @@ from broker.errors import LinkError
 from broker.link import Connected, Disconnected, Packet, Will
 from broker.memory import MemoryHub, matches
 from broker.paho import PahoLink, address
+from tests.conftest import NO_MOSQUITTO
+from tests.fleet.brokers import RunningBroker
 
 WITHIN_S = 20
 
@@ -35,16 +37,18 @@ class Listener:
             return None
 
 
-@pytest.fixture(params=["memory", "amqtt", "mosquitto"])
-def make_link(request):
+@pytest.fixture(params=["memory", "amqtt", pytest.param("mosquitto", marks=NO_MOSQUITTO)])
+def make_link(request, tmp_path):
     if request.param == "memory":
-        return MemoryHub().link
-    running = request.getfixturevalue(request.param)
+        yield MemoryHub().link
+        return
+    running = RunningBroker(request.param, tmp_path)
 
     def link(client_id, *, will=None):
         return PahoLink(running.url, client_id, will=will, keepalive_s=2)
 
-    return link
+    yield link
+    running.kill()
 
 
 @contextlib.asynccontextmanager
