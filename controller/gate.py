@@ -127,7 +127,7 @@ def decide(
         basis=figure.basis,
         source=figure.source,
         support=figure.support,
-        would_fit=() if outcome in {"fits", "no_budget"} else _fitting(fits, model, budget_mj),
+        would_fit=() if budget_mj is None or outcome == "fits" else _fitting(fits, model, budget_mj),
     )
 
 
@@ -200,9 +200,7 @@ def _reason(model: str, device_id: str, figure: _Figure, outcome: Outcome, budge
             return f"{figure.words}: {above} is above the budget of {budget}"
 
 
-def _fitting(fits: Sequence[Alternative], model: str, budget_mj: float | None) -> tuple[Alternative, ...]:
-    if budget_mj is None:
-        return ()
+def _fitting(fits: Sequence[Alternative], model: str, budget_mj: float) -> tuple[Alternative, ...]:
     return tuple(a for a in fits if a.model != model and a.high_mj <= budget_mj)
 
 

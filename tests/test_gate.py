@@ -156,3 +156,8 @@ def test_a_wider_interval_is_never_more_permissive_under_strict(energy_mj, widen
     wide = ask(predicted(energy_mj, energy_mj / widening, energy_mj * widening * more), budget_mj=budget_mj)
 
     assert wide.allowed <= narrow.allowed
+
+
+def test_a_measurement_that_is_not_a_positive_number_is_refused():
+    with pytest.raises(InvalidError, match="measurement"):
+        ask(predicted(), budget_mj=50.0, measurement=Measurement(energy_mj=0.0, source="pmic"))
