@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from controller.predict.features import Features
 
-TOLERANCE = math.log(1.25)
+TOLERANCE = 1.25
 """A quarter beyond the measured range still counts as inside."""
 
 Range = Mapping[str, Sequence[float]]
@@ -49,10 +49,10 @@ def distance(model: Features, measured: Range) -> Distance:
         if not value:
             continue
         low, high = measured[name]
-        outside = max(math.log(low / value), math.log(value / high))
-        if outside > TOLERANCE:
-            reasons.append(_words(value, unit, low, high))
-            excess = max(excess, outside)
+        if low / TOLERANCE <= value <= high * TOLERANCE:
+            continue
+        reasons.append(_words(value, unit, low, high))
+        excess = max(excess, math.log(low / value), math.log(value / high))
     if not reasons:
         return INSIDE
     return Distance(excess=excess, below=model.gmacs < measured["gmacs"][0], reasons=tuple(reasons))
