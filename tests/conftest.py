@@ -16,10 +16,12 @@ def broker(request, tmp_path):
     running.kill()
 
 
-@pytest.fixture(params=[pytest.param("mosquitto", marks=NO_MOSQUITTO)])
-def mosquitto(request, tmp_path):
-    """A running Debian mosquitto."""
-    running = RunningBroker(request.param, tmp_path)
+@pytest.fixture
+def mosquitto(tmp_path):
+    """A running Debian mosquitto; without parameters, so that other fixtures can ask for it by name."""
+    if MOSQUITTO is None:
+        pytest.skip(NO_MOSQUITTO.kwargs["reason"])
+    running = RunningBroker("mosquitto", tmp_path)
     yield running
     running.kill()
 
