@@ -194,7 +194,7 @@ def test_changing_a_device_needs_yes_when_there_is_nobody_to_ask(edgewatt, fake)
     assert fake.writes == []
 
 
-@pytest.mark.parametrize("verb", ["rollback", "stop", "forget"])
+@pytest.mark.parametrize("verb", ["rollback", "stop", "approve", "forget"])
 def test_a_change_that_was_agreed_to_is_made(edgewatt, fake, verb):
     code, _, err = edgewatt("devices", verb, "pi5-1", "--yes")
 

@@ -1,6 +1,8 @@
 """Promises of the repository as a whole: dependency arrows, light extras, and what its files say of each other."""
 
 import ast
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -90,3 +92,27 @@ def test_every_package_is_shipped():
     shipped = project()["tool"]["setuptools"]["packages"]["find"]["include"]
 
     assert {f"{package}*" for package in OURS} <= set(shipped)
+
+
+HEAVY = {
+    "pandas",
+    "sklearn",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "fastapi",
+    "uvicorn",
+    "httpx",
+    "streamlit",
+    "amqtt",
+    "rich",
+}
+
+
+@pytest.mark.parametrize("module", ["broker.topics", "broker.paho", "edge_agent.agent", "edge_agent.__main__"])
+def test_what_a_device_runs_stays_light(module):
+    code = f"import {module}, sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert not HEAVY & set(loaded.split())

@@ -30,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     command(devices, "start", example="edgewatt devices start pi5-1")(_start)
     command(devices, "stop", example="edgewatt devices stop pi5-1 --yes")(_stop)
     command(devices, "ping", example="edgewatt devices ping pi5-1")(_ping)
+    command(devices, "approve", example="edgewatt devices approve pi5-7 --yes")(_approve)
     command(devices, "forget", example="edgewatt devices forget pi5-1 --yes")(_forget)
     app.add_typer(devices)
 
@@ -148,6 +149,14 @@ def _ping(
 ) -> int:
     """Ask a device for a sign of life over MQTT and wait for its answer."""
     return _awaited(console, console.client.command(device, "ping"), within, f"waiting for {device}")
+
+
+def _approve(console: Console, device: Device, *, yes: Yes = False) -> int | None:
+    """Let a device that registered itself take deployments, where the controller asks a person first."""
+    if not console.agrees(f"Let {device} take deployments?", yes=yes):
+        return Exit.INTERRUPTED
+    _asked(console, console.client.approve(device), f"{device} may take deployments")
+    return None
 
 
 def _forget(console: Console, device: Device, *, yes: Yes = False) -> int | None:
