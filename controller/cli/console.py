@@ -108,8 +108,9 @@ def _print_table(table: Table, out: TextIO) -> None:
     terminal = out.isatty()
     rich = Rich(file=out, width=None if terminal else UNLIMITED, no_color=not terminal or None, highlight=False)
     drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold" if terminal else None)
-    for column in table.columns:
-        drawn.add_column(column, overflow="fold", no_wrap=not terminal)
+    for index, column in enumerate(table.columns):
+        # The first column names the thing: it is copied, so it stays whole.
+        drawn.add_column(column, overflow="fold", no_wrap=index == 0 or not terminal)
     for row in table.rows:
         drawn.add_row(*(Text(cell, style=STYLES.get(cell, "") if terminal else "") for cell in row))
     if table.title:
