@@ -23,6 +23,9 @@ THROTTLED_POWER = 0.9
 NOISE = 0.03
 """Standard deviation of simulated energies; MLPerf's runs of one system repeat within 2 to 5 %."""
 
+MOST_SPREAD = 1.15
+"""Longest over shortest inference that is played: the median of p90 over p50 in MLPerf's rows of both boards."""
+
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedBoard:
@@ -66,12 +69,13 @@ class SimulatedBoard:
         return self.board.busy_mw * (1 - (1 - THROTTLED_POWER) * self.heat) * noise
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SimulatedSession:
     """A real session whose times are the simulated board's."""
 
     inner: Session
     board: SimulatedBoard
+    _least_s: float = float("inf")
 
     @property
     def facts(self) -> ModelFacts:
@@ -80,11 +84,11 @@ class SimulatedSession:
 
     def run(self, sample: int) -> Ran:
         """Run the sample of that number."""
-        return self.board.stretch(self.inner.run(sample))
+        return self._played(self.inner.run(sample))
 
     def infer(self, values: Sequence[float]) -> Ran:
         """Run one input, given flat."""
-        return self.board.stretch(self.inner.infer(values))
+        return self._played(self.inner.infer(values))
 
     def top(self, output: Any) -> tuple[int, float]:
         """Return the index and the probability of the strongest answer."""
@@ -93,3 +97,8 @@ class SimulatedSession:
     def difference(self, sample: int, output: Any) -> float | None:
         """Return the largest difference from the sample's expected output."""
         return self.inner.difference(sample, output)
+
+    def _played(self, ran: Ran) -> Ran:
+        """Return the board's time for `ran`, without what this machine's cold caches and neighbours add."""
+        self._least_s = min(self._least_s, ran.cpu_s)
+        return self.board.stretch(Ran(ran.output, ran.wall_s, min(ran.cpu_s, self._least_s * MOST_SPREAD)))

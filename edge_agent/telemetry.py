@@ -13,6 +13,9 @@ from edge_agent.outbox import Spool
 from edge_agent.outgoing import Outgoing
 from edge_agent.serving import Server
 
+NOTICEABLE = 0.05
+"""Relative change of the average energy that is worth a new retained state."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Sampler:
@@ -29,6 +32,7 @@ class Sampler:
     folder: Path
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _status: str = "ok"
+    _avg_mj: float = 0.0
 
     async def run(self) -> None:
         """Sample for ever: the live one goes first, history after it."""
@@ -87,9 +91,9 @@ class Sampler:
             self.spool.drop(batch)
 
     def _watch_budget(self) -> None:
-        """Say the state again when the running model came over its budget, or back under it."""
+        """Say the state again when the running model crossed its budget, or its average moved by a noticeable part."""
         budget = self.server.budget()
-        status = budget.status if budget else "ok"
-        if status != self._status:
-            self._status = status
+        status, avg_mj = (budget.status, budget.avg_mj or 0.0) if budget else ("ok", 0.0)
+        if status != self._status or abs(avg_mj - self._avg_mj) > NOTICEABLE * self._avg_mj:
+            self._status, self._avg_mj = status, avg_mj
             self.outgoing.renew_state()

@@ -9,7 +9,7 @@ import pytest
 from edge_agent.boards import BOARDS
 from edge_agent.power.modelled import modelled, simulated
 from edge_agent.runtimes.session import Ran
-from edge_agent.simulate import HEATING_S, SimulatedBoard
+from edge_agent.simulate import HEATING_S, SimulatedBoard, SimulatedSession
 
 MLPERF = Path(__file__).resolve().parents[2] / "shared" / "data" / "mlperf_edge_energy.csv"
 REFERENCE_S = 0.0063
@@ -68,6 +68,22 @@ def test_neighbours_on_this_machine_do_not_slow_the_simulated_board():
     slow = board().stretch(Ran(None, wall_s=9.0, cpu_s=0.01))
 
     assert slow.wall_s == pytest.approx(0.0383)
+
+
+def test_a_cold_cache_of_this_machine_is_not_the_boards():
+    class Uneven:
+        def __init__(self):
+            self.times = iter([0.010, 0.050])
+
+        def run(self, _sample):
+            cpu_s = next(self.times)
+            return Ran(None, cpu_s, cpu_s)
+
+    session = SimulatedSession(Uneven(), board())
+
+    first, second = session.run(0), session.run(1)
+    assert second.wall_s <= 1.21 * first.wall_s
+    assert SimulatedSession(Uneven(), board()).run(0).wall_s == pytest.approx(0.0383)
 
 
 def test_each_figure_says_where_it_is_from():
