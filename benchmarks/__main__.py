@@ -1,8 +1,8 @@
-"""Runs every benchmark, prints one table, and writes the figures as JSON beside it.
+"""Runs every benchmark, prints what it says, then one table, and writes all figures as JSON beside it.
 
-A benchmark is a file `bench_<what>.py` in this folder that prints JSON lines, one per figure:
-`{"name", "value", "unit", "reference"?, "ratio"?, "budget"?, "met"?}`. It runs in a process of its own, so that one
-does not disturb another. `python -m benchmarks [NAME…]` runs those whose name contains one of the words.
+A benchmark is a file of this folder that prints what it likes and JSON lines with its figures. A line with `name`,
+`value` and `unit` (and `reference`, `ratio`, `budget`, `met` where they make sense) is a row of the table; other lines
+are kept as they are. Each runs in a process of its own. `python -m benchmarks [NAME…]` runs those that contain a word.
 """
 
 import json
@@ -16,38 +16,43 @@ from pathlib import Path
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 COLUMNS = ("name", "value", "unit", "reference", "ratio", "budget", "met")
+Figures = list[dict[str, object]]
 
 
 def main() -> int:
     """Run the chosen benchmarks; return 1 when one failed or missed its budget."""
     words = sys.argv[1:]
-    chosen = [path for path in sorted(HERE.glob("bench_*.py")) if not words or any(word in path.stem for word in words)]
+    found = [path.stem for path in sorted(HERE.glob("*.py")) if not path.stem.startswith("_")]
     figures, failed = [], []
-    for path in chosen:
-        print(f"running {path.stem} …", file=sys.stderr, flush=True)
-        rows = run(path)
+    for name in (name for name in found if not words or any(word in name for word in words)):
+        print(f"\n== {name}", flush=True)
+        code, rows = run(name)
         figures += rows
-        if not rows:
-            failed.append(path.stem)
+        if code:
+            failed.append(name)
     machine = {"cpu_count": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     RESULTS.write_text(json.dumps({"at": time.time(), **machine, "figures": figures}, indent=2) + "\n")
-    print(table(figures))
+    rows = [row for row in figures if "name" in row]
+    print(f"\n{table(rows)}\n\nall figures: {RESULTS}")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
-    return int(bool(failed) or any(row.get("met") is False for row in figures))
+    return int(bool(failed) or any(row.get("met") is False for row in rows))
 
 
-def run(path: Path) -> list[dict[str, object]]:
-    """Return the figures that the benchmark at `path` prints; none when it fails."""
-    command = [sys.executable, "-m", f"benchmarks.{path.stem}"]
-    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(done.stderr[-2000:], file=sys.stderr)
-        return []
-    return [{"benchmark": path.stem, **json.loads(line)} for line in done.stdout.splitlines() if line.startswith("{")]
+def run(name: str) -> tuple[int, Figures]:
+    """Return the exit code of a benchmark and its figures; what else it says is printed."""
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=False)
+    figures: Figures = []
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            figures.append({"benchmark": name, **json.loads(line)})
+        else:
+            print(line)
+    return done.returncode, figures
 
 
-def table(figures: list[dict[str, object]]) -> str:
+def table(figures: Figures) -> str:
     """Return `figures` as aligned columns."""
     rows = [COLUMNS, *(tuple(_cell(row.get(column)) for column in COLUMNS) for row in figures)]
     widths = [max(len(row[index]) for row in rows) for index in range(len(COLUMNS))]
