@@ -36,9 +36,14 @@ WITHDRAWABLE = CONTROLLER_OWNED - {Phase.QUEUED, Phase.SENT}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One attempt to bring a model to a device; `attempt` and `seq` are the device's newest word."""
+    """One attempt to bring a model to a device; `attempt` and `seq` are the device's newest word.
+
+    `id` is unique in the fleet. `command_id` is what it is called on the wire, unique on its device only: the same
+    words typed to two devices have one.
+    """
 
     id: str
+    command_id: str
     device_id: str
     model: str
     origin: str
@@ -133,7 +138,7 @@ Effect = Withdraw | Offer | Clear
 
 def begin(
     *,
-    id: str,  # noqa: A002 - the contract's word
+    command_id: str,
     device_id: str,
     model: str,
     origin: str,
@@ -144,9 +149,13 @@ def begin(
     typed: bool = False,
     after_attempt: int = 0,
 ) -> Deployment:
-    """Return a new deployment; news of attempts up to `after_attempt` belong to an earlier life of the same id."""
+    """Return a new deployment; news of attempts up to `after_attempt` belong to an earlier life of the same id.
+
+    What a person `typed` gets the device into its id.
+    """
     return Deployment(
-        id=id,
+        id=f"{command_id}@{device_id}" if typed else command_id,
+        command_id=command_id,
         device_id=device_id,
         model=model,
         origin=origin,

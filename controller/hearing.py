@@ -153,22 +153,23 @@ class Hearing:
             reason=current.reason,
         )
         self._on_ack(device_id, ack, at)
-        if current.model and _asks_us(ack) and self.service.deployments.get(current.id) is None:
+        if current.model and _asks_us(ack) and self.service.deployments.on_device(device_id, current.id) is None:
             self.service.adopt_current(device_id, current, at)
 
     def _on_ack(self, device_id: str, ack: Ack, at: float) -> None:
-        deployment = self.service.deployments.get(ack.id)
+        deployment = self.service.deployments.on_device(device_id, ack.id)
         if deployment is not None:
             self._on_news(device_id, deployment, ack, at)
             return
-        known = self.service.commands.get(ack.id)
+        known = self.service.commands.get(ack.id, device_id)
         if known is None:
             if ack.op == "deploy":
+                self._note_foreign(ack)
                 return
             self.service.commands.add(ack.id, device_id, ack.op, "mqtt", at)
         if not self.service.commands.hear(device_id, ack, at):
             return
-        self.service.outbox.heard(ack.id)
+        self.service.outbox.heard(device_id, ack.id)
         ends_well = ack.state is Phase.SUCCEEDED
         if ack.op == "bench" and ends_well and ack.result and isinstance(ack.result.get("model"), str):
             self.service.lifecycle.measurements.put(device_id, ack.result["model"], None, ack.result, at)
@@ -177,23 +178,26 @@ class Hearing:
             text = f"{ack.op} on {device_id} {ack.state.value}{words}"
             self.service.store.add_event(at, "command", text, who=device_id, device_id=device_id)
 
-    def _on_news(self, device_id: str, deployment: Deployment, ack: Ack, at: float) -> None:
-        if deployment.device_id != device_id:
+    def _note_foreign(self, ack: Ack) -> None:
+        """Count news of a deployment that belongs to another device; a device cannot speak for its neighbour."""
+        if self.service.deployments.elsewhere(ack.id) is not None:
             self._counts["foreign_ack"] += 1
-        elif deployment.terminal and deployment.typed and ack.attempt > deployment.attempt and _asks_us(ack):
+
+    def _on_news(self, device_id: str, deployment: Deployment, ack: Ack, at: float) -> None:
+        if deployment.terminal and deployment.typed and ack.attempt > deployment.attempt and _asks_us(ack):
             self._begin_again(deployment, at, after_attempt=ack.attempt - 1)
         else:
             self.service.lifecycle.apply(deployment, Heard(ack=ack), at, who=device_id)
 
     def _on_cmd(self, device_id: str, command: Command, packet: Packet, at: float) -> None:
         command_id = command.id or hand_typed_id(packet.payload)
-        before = self.service.deployments.get(command_id)
+        before = self.service.deployments.on_device(device_id, command_id)
         if before is not None:
             forgotten = command.id is None and before.terminal and at - before.created_at >= REMEMBERED_S
             if forgotten and command.is_request:
                 self._begin_again(before, at, after_attempt=before.attempt)
             return
-        if self.service.commands.get(command_id) is not None:
+        if self.service.commands.get(command_id, device_id) is not None:
             return
         if command.is_request:
             self._adopt(device_id, command, command_id, at)
@@ -208,18 +212,18 @@ class Hearing:
         budget_mj = command.budget_mj
         if not command.model or not command.model.strip():
             return  # the agent answers that a deploy needs a model
-        wish = Wish(device_id=device_id, model=command.model, origin="mqtt", budget_mj=budget_mj, id=command_id)
+        wish = Wish(device_id=device_id, model=command.model, origin="mqtt", budget_mj=budget_mj, command_id=command_id)
         self.service.adopt(wish, at)
 
     def _begin_again(self, ended: Deployment, at: float, *, after_attempt: int) -> None:
         """Give a request that was typed once more a life of its own."""
-        self.service.deployments.rename(ended, f"{ended.id}~{int(ended.created_at)}")
+        self.service.deployments.retire(ended)
         wish = Wish(
             device_id=ended.device_id,
             model=ended.model,
             origin="mqtt",
             budget_mj=ended.budget_mj,
-            id=ended.id,
+            command_id=ended.command_id,
             after_attempt=after_attempt,
         )
         self.service.adopt(wish, at)
@@ -229,12 +233,13 @@ class Hearing:
         lifecycle = self.service.lifecycle
         gen = command.gen or lifecycle.next_gen(device_id)
         sent = begin(
-            id=command_id,
+            command_id=command_id,
             device_id=device_id,
             model=command.model or "unnamed",
             origin="mqtt",
             at=at,
             budget_mj=command.budget_mj,
+            typed=True,
         )
         reason = "sent by hand with its artifact; the gate was not asked"
         lifecycle.add(replace(sent, phase=Phase.SENT, gen=gen, artifact=command.artifact, reason=reason), "mqtt")
@@ -242,8 +247,8 @@ class Hearing:
 
     def _on_typed_cancel(self, device_id: str, command: Command, at: float) -> None:
         """End what the device has not heard of yet; what it has, it ends itself."""
-        deployment = self.service.deployments.get(command.target) if command.target else None
-        if deployment and deployment.device_id == device_id and deployment.phase is Phase.QUEUED:
+        deployment = self.service.deployments.on_device(device_id, command.target) if command.target else None
+        if deployment and deployment.phase is Phase.QUEUED:
             self.service.cancel(deployment.id, command.reason or "cancelled by hand", "mqtt", at)
 
     def _on_telemetry(self, device_id: str, message: Telemetry, at: float) -> None:

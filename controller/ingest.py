@@ -158,7 +158,9 @@ class Ingest:
         try:
             with self.service.store.transaction():
                 self.service.outbox.sent(row, at)
-                deployment = None if row["retain"] else self.service.deployments.get(row["command_id"])
+                deployment = (
+                    None if row["retain"] else self.service.deployments.on_device(row["device_id"], row["command_id"])
+                )
                 if deployment is not None and deployment.phase is Phase.QUEUED:
                     self.service.lifecycle.apply(deployment, Moved(phase=Phase.SENT), at)
         except StorageError as error:
@@ -177,7 +179,7 @@ class Ingest:
         at, service = self.clock(), self.service
         with service.store.transaction():
             for row in service.outbox.expired(at):
-                service.commands.expire(row["command_id"], at)
+                service.commands.expire(row["device_id"], row["command_id"], at)
                 text = f"a command to {row['device_id']} expired: the device was away"
                 service.store.add_event(at, "command", text, device_id=row["device_id"])
             for deployment in service.deployments.find(open_only=True, limit=-1):

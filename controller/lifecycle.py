@@ -59,7 +59,7 @@ class Lifecycle:
             if after.phase is not before.phase:
                 self._tell(after, who)
             if after.phase in DEVICE_OWNED | TERMINAL:
-                self.outbox.heard(after.id)
+                self.outbox.heard(after.device_id, after.command_id)
             if isinstance(event, Heard) and after.terminal and after.result:
                 sha256 = after.artifact.sha256 if after.artifact else None
                 self.measurements.put(after.device_id, after.model, sha256, after.result, at)
@@ -94,7 +94,7 @@ class Lifecycle:
         self.want(command, deployment.device_id, at)
         self.outbox.put(
             device_id=deployment.device_id,
-            command_id=deployment.id,
+            command_id=deployment.command_id,
             topic=CMD.topic(deployment.device_id),
             payload=CMD.encode(command),
             at=at,
@@ -103,7 +103,7 @@ class Lifecycle:
     def _withdraw(self, deployment: Deployment, effect: Withdraw, at: float) -> None:
         cancel_id = new_id("cancel", at)
         command = Command(
-            op="cancel", id=cancel_id, ts=at, target=deployment.id, code=effect.code, reason=effect.reason
+            op="cancel", id=cancel_id, ts=at, target=deployment.command_id, code=effect.code, reason=effect.reason
         )
         self.outbox.put(
             device_id=deployment.device_id,
@@ -117,7 +117,7 @@ class Lifecycle:
     def _clear(self, deployment: Deployment, at: float) -> None:
         device = self.store.device(deployment.device_id)
         wanted = ((device or {}).get("desired") or {}).get("deploy") or {}
-        if wanted.get("id") == deployment.id:
+        if wanted.get("id") == deployment.command_id:
             self._put_desired(deployment.device_id, Desired(gen=wanted.get("gen") or 0), at)
 
     def _put_desired(self, device_id: str, desired: Desired, at: float) -> None:
@@ -157,7 +157,7 @@ def complete_command(deployment: Deployment, at: float, *, probe: Probe, soak_s:
     known = {name: predicted.get(name) for name in ("energy_mj", "low_mj", "high_mj", "predictor", "support")}
     return Command(
         op="deploy",
-        id=deployment.id,
+        id=deployment.command_id,
         gen=deployment.gen,
         ts=at,
         ttl_s=DEADLINE_S,

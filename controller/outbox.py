@@ -51,9 +51,11 @@ class Outbox:
             "UPDATE outbox SET tries = tries + 1, next_at = ? WHERE id = ?", [at + wait_s, row["id"]]
         )
 
-    def heard(self, command_id: str) -> None:
+    def heard(self, device_id: str, command_id: str) -> None:
         """Stop sending a command: the device has it, or it is over."""
-        self._store.connection.execute("DELETE FROM outbox WHERE command_id = ? AND retain = 0", [command_id])
+        self._store.connection.execute(
+            "DELETE FROM outbox WHERE device_id = ? AND command_id = ? AND retain = 0", [device_id, command_id]
+        )
 
     def wake(self, device_id: str, at: float) -> None:
         """Send what waits for a device at once: it has just come online."""

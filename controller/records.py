@@ -25,6 +25,18 @@ class Deployments:
         rows = self._store.query("SELECT document FROM deployments WHERE id = ?", [deployment_id])
         return _deployment(rows[0]) if rows else None
 
+    def on_device(self, device_id: str, command_id: str) -> Deployment | None:
+        """Return the deployment that a device calls `command_id`."""
+        sql = "SELECT document FROM deployments WHERE device_id = ? AND command_id = ?"
+        rows = self._store.query(sql, [device_id, command_id])
+        return _deployment(rows[0]) if rows else None
+
+    def elsewhere(self, command_id: str) -> Deployment | None:
+        """Return the newest deployment that some device calls `command_id`."""
+        sql = "SELECT document FROM deployments WHERE command_id = ? ORDER BY created_at DESC LIMIT 1"
+        rows = self._store.query(sql, [command_id])
+        return _deployment(rows[0]) if rows else None
+
     def find(
         self, *, device_id: str = "", open_only: bool = False, limit: int = 100, offset: int = 0
     ) -> list[Deployment]:
@@ -43,15 +55,26 @@ class Deployments:
         """Insert or replace one deployment."""
         d = deployment
         self._store.connection.execute(
-            "INSERT OR REPLACE INTO deployments (id, device_id, model, phase, open, created_at, document) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [d.id, d.device_id, d.model, d.phase.value, not d.terminal, d.created_at, json.dumps(document(d))],
+            "INSERT OR REPLACE INTO deployments "
+            "(id, device_id, command_id, model, phase, open, created_at, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                d.id,
+                d.device_id,
+                d.command_id,
+                d.model,
+                d.phase.value,
+                not d.terminal,
+                d.created_at,
+                json.dumps(document(d)),
+            ],
         )
 
-    def rename(self, ended: Deployment, new_id: str) -> None:
+    def retire(self, ended: Deployment) -> None:
         """Give an ended deployment another id, because its own is used anew."""
+        mark = f"~{int(ended.created_at)}"
+        new_id = ended.id + mark
         self._store.connection.execute("DELETE FROM deployments WHERE id = ?", [ended.id])
-        self.put(replace(ended, id=new_id))
+        self.put(replace(ended, id=new_id, command_id=ended.command_id + mark))
         self._store.connection.execute(
             "UPDATE events SET deployment_id = ? WHERE deployment_id = ?", [new_id, ended.id]
         )
@@ -64,9 +87,12 @@ class Commands:
         """Keep them in `store`."""
         self._store = store
 
-    def get(self, command_id: str) -> Row | None:
+    def get(self, command_id: str, device_id: str = "") -> Row | None:
         """Return one command; `state` is None until the device answered, `ack` its newest answer as a dict."""
-        rows = self._store.query("SELECT * FROM commands WHERE id = ?", [command_id])
+        where, arguments = (
+            ("id = ? AND device_id = ?", [command_id, device_id]) if device_id else ("id = ?", [command_id])
+        )
+        rows = self._store.query(f"SELECT * FROM commands WHERE {where} ORDER BY created_at DESC", arguments)  # noqa: S608 - fixed text
         if not rows:
             return None
         command = {name: value for name, value in rows[0].items() if name != "phase"}
@@ -89,11 +115,11 @@ class Commands:
         )
         return cursor.rowcount > 0
 
-    def expire(self, command_id: str, at: float) -> None:
+    def expire(self, device_id: str, command_id: str, at: float) -> None:
         """Note that nobody took a command in time."""
         self._store.connection.execute(
-            "UPDATE commands SET phase = ?, updated_at = ? WHERE id = ? AND phase IS NULL",
-            [Phase.EXPIRED.value, at, command_id],
+            "UPDATE commands SET phase = ?, updated_at = ? WHERE id = ? AND device_id = ? AND phase IS NULL",
+            [Phase.EXPIRED.value, at, command_id, device_id],
         )
 
 

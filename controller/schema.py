@@ -65,10 +65,20 @@ def m001_fleet(db: Database) -> None:
 def m002_deployments(db: Database) -> None:
     """Keep deployments, other commands, what waits to be published, and what models cost where."""
     db.table("deployments").create(
-        {"id": str, "device_id": str, "model": str, "phase": str, "open": int, "created_at": float, "document": str},
+        {
+            "id": str,
+            "device_id": str,
+            "command_id": str,
+            "model": str,
+            "phase": str,
+            "open": int,
+            "created_at": float,
+            "document": str,
+        },
         pk="id",
         strict=True,
     )
+    db.table("deployments").create_index(["device_id", "command_id"], unique=True)
     db.table("deployments").create_index(["device_id", "created_at"])
     db.table("deployments").create_index(["open"])
     db.table("commands").create(
@@ -84,7 +94,7 @@ def m002_deployments(db: Database) -> None:
             "phase": str,
             "ack": str,
         },
-        pk="id",
+        pk=("id", "device_id"),
         strict=True,
     )
     db.table("outbox").create(
@@ -103,7 +113,7 @@ def m002_deployments(db: Database) -> None:
         strict=True,
     )
     db.table("outbox").create_index(["next_at"])
-    db.table("outbox").create_index(["command_id"])
+    db.table("outbox").create_index(["device_id", "command_id"])
     db.table("measurements").create(
         {
             "device_id": str,

@@ -48,7 +48,7 @@ class Wish:
     policy: Policy = "strict"
     force: bool = False
     reason: str = ""
-    id: str | None = None
+    command_id: str | None = None
     after_attempt: int = 0
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ class Service:
             model=current.model or "",
             origin="mqtt",
             budget_mj=current.max_energy_mj,
-            id=current.id,
+            command_id=current.id,
             after_attempt=max(0, current.attempt - 1),
         )
         self.adopt(wish, at)
@@ -150,8 +150,8 @@ class Service:
         return self.lifecycle.apply(deployment, CancelAsked(reason=reason or f"cancelled by {who}"), at, who)
 
     def known_deployment(self, deployment_id: str) -> Deployment:
-        """Return a deployment; raises NotFoundError."""
-        deployment = self.deployments.get(deployment_id)
+        """Return a deployment by its id, or the newest that a device calls so; raises NotFoundError."""
+        deployment = self.deployments.get(deployment_id) or self.deployments.elsewhere(deployment_id)
         if deployment is None:
             raise NotFoundError(f"no deployment '{deployment_id[:80]}'", hint="`edgewatt deployments list` shows them")
         return deployment
@@ -213,7 +213,7 @@ class Service:
 
     def _begin(self, wish: Wish, at: float) -> Deployment:
         deployment = begin(
-            id=wish.id or new_id("deploy", at),
+            command_id=wish.command_id or new_id("deploy", at),
             device_id=wish.device_id,
             model=wish.model,
             origin=wish.origin,
@@ -221,7 +221,7 @@ class Service:
             budget_mj=wish.budget_mj,
             policy=wish.policy,
             forced_reason=wish.reason if wish.force else None,
-            typed=wish.id is not None,
+            typed=wish.command_id is not None,
             after_attempt=wish.after_attempt,
         )
         self.lifecycle.add(deployment, wish.origin)

@@ -29,7 +29,7 @@ GOOD_PATH = (P.PREDICTED, P.GATED, P.RESOLVING, P.READY, P.QUEUED, P.SENT)
 
 
 def new(**changes):
-    return begin(id="d1", device_id="pi5-1", model="m", origin="rest", at=0.0, **changes)
+    return begin(command_id="d1", device_id="pi5-1", model="m", origin="rest", at=0.0, **changes)
 
 
 def at_phase(phase, **changes):

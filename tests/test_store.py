@@ -113,10 +113,10 @@ def test_a_chart_never_gets_more_points_than_it_asked_for(store):
 
 def test_a_deployment_comes_back_as_it_was(store):
     deployments = Deployments(store)
-    deployment = begin(id="d1", device_id="pi5-1", model="m", origin="cli", at=T0, budget_mj=12.5, typed=True)
+    deployment = begin(command_id="d1", device_id="pi5-1", model="m", origin="cli", at=T0, budget_mj=12.5, typed=True)
     deployments.put(deployment)
 
-    assert deployments.get("d1") == deployment
+    assert deployments.get("d1@pi5-1") == deployment
     assert deployments.find(device_id="pi5-1", open_only=True) == [deployment]
     assert deployments.count() == {"requested": 1}
 
@@ -166,7 +166,7 @@ def test_a_command_comes_again_ever_more_rarely_until_it_is_heard(store):
         outbox.sent(row, at)
         waits.append(outbox.next_at() - at)
         at = outbox.next_at()
-    outbox.heard("c1")
+    outbox.heard("pi5-1", "c1")
 
     assert waits[:3] == [15, 30, 60]
     assert waits[-1] == LAST_RETRY_S

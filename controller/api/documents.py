@@ -17,6 +17,7 @@ def deployment_document(d: Deployment) -> Document:
     """Return a deployment; what is not known is null."""
     return {
         "id": d.id,
+        "command_id": d.command_id,
         "device_id": d.device_id,
         "model": d.model,
         "phase": d.phase.value,
