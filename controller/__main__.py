@@ -27,6 +27,7 @@ from controller.hearing import Hearing
 from controller.ingest import Ingest
 from controller.judge import Judge
 from controller.lifecycle import Lifecycle
+from controller.models import untrained
 from controller.models.catalog import Catalogue
 from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
@@ -45,6 +46,7 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
     """Return the controller's collaborators, wired; nothing runs yet."""
     artifacts = ArtifactStore(settings.data / "artifacts")
     catalogue = Catalogue(artifacts)
+    catalogue.make(untrained.NAME)
     predictor = FleetPredictor.load()
     measurements = Measurements(store)
     deployments, outbox = Deployments(store), Outbox(store)
