@@ -22,8 +22,9 @@ from broker.messages import (
 )
 from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CMD, ROUTES
-from broker.wire import MAX_PAYLOAD_BYTES, decode, decode_command, decode_without_msgspec, encode
+from broker.wire import MAX_EXACT_INT, MAX_PAYLOAD_BYTES, decode, decode_command, decode_without_msgspec, encode
 
+st.register_type_strategy(int, st.integers(-MAX_EXACT_INT, MAX_EXACT_INT))
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
