@@ -184,7 +184,7 @@ class Hearing:
             self._counts["foreign_ack"] += 1
 
     def _on_news(self, device_id: str, deployment: Deployment, ack: Ack, at: float) -> None:
-        if deployment.terminal and deployment.typed and ack.attempt > deployment.attempt and _asks_us(ack):
+        if _is_typed_again(deployment, ack, at):
             self._begin_again(deployment, at, after_attempt=ack.attempt - 1)
         else:
             self.service.lifecycle.apply(deployment, Heard(ack=ack), at, who=device_id)
@@ -294,6 +294,12 @@ class Hearing:
 
 def _asks_us(ack: Ack) -> bool:
     return ack.state is Phase.WAITING and ack.reason == "controller"
+
+
+def _is_typed_again(deployment: Deployment, ack: Ack, at: float) -> bool:
+    """Return whether the device began a new life of a request that ended here: its minute began before ours."""
+    newer = ack.attempt > max(1, deployment.attempt) and at - deployment.created_at >= REMEMBERED_S / 2
+    return deployment.terminal and deployment.typed and newer and _asks_us(ack)
 
 
 def _placed(sample: Telemetry, at: float) -> Telemetry:

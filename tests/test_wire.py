@@ -36,7 +36,9 @@ st.register_type_strategy(Command, st.builds(Command, op=st.text(max_size=8), in
 st.register_type_strategy(Desired, st.builds(Desired, gen=st.integers(0, 9), config=documents.filter(bool)))
 st.register_type_strategy(Ack, st.builds(Ack, result=documents))
 st.register_type_strategy(LastCommand, st.builds(LastCommand, result=documents))
-samples = st.builds(Telemetry, ts=st.floats(0, 2e9), session=st.text(max_size=8), seq=st.integers(0), batch=st.just(()))
+samples = st.builds(
+    Telemetry, ts=st.floats(0, 2e9), session=st.text(max_size=8), seq=st.integers(0, MAX_EXACT_INT), batch=st.just(())
+)
 KINDS = sorted({route.kind for route in ROUTES}, key=lambda kind: kind.__name__)
 
 
