@@ -1,56 +1,14 @@
-"""The documents of the contract: what devices, the controller and people say to each other.
+"""What devices and the controller say of themselves: presence, registration, state, telemetry, logs.
 
 Frozen records; every field added later has a default, unknown fields are ignored on reading, and an absent value is
 `None`, never 0 or -1. Times `ts` are Unix seconds. Energy is mJ per inference unless a name says otherwise.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from broker.energy import Source
 from broker.phases import Phase
-
-MWH_BASIS_INFERENCES = 500
-"""Inferences in the run that an mWh figure speaks of."""
-
-MJ_PER_MWH = 3_600
-
-Source = Literal["ina3221", "pmic", "rapl", "nvml", "hwmon", "usb_meter", "model", "simulated"]
-"""Where an energy came from; `model` and `simulated` were not measured."""
-
-MEASURED: frozenset[str] = frozenset({"ina3221", "pmic", "rapl", "nvml", "hwmon", "usb_meter"})
-
-OPS = (
-    "ping",
-    "info",
-    "deploy",
-    "start",
-    "stop",
-    "rollback",
-    "undeploy",
-    "infer",
-    "bench",
-    "config",
-    "cancel",
-    "logs",
-    "restart",
-    "help",
-)
-BARE_OPS = frozenset({"ping", "info", "start", "stop", "rollback", "undeploy", "infer", "bench", "cancel", "logs"}) | {
-    "restart",
-    "help",
-}
-"""Ops that need nothing else, so a bare word is a command."""
-
-
-def mj_from_mwh(mwh: float) -> float:
-    """Return mJ per inference for `mwh` spent on a run of 500 inferences."""
-    return mwh * MJ_PER_MWH / MWH_BASIS_INFERENCES
-
-
-def mwh_from_mj(energy_mj: float) -> float:
-    """Return mWh per run of 500 inferences for `energy_mj` per inference."""
-    return energy_mj * MWH_BASIS_INFERENCES / MJ_PER_MWH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,151 +158,6 @@ class State:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactRef:
-    """The bytes of a model: where they are, and what they must be."""
-
-    url: str
-    sha256: str
-    size: int
-    format: str = "onnx"
-    sig: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictedEnergy:
-    """What the controller expects a model to cost; mJ per inference, 95 % interval."""
-
-    energy_mj: float | None = None
-    low_mj: float | None = None
-    high_mj: float | None = None
-    predictor: str | None = None
-    support: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """The most one inference may cost."""
-
-    energy_mj: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
-    """When a device may begin."""
-
-    soc_min_pct: float | None = None
-    charging: bool | None = None
-    temp_max_c: float | None = None
-    window: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """How much the device measures before it commits."""
-
-    warmup: int = 10
-    inferences: int = 200
-    min_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One command; only `op` is required, so a person can type it.
-
-    `target` names the command that a `cancel` ends; `code` and `reason` say why.
-    """
-
-    op: str
-    v: int = 1
-    id: str | None = None
-    gen: int | None = None
-    ts: float | None = None
-    ttl_s: float | None = None
-    attempt: int = 1
-    model: str | None = None
-    runtime: str | None = None
-    max_energy_mj: float | None = None
-    max_energy: float | None = None
-    artifact: ArtifactRef | None = None
-    predict: PredictedEnergy | None = None
-    budget: Budget | None = None
-    when: Conditions | None = None
-    probe: Probe | None = None
-    soak_s: float = 0.0
-    on_fail: Literal["rollback", "stay"] = "rollback"
-    target: str | None = None
-    code: str | None = None
-    reason: str | None = None
-    config: dict[str, Any] | None = None
-    input: Any = None
-
-    @property
-    def budget_mj(self) -> float | None:
-        """The budget in mJ per inference, whichever way it was given."""
-        if self.budget is not None and self.budget.energy_mj is not None:
-            return self.budget.energy_mj
-        if self.max_energy_mj is not None:
-            return self.max_energy_mj
-        return None if self.max_energy is None else mj_from_mwh(self.max_energy)
-
-    @property
-    def is_request(self) -> bool:
-        """Whether this is a deploy by name that the controller has to complete."""
-        return self.op == "deploy" and self.artifact is None
-
-    @property
-    def fingerprint(self) -> str:
-        """What makes two commands of one id the same; delivery details (ts, attempt, url) do not count."""
-        artifact = self.artifact.sha256 if self.artifact else None
-        facts = (self.op, self.model, artifact, self.budget_mj, self.target, self.config, self.input)
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a download is, in bytes."""
-
-    bytes: int
-    total: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Why a command ended badly."""
-
-    code: str
-    msg: str
-    retryable: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ack:
-    """How a command stands; a reader applies it only when (`attempt`, `seq`) is greater than what it knows."""
-
-    id: str
-    op: str
-    state: Phase
-    attempt: int = 1
-    seq: int = 0
-    gen: int | None = None
-    ts: float | None = None
-    reason: str | None = None
-    progress: Progress | None = None
-    error: Fault | None = None
-    result: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
-    """The one retained slot a device that was away converges to; `deploy` None is no opinion."""
-
-    gen: int
-    v: int = 1
-    deploy: Command | None = None
-    config: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """Latency percentiles over one interval, ms."""
 
@@ -433,8 +246,3 @@ class ControllerStatus:
     artifact_base_url: str | None = None
     devices: int = 0
     reason: str | None = None
-
-
-def hand_typed_id(payload: bytes) -> str:
-    """Return the id of a command that came without one."""
-    return "h-" + hashlib.sha256(payload).hexdigest()[:12]

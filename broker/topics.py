@@ -4,18 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from broker.commands import Ack, Command, Desired
 from broker.errors import WireError
-from broker.messages import (
-    Ack,
-    Command,
-    ControllerStatus,
-    Desired,
-    Info,
-    LogLine,
-    State,
-    Status,
-    Telemetry,
-)
+from broker.messages import ControllerStatus, Info, LogLine, State, Status, Telemetry
 from broker.wire import decode, decode_command, encode
 
 M = TypeVar("M")

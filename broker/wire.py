@@ -12,8 +12,8 @@ from enum import Enum
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from broker.commands import BARE_OPS, OPS, Command
 from broker.errors import WireError
-from broker.messages import BARE_OPS, OPS, Command
 
 try:
     import msgspec

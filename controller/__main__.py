@@ -15,9 +15,10 @@ from pathlib import Path
 
 import uvicorn
 
+from broker.commands import Probe
 from broker.errors import EdgeWattError, InvalidError
 from broker.link import Link, Will
-from broker.messages import ControllerStatus, Probe
+from broker.messages import ControllerStatus
 from broker.paho import PahoLink
 from broker.topics import CONTROLLER_STATUS
 from broker.wire import encode

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from broker.messages import Ack, ArtifactRef, Progress
+from broker.commands import Ack, ArtifactRef, Progress
 from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, NEXT, TERMINAL, Phase
 
 DEADLINE_S = 86_400.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from broker.energy import MEASURED
 from broker.errors import InvalidError
-from broker.messages import MEASURED
 from controller.predict.prediction import Prediction
 
 Policy = Literal["strict", "expected"]

@@ -6,19 +6,18 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from broker.commands import Ack, Fault
 from broker.errors import EdgeWattError, StorageError, WireError
 from broker.link import Packet
-from broker.messages import Ack, Command, Fault, LogLine, State, Status, Telemetry, hand_typed_id
+from broker.messages import LogLine, State, Status, Telemetry
 from broker.phases import Phase
 from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse
 from controller import history
-from controller.deployment import Deployment, Heard, begin
-from controller.service import Service, Wish
+from controller.adoption import Adoption, asks_us, is_typed_again
+from controller.deployment import Deployment, Heard
+from controller.service import Service
 
 logger = logging.getLogger(__name__)
-
-REMEMBERED_S = 60.0
-"""How long the same typing is the same command."""
 
 MAX_CLOCK_SKEW_S = 86_400.0
 EARLIEST_TS = 1_577_836_800.0
@@ -39,11 +38,16 @@ class Hearing:
     messages: dict[str, dict[str, deque[dict[str, Any]]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(lambda: deque(maxlen=KEPT_MESSAGES)))
     )
+    _adoption: Adoption = field(init=False)
     _samples: list[tuple[str, Telemetry, float]] = field(default_factory=list)
     _newest: dict[str, tuple[Telemetry, float]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _gaps: Counter[str] = field(default_factory=Counter)
     _last: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take up typed commands through the same service."""
+        self._adoption = Adoption(service=self.service)
 
     def hear(self, packet: Packet, at: float) -> None:
         """Take in one packet; what is outside the contract is counted, kept for inspection, and changes nothing."""
@@ -106,7 +110,7 @@ class Hearing:
         elif route is LOG:
             self._on_log(device_id, message, at)
         elif route is CMD:
-            self._on_cmd(device_id, message, packet, at)
+            self._adoption.on_command(device_id, message, packet.payload, at)
 
     def _on_status(self, device_id: str, status: Status, packet: Packet, at: float) -> None:
         store = self.service.store
@@ -153,8 +157,8 @@ class Hearing:
             reason=current.reason,
         )
         self._on_ack(device_id, ack, at)
-        if current.model and _asks_us(ack) and self.service.deployments.on_device(device_id, current.id) is None:
-            self.service.adopt_current(device_id, current, at)
+        if asks_us(ack):
+            self._adoption.on_waiting(device_id, current, at)
 
     def _on_ack(self, device_id: str, ack: Ack, at: float) -> None:
         deployment = self.service.deployments.on_device(device_id, ack.id)
@@ -184,72 +188,10 @@ class Hearing:
             self._counts["foreign_ack"] += 1
 
     def _on_news(self, device_id: str, deployment: Deployment, ack: Ack, at: float) -> None:
-        if _is_typed_again(deployment, ack, at):
-            self._begin_again(deployment, at, after_attempt=ack.attempt - 1)
+        if is_typed_again(deployment, ack, at):
+            self._adoption.begin_again(deployment, at, after_attempt=ack.attempt - 1)
         else:
             self.service.lifecycle.apply(deployment, Heard(ack=ack), at, who=device_id)
-
-    def _on_cmd(self, device_id: str, command: Command, packet: Packet, at: float) -> None:
-        command_id = command.id or hand_typed_id(packet.payload)
-        before = self.service.deployments.on_device(device_id, command_id)
-        if before is not None:
-            forgotten = command.id is None and before.terminal and at - before.created_at >= REMEMBERED_S
-            if forgotten and command.is_request:
-                self._begin_again(before, at, after_attempt=before.attempt)
-            return
-        if self.service.commands.get(command_id, device_id) is not None:
-            return
-        if command.is_request:
-            self._adopt(device_id, command, command_id, at)
-        elif command.op == "deploy":
-            self._record_complete(device_id, command, command_id, at)
-        elif command.op == "cancel":
-            self._on_typed_cancel(device_id, command, at)
-        else:
-            self.service.commands.add(command_id, device_id, command.op, "mqtt", at)
-
-    def _adopt(self, device_id: str, command: Command, command_id: str, at: float) -> None:
-        budget_mj = command.budget_mj
-        if not command.model or not command.model.strip():
-            return  # the agent answers that a deploy needs a model
-        wish = Wish(device_id=device_id, model=command.model, origin="mqtt", budget_mj=budget_mj, command_id=command_id)
-        self.service.adopt(wish, at)
-
-    def _begin_again(self, ended: Deployment, at: float, *, after_attempt: int) -> None:
-        """Give a request that was typed once more a life of its own."""
-        self.service.deployments.retire(ended)
-        wish = Wish(
-            device_id=ended.device_id,
-            model=ended.model,
-            origin="mqtt",
-            budget_mj=ended.budget_mj,
-            command_id=ended.command_id,
-            after_attempt=after_attempt,
-        )
-        self.service.adopt(wish, at)
-
-    def _record_complete(self, device_id: str, command: Command, command_id: str, at: float) -> None:
-        """Adopt a complete deploy typed by hand: its author chose the artifact, so there was no gate."""
-        lifecycle = self.service.lifecycle
-        gen = command.gen or lifecycle.next_gen(device_id)
-        sent = begin(
-            command_id=command_id,
-            device_id=device_id,
-            model=command.model or "unnamed",
-            origin="mqtt",
-            at=at,
-            budget_mj=command.budget_mj,
-            typed=True,
-        )
-        reason = "sent by hand with its artifact; the gate was not asked"
-        lifecycle.add(replace(sent, phase=Phase.SENT, gen=gen, artifact=command.artifact, reason=reason), "mqtt")
-        lifecycle.want(replace(command, id=command_id, gen=gen), device_id, at)
-
-    def _on_typed_cancel(self, device_id: str, command: Command, at: float) -> None:
-        """End what the device has not heard of yet; what it has, it ends itself."""
-        deployment = self.service.deployments.on_device(device_id, command.target) if command.target else None
-        if deployment and deployment.phase is Phase.QUEUED:
-            self.service.cancel(deployment.id, command.reason or "cancelled by hand", "mqtt", at)
 
     def _on_telemetry(self, device_id: str, message: Telemetry, at: float) -> None:
         for sample in message.samples:
@@ -290,16 +232,6 @@ class Hearing:
         suffix = packet.topic.rpartition("/")[2] if known else "?"
         self._keep(device_id if known else "?", suffix, packet, at, error.message)
         logger.info("refused a message: topic=%s code=%s reason=%s", packet.topic[:120], error.code, error.message)
-
-
-def _asks_us(ack: Ack) -> bool:
-    return ack.state is Phase.WAITING and ack.reason == "controller"
-
-
-def _is_typed_again(deployment: Deployment, ack: Ack, at: float) -> bool:
-    """Return whether the device began a new life of a request that ended here: its minute began before ours."""
-    newer = ack.attempt > max(1, deployment.attempt) and at - deployment.created_at >= REMEMBERED_S / 2
-    return deployment.terminal and deployment.typed and newer and _asks_us(ack)
 
 
 def _placed(sample: Telemetry, at: float) -> Telemetry:

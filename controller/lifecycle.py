@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from broker.messages import Budget, Command, Desired, PredictedEnergy, Probe
+from broker.commands import Budget, Command, Desired, PredictedEnergy, Probe
 from broker.phases import DEVICE_OWNED, TERMINAL, Phase
 from broker.topics import CMD, DESIRED
 from controller.deployment import (

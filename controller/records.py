@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from broker.messages import Ack
+from broker.commands import Ack
 from broker.phases import Phase
 from broker.wire import document, encode
 from controller.deployment import Deployment

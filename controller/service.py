@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from broker.commands import ArtifactRef, Command
 from broker.errors import ArtifactError, ConflictError, EdgeWattError, InvalidError, NotFoundError, RefusedError
-from broker.messages import ArtifactRef, Command, CurrentCommand
 from broker.phases import Phase
 from broker.topics import CMD, ROUTES, checked_id
 from controller import fleet
@@ -127,18 +127,6 @@ class Service:
                 deployment = self.lifecycle.apply(deployment, Moved(phase=Phase.PREDICTED), at)
                 why = Moved(phase=Phase.REFUSED, reason=said(error), code=error.code)
                 return self.lifecycle.apply(deployment, why, at)
-
-    def adopt_current(self, device_id: str, current: CurrentCommand, at: float) -> None:
-        """Adopt a request that only the device's retained state tells of; we were away when it was typed."""
-        wish = Wish(
-            device_id=device_id,
-            model=current.model or "",
-            origin="mqtt",
-            budget_mj=current.max_energy_mj,
-            command_id=current.id,
-            after_attempt=max(0, current.attempt - 1),
-        )
-        self.adopt(wish, at)
 
     def cancel(self, deployment_id: str, reason: str, who: str, at: float) -> Deployment:
         """End a deployment. Raises NotFoundError, ConflictError when it has ended already."""

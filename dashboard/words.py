@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from broker.messages import MEASURED
+from broker.energy import MEASURED
 
 Kind = Literal["measured", "modelled", "simulated", "predicted"]
 """How a number came to be; each kind has one mark, everywhere."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+from broker.commands import Probe
 from broker.errors import EdgeWattError
-from broker.messages import Probe
 from broker.paho import PahoLink, address
 from edge_agent import vitals
 from edge_agent.bench import measure

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from broker.messages import Ack, Command, Fault
+from broker.commands import Ack, Command, Fault
 from broker.phases import Phase
 from edge_agent.journal import Entry
 

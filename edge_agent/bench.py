@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Any
 
-from broker.messages import MEASURED, Probe, Source
+from broker.commands import Probe
+from broker.energy import MEASURED, Source
 from edge_agent.power.meter import Meter
 from edge_agent.runtimes.session import Session
 from edge_agent.work import StoppedError

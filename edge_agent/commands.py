@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from broker.commands import OPS, Command, Fault, Probe
 from broker.errors import ConflictError, EdgeWattError, InvalidError
-from broker.messages import OPS, Command, Fault, Probe
 from broker.phases import Phase
 from broker.wire import document
 from edge_agent.admission import tombstone

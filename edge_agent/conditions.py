@@ -2,8 +2,9 @@
 
 from datetime import time
 
+from broker.commands import Conditions
 from broker.errors import InvalidError
-from broker.messages import Conditions, PowerState
+from broker.messages import PowerState
 
 
 def unmet(when: Conditions | None, power: PowerState, clock: time) -> str | None:

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from broker.commands import ArtifactRef
+from broker.commands import Progress as ProgressNews
 from broker.errors import ArtifactError, StorageError
-from broker.messages import ArtifactRef
-from broker.messages import Progress as ProgressNews
 from edge_agent.download import Downloader, check_host
 from edge_agent.modelstore import ModelStore, verify
 from edge_agent.vitals import free_ram_bytes

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from broker.commands import Ack, Command, Desired, Fault, hand_typed_id
 from broker.errors import EdgeWattError, StorageError, WireError
-from broker.messages import Ack, Command, Desired, Fault, hand_typed_id
 from broker.phases import Phase
 from broker.wire import decode, decode_command
 from edge_agent.admission import Arrival, Complete, Refuse, Repeat, decide

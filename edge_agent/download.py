@@ -11,8 +11,8 @@ from threading import Event
 from typing import Literal
 from urllib.parse import urlsplit
 
+from broker.commands import ArtifactRef
 from broker.errors import ArtifactError, StorageError
-from broker.messages import ArtifactRef
 from edge_agent.backoff import jittered
 from edge_agent.files import storage_error
 from edge_agent.http_answer import BusyError, Resume, TryAgainError, ask, opening

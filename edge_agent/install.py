@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from broker.commands import ArtifactRef, Command, Fault, Progress
 from broker.errors import ArtifactError, EdgeWattError, StorageError
-from broker.messages import ActiveModel, ArtifactRef, Command, Fault, PowerState, Progress
+from broker.messages import ActiveModel, PowerState
 from broker.phases import Phase
 from edge_agent.bench import Measured
 from edge_agent.conditions import unmet

@@ -7,8 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from broker.commands import Ack, Command, Fault, Progress
 from broker.errors import ConflictError, NotFoundError, WireError
-from broker.messages import Ack, Command, Fault, LastCommand, Progress
+from broker.messages import LastCommand
 from broker.phases import NEXT, TERMINAL, Phase
 from broker.wire import decode, encode
 from edge_agent.files import Replace, write_whole

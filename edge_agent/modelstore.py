@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
 
+from broker.commands import ArtifactRef
 from broker.errors import ArtifactError, WireError
-from broker.messages import ActiveModel, ArtifactRef
+from broker.messages import ActiveModel
 from broker.wire import decode, encode
 from edge_agent.files import storage_error, sync_folder, write_whole
 

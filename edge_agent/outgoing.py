@@ -4,9 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from broker.commands import Ack
 from broker.errors import LinkError, WireError
 from broker.link import Link
-from broker.messages import Ack, Info, LogLine, State, Status, Telemetry
+from broker.messages import Info, LogLine, State, Status, Telemetry
 from broker.topics import ACK, INFO, LOG, STATE, STATUS, TELEMETRY
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker.messages import Command, Probe
+from broker.commands import Command, Probe
 from edge_agent.bench import Measured, figure, measure, over_budget
 from edge_agent.power.meter import Meter
 from edge_agent.runtimes import choose

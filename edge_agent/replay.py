@@ -2,8 +2,8 @@
 
 import logging
 
+from broker.commands import Fault
 from broker.errors import EdgeWattError
-from broker.messages import Fault
 from broker.phases import Phase
 from edge_agent.desk import Desk
 from edge_agent.install import COMMITTED, MOST_CRASHES, Installer

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from broker.messages import OPS, CurrentCommand, Info, PowerSensor, PowerState, RuntimeInfo, State, Status
+from broker.commands import OPS
+from broker.messages import CurrentCommand, Info, PowerSensor, PowerState, RuntimeInfo, State, Status
 from edge_agent import vitals
 from edge_agent.cadence import Cadence
 from edge_agent.download import free_bytes

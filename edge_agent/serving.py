@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
+from broker.energy import Source
 from broker.errors import ArtifactError, ConflictError
-from broker.messages import Answer, BudgetState, Latency, Source
+from broker.messages import Answer, BudgetState, Latency
 from edge_agent.bench import percentile
 from edge_agent.modelstore import Held
 from edge_agent.power.meter import Meter

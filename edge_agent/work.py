@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from threading import Event
 
-from broker.messages import Fault
+from broker.commands import Fault
 from broker.phases import Phase
 
 

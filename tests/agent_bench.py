@@ -6,8 +6,9 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from broker.commands import Ack
 from broker.memory import MemoryHub
-from broker.messages import Ack, RuntimeInfo
+from broker.messages import RuntimeInfo
 from broker.phases import TERMINAL
 from broker.topics import ACK, CMD, DESIRED, STATE
 from broker.wire import decode, encode

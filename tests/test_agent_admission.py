@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.messages import ArtifactRef, Command
+from broker.commands import ArtifactRef, Command
 from broker.phases import Phase
 from edge_agent.admission import Arrival, Complete, Refuse, Repeat, Start, decide, tombstone
 

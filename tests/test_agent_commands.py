@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from broker.messages import OPS, hand_typed_id
+from broker.commands import OPS, hand_typed_id
 from broker.phases import Phase
 from tests.agent_bench import QUICK, deploy, running
 from tests.artifact_server import serving

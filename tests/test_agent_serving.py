@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.commands import Conditions
 from broker.errors import ArtifactError, ConflictError, InvalidError
-from broker.messages import ActiveModel, Conditions, PowerState
+from broker.messages import ActiveModel, PowerState
 from edge_agent.bench import over_budget, percentile
 from edge_agent.conditions import unmet, within
 from edge_agent.loglines import BURST, LogLines

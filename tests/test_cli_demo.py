@@ -4,8 +4,8 @@ import shlex
 
 import pytest
 
+from broker.commands import Command
 from broker.errors import ConflictError, StorageError
-from broker.messages import Command
 from broker.topics import CMD, checked_id
 from controller.cli.app import run
 from controller.cli.data_folder import held

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from broker.messages import Ack, ActiveModel, ArtifactRef, Command, LastCommand
+from broker.commands import Ack, ArtifactRef, Command
+from broker.messages import ActiveModel, LastCommand
 from broker.phases import Phase
 from broker.topics import ACK, CMD
 from tests.controlling import controller

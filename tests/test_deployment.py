@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from broker.messages import Ack, Fault
+from broker.commands import Ack, Fault
 from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, DEVICE_STEPS, NEXT, TERMINAL, Phase
 from controller.deployment import (
     DEADLINE_S,

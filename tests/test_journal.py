@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.commands import ArtifactRef, Command
 from broker.errors import ConflictError, StorageError, WireError
-from broker.messages import ArtifactRef, Command
 from broker.phases import NEXT, Phase
 from edge_agent.journal import Entry, Journal
 

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from broker.commands import Ack
 from broker.errors import StorageError
-from broker.messages import Ack, Energy, Latency, Telemetry
+from broker.messages import Energy, Latency, Telemetry
 from broker.phases import Phase
 from controller import history
 from controller.deployment import begin

@@ -6,20 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broker.commands import Ack, Command, Desired, hand_typed_id
+from broker.energy import mj_from_mwh, mwh_from_mj
 from broker.errors import WireError
-from broker.messages import (
-    Ack,
-    Command,
-    Desired,
-    Info,
-    LastCommand,
-    State,
-    Status,
-    Telemetry,
-    hand_typed_id,
-    mj_from_mwh,
-    mwh_from_mj,
-)
+from broker.messages import Info, LastCommand, State, Status, Telemetry
 from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CMD, ROUTES
 from broker.wire import MAX_EXACT_INT, MAX_PAYLOAD_BYTES, decode, decode_command, decode_without_msgspec, encode

@@ -7,7 +7,7 @@ import json
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from broker.messages import ArtifactRef
+from broker.commands import ArtifactRef
 
 FEATURES, CLASSES = 4, 3
 

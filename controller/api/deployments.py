@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
+from broker.energy import MWH_BASIS_INFERENCES, mj_from_mwh
 from broker.errors import InvalidError
-from broker.messages import MWH_BASIS_INFERENCES, mj_from_mwh
 from controller.api.devices import DeviceBody, find_device
 from controller.api.documents import (
     deployment_document,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from broker.messages import mwh_from_mj
+from broker.energy import mwh_from_mj
 from controller import fleet, history
 from controller.api.documents import deployment_document, event_document
 from controller.api.parts import Given, Origin, Parts

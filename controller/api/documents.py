@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from broker.messages import MWH_BASIS_INFERENCES, mwh_from_mj
+from broker.energy import MWH_BASIS_INFERENCES, mwh_from_mj
 from broker.wire import document
 from controller.deployment import Deployment
 from controller.gate import Verdict

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from broker.energy import mj_from_mwh
 from broker.errors import ConflictError, InvalidError, RefusedError
-from broker.messages import mj_from_mwh
 from controller.cli.command import command, group
 from controller.cli.console import Console
 from controller.cli.exits import Exit, of_deployments

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
+from broker.energy import mwh_from_mj
 from broker.errors import ArtifactError
-from broker.messages import mwh_from_mj
 from controller.models.shipped import ARTIFACTS
 from controller.predict.board import BoardPredictor, Figure
 from controller.predict.boards import UNIFIED, Route, route

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from broker.messages import MWH_BASIS_INFERENCES, mwh_from_mj
+from broker.energy import MWH_BASIS_INFERENCES, mwh_from_mj
 from dashboard import actions, api, frame, verdicts, views, words
 from dashboard.actions import Action
 from dashboard.markup import join, note, tag

@@ -10,8 +10,9 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from broker.commands import Ack
 from broker.link import Packet
-from broker.messages import Ack, State
+from broker.messages import State
 from broker.paho import PahoLink
 from broker.phases import TERMINAL
 from broker.wire import decode

@@ -3,8 +3,9 @@
 import asyncio
 import time
 
+from broker.commands import Ack
 from broker.link import Connected, Packet
-from broker.messages import Ack, CurrentCommand, Info, RuntimeInfo, State, Status, Telemetry
+from broker.messages import CurrentCommand, Info, RuntimeInfo, State, Status, Telemetry
 from broker.topics import ACK, CMD, DESIRED, INFO, STATE, STATUS, TELEMETRY, agent_filters
 
 WITHIN_S = 20
