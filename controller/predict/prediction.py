@@ -18,7 +18,10 @@ Category = Literal["EXCELLENT", "GOOD", "ACCEPTABLE", "HIGH"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """Energy per inference on one type of device, in mJ, with a 95 % interval; all three None when support is none."""
+    """Energy per inference on one type of device, in mJ, with a 95 % interval; all three None when support is none.
+
+    `far`: the model lies outside of what was measured, whichever board it is for.
+    """
 
     energy_mj: float | None
     low_mj: float | None
@@ -30,6 +33,7 @@ class Prediction:
     category: Category | None = None
     recommendation: str = ""
     mape_pct: float | None = None
+    far: bool = False
 
 
 class Predictor(Protocol):

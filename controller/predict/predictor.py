@@ -15,6 +15,7 @@ from controller.predict.board import BoardPredictor, Figure
 from controller.predict.boards import UNIFIED, Route, route
 from controller.predict.features import Features
 from controller.predict.prediction import Category, Prediction, Support
+from controller.predict.transfer import Transfer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,13 @@ class FleetPredictor:
             for model, latency_s in zip(models, latencies, strict=True)
         ]
 
+    def transfer(self, device_type: str) -> Transfer:
+        """Return how a board of `device_type` may differ from its prior: a sibling's bias is that between versions."""
+        way = route(device_type)
+        if way.margin == "runtime_version":
+            return Transfer(bias=self._document["margins"][way.margin])
+        return Transfer()
+
     def thresholds(self) -> dict[str, dict[str, Any]]:
         """Return the percentiles behind the categories for each device type: mJ per inference and mWh per 500."""
         answer = {}
@@ -110,7 +118,8 @@ class FleetPredictor:
             low_mj=min(a.low_mj for a in answers if a.low_mj) / margin,
             high_mj=max(a.high_mj for a in answers if a.high_mj) * margin,
             support="low",
-            reasons=(UNIFIED.reason,),
+            reasons=(UNIFIED.reason, *answers[0].reasons),
+            far=answers[0].far,
             predictor=f"unified@{self._document['version']}",
             basis=answers[0].basis,
             recommendation=MEASURE,
@@ -132,6 +141,7 @@ class FleetPredictor:
             category=cast("Category", category),
             recommendation=f"{advice}; {MEASURE}" if support == "low" else advice,
             mape_pct=None if way.margin else figure.mape_pct,
+            far=figure.far,
         )
 
 
