@@ -1,6 +1,7 @@
 """A link over paho-mqtt: its thread owns the socket, our loop owns everything else."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -72,7 +73,9 @@ class PahoLink:
         client.on_subscribe = self._on_subscribe
         self._filters: dict[str, int] = {}
         self._answers: dict[int, asyncio.Future[None]] = {}
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._inbox: deque[Event] = deque()
+        self._arrived = asyncio.Event()
+        self._waking = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connected = False
         self.dropped = 0
@@ -114,7 +117,10 @@ class PahoLink:
     async def events(self) -> AsyncIterator[Event]:
         """Yield what arrives, and the comings and goings of the connection, in order."""
         while True:
-            yield await self._events.get()
+            while self._inbox:
+                yield self._inbox.popleft()
+            self._arrived.clear()
+            await self._arrived.wait()
 
     async def settle(self, packet: Packet) -> None:
         """Acknowledge a QoS 1 `packet`."""
@@ -144,24 +150,35 @@ class PahoLink:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *args)
 
+    def _put(self, event: Event) -> None:
+        """Hand over an event from either thread; one hop wakes the loop for all that came until it runs."""
+        self._inbox.append(event)
+        if not self._waking:
+            self._waking = True
+            self._hop(self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._arrived.set()
+
     def _on_connect(self, _client: mqtt.Client, _data: Any, flags: Any, code: Any, _properties: Any) -> None:
         if code.is_failure:
-            self._hop(self._events.put_nowait, Disconnected(str(code)))
+            self._put(Disconnected(str(code)))
             return
         self._hop(self._came, Connected(session_present=flags.session_present))
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
-        self._hop(self._events.put_nowait, Disconnected("no answer"))
+        self._put(Disconnected("no answer"))
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
         self._hop(self._went, str(code))
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        if message.qos == 0 and self._events.qsize() > BACKLOG:
+        if message.qos == 0 and len(self._inbox) > BACKLOG:
             self.dropped += 1
             return
         packet = Packet(message.topic, bytes(message.payload), message.qos, message.retain, message.mid)
-        self._hop(self._events.put_nowait, packet)
+        self._put(packet)
 
     def _on_answer(self, _client: mqtt.Client, _data: Any, mid: int, _code: Any, _properties: Any) -> None:
         self._hop(self._answer, mid, "")
@@ -175,12 +192,12 @@ class PahoLink:
         self._connected = True
         if self._filters:
             self._client.subscribe(list(self._filters.items()))
-        self._events.put_nowait(event)
+        self._put(event)
 
     def _went(self, reason: str) -> None:
         self._connected = False
         self._fail_answers(reason)
-        self._events.put_nowait(Disconnected(reason))
+        self._put(Disconnected(reason))
 
     def _answer(self, mid: int, failure: str) -> None:
         future = self._answers.get(mid)

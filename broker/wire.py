@@ -6,6 +6,7 @@ documents and refuses the same mistakes.
 
 import json
 import math
+import re
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
@@ -24,6 +25,9 @@ except ImportError:
 
 MAX_PAYLOAD_BYTES = 65_536
 MAX_EXACT_INT = 2**53
+_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+"""Without this no integer of a payload is beyond 2^53."""
+
 HINT = "send JSON as the contract describes it"
 
 M = TypeVar("M")
@@ -57,7 +61,8 @@ def decode(kind: type[M], payload: bytes) -> M:
         raise WireError(
             f"not a valid {kind.__name__}: {error}", hint="send JSON as the contract describes it"
         ) from None
-    _refuse_extremes(message)
+    if _LONG_NUMBER.search(payload):  # msgspec refuses NaN and infinities itself
+        _refuse_extremes(message)
     return message  # type: ignore[no-any-return]
 
 
@@ -185,8 +190,6 @@ def _build_record(kind: Any, raw: Any, path: str) -> Any:
 def _scalar(kind: Any, raw: Any, path: str) -> Any:
     if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
         return float(raw)
-    if kind is int and isinstance(raw, float) and raw.is_integer():
-        return int(raw)
     if kind in (int, float) and isinstance(raw, bool):
         raise TypeError(f"expected `{kind.__name__}`, got `bool` - at `{path}`")
     _expect(raw, kind, path)

@@ -66,6 +66,9 @@ class Hearing:
             self._refuse(device_id, packet, error, at)
             return
         self._keep(device_id, route.suffix, packet, at)
+        if route is TELEMETRY and self.service.store.has_device(device_id):
+            self._on_telemetry(device_id, message, at)
+            return
         try:
             with self.service.store.savepoint():
                 self._dispatch(device_id, route, message, packet, at)

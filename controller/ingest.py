@@ -20,7 +20,7 @@ from controller.store import Row
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH = 1_000
+MAX_BATCH = 2_000
 GATHER_S = 0.05
 TICK_S = 1.0
 RETRY_S = 1.0
@@ -64,17 +64,17 @@ class Ingest:
             await self._say(online=False, reason="shutdown")
 
     async def _listen(self) -> None:
-        events: asyncio.Queue[Event] = asyncio.Queue(maxsize=MAX_BATCH)
+        events: asyncio.Queue[Event] = asyncio.Queue(maxsize=2 * MAX_BATCH)
 
         async def gather() -> None:
             async for event in self.link.events():
-                await events.put(event)
+                await events.put(event)  # waits while the database is behind: what is not settled stays in the broker
 
         gathering = asyncio.create_task(gather())
         try:
             while True:
                 batch = [await events.get()]
-                if isinstance(batch[0], Packet):
+                if events.qsize() < MAX_BATCH:
                     await asyncio.sleep(GATHER_S)
                 while not events.empty() and len(batch) < MAX_BATCH:
                     batch.append(events.get_nowait())

@@ -83,6 +83,15 @@ def test_a_refusal_names_the_field():
         decode(Command, b'{"op":"deploy","max_energy_mj":"lots"}')
 
 
+@pytest.mark.parametrize("seq", ["1.0", "1e3", "true", '"1"', "9007199254740993", "null"])
+def test_a_whole_number_is_written_as_one_for_both_readers(seq):
+    payload = f'{{"ts":1,"session":"s","seq":{seq}}}'.encode()
+
+    for read in (decode, decode_without_msgspec):
+        with pytest.raises(WireError):
+            read(Telemetry, payload)
+
+
 def test_unknown_fields_are_ignored_and_absent_ones_are_none():
     status = decode(Status, b'{"online":true,"session":"b1-1","colour":"red"}')
 
