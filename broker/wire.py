@@ -28,6 +28,10 @@ MAX_EXACT_INT = 2**53
 _LONG_NUMBER = re.compile(rb"[0-9]{16}")
 """Without this no integer of a payload is beyond 2^53."""
 
+MOST_ID_CHARACTERS = 128
+MOST_TEXT_CHARACTERS = 1_000
+"""Names and reasons come back in a device's state, of which sixteen commands have to fit one payload."""
+
 HINT = "send JSON as the contract describes it"
 
 M = TypeVar("M")
@@ -83,7 +87,7 @@ def decode_without_msgspec(kind: type[M], payload: bytes) -> M:
 def decode_command(payload: bytes) -> Command:
     """Return a command; a bare word (`ping`) is one for the ops that need nothing else.
 
-    Raises WireError: `malformed`, `oversize`, or `unsupported` for an op that no agent knows.
+    Raises WireError: `malformed`, `oversize` (also one name), `bad_id`, or `unsupported` for an op no agent knows.
     """
     _bounded(payload)
     word = payload.strip()
@@ -95,7 +99,19 @@ def decode_command(payload: bytes) -> Command:
     command = decode(Command, payload)
     if command.op not in OPS:
         raise _unsupported(command.op[:40])
+    _refuse_long(command)
     return command
+
+
+def _refuse_long(command: Command) -> None:
+    """Refuse names that nobody could keep."""
+    if command.id is not None and not 0 < len(command.id) <= MOST_ID_CHARACTERS:
+        raise WireError(f"an id has 1 to {MOST_ID_CHARACTERS} characters", code="bad_id", hint=HINT)
+    form = command.artifact.format if command.artifact else None
+    words = (command.model, command.runtime, command.target, command.code, command.reason, form)
+    if any(word is not None and len(word) > MOST_TEXT_CHARACTERS for word in words):
+        said = f"a name or reason has at most {MOST_TEXT_CHARACTERS} characters"
+        raise WireError(said, code="oversize", hint=HINT)
 
 
 def _unsupported(op: str) -> WireError:

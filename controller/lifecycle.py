@@ -10,6 +10,7 @@ import msgspec
 from broker.commands import Budget, Command, Desired, PredictedEnergy, Probe
 from broker.phases import DEVICE_OWNED, TERMINAL, Phase
 from broker.topics import CMD, DESIRED
+from broker.wire import MOST_TEXT_CHARACTERS
 from controller.deployment import (
     DEADLINE_S,
     Clear,
@@ -103,7 +104,12 @@ class Lifecycle:
     def _withdraw(self, deployment: Deployment, effect: Withdraw, at: float) -> None:
         cancel_id = new_id("cancel", at)
         command = Command(
-            op="cancel", id=cancel_id, ts=at, target=deployment.command_id, code=effect.code, reason=effect.reason
+            op="cancel",
+            id=cancel_id,
+            ts=at,
+            target=deployment.command_id,
+            code=effect.code,
+            reason=effect.reason[:MOST_TEXT_CHARACTERS],
         )
         self.outbox.put(
             device_id=deployment.device_id,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from broker.commands import Ack, Command, Desired, Fault, hand_typed_id
 from broker.errors import EdgeWattError, StorageError, WireError
 from broker.phases import Phase
-from broker.wire import decode, decode_command
+from broker.wire import MOST_ID_CHARACTERS, decode, decode_command
 from edge_agent.admission import Arrival, Complete, Refuse, Repeat, decide
 from edge_agent.commands import ALONE, Commands
 from edge_agent.install import Installer
@@ -20,10 +20,6 @@ from edge_agent.work import Ending, StoppedError, Work
 
 NO_CONTROLLER_S = 120.0
 """How long a request by name waits for a controller to complete it."""
-
-MOST_ID_CHARACTERS = 128
-MOST_TEXT_CHARACTERS = 1_000
-"""Names and reasons come back in the state, of which sixteen commands have to fit 64 KiB."""
 
 log = logging.getLogger(__name__)
 
@@ -197,18 +193,12 @@ class Desk:
 
 
 def _understood(payload: bytes) -> Command:
-    """Return the command in `payload`; raises WireError, also for names that nobody could keep."""
+    """Return the command in `payload`; raises WireError."""
     try:
         command = decode_command(payload)
         command.fingerprint  # noqa: B018 - nesting that Python cannot follow shows here, before anything is written
     except RecursionError:
         raise WireError("nested too deeply", hint="send JSON as the contract describes it") from None
-    if command.id is not None and not 0 < len(command.id) <= MOST_ID_CHARACTERS:
-        raise WireError(f"an id has 1 to {MOST_ID_CHARACTERS} characters", code="bad_id")
-    form = command.artifact.format if command.artifact else None
-    words = (command.model, command.runtime, command.target, command.code, command.reason, form)
-    if any(word is not None and len(word) > MOST_TEXT_CHARACTERS for word in words):
-        raise WireError(f"a name or reason has at most {MOST_TEXT_CHARACTERS} characters", code="oversize")
     return command
 
 

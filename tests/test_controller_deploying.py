@@ -110,6 +110,22 @@ async def test_an_unknown_model_is_answered_with_the_nearest_ones_on_the_wire_to
     assert answer.json()["hint"] in cancel.reason
 
 
+async def test_a_refusal_of_a_very_long_name_still_reaches_the_person_who_typed_it(running):
+    async with running.joined() as device:
+        await type_by_hand(running, "pi5-1", json.dumps({"op": "deploy", "id": "t1", "model": "m" * 990}).encode())
+        cancel = await device.next_command("cancel")
+        await type_by_hand(running, "pi5-1", json.dumps({"op": "deploy", "id": "t2", "model": "m" * 9_000}).encode())
+        await running.until(lambda: is_counted(running, "oversize"))
+
+    assert cancel.target == "t1"
+    assert cancel.code == "unknown_model"
+    assert (await running.get("/api/deployments"))["total"] == 1
+
+
+async def is_counted(running, name):
+    return running.parts.service.store.counters().get(name, 0) > 0
+
+
 async def test_a_board_without_any_data_is_told_to_measure_first_and_its_measurement_opens_the_gate(running):
     async with running.joined("bbb-1", device_type="beaglebone_black") as device:
         refused = await running.deploy(device_id="bbb-1", model_name=MODEL, max_energy_mj=GENEROUS_MJ)
