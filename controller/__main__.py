@@ -24,6 +24,8 @@ from broker.topics import CONTROLLER_STATUS
 from broker.wire import encode
 from controller.api.app import create
 from controller.api.parts import Parts
+from controller.book import Book
+from controller.bookkeeping import Bookkeeping
 from controller.hearing import Hearing
 from controller.ingest import Ingest
 from controller.judge import Judge
@@ -51,8 +53,10 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
     predictor = FleetPredictor.load()
     measurements = Measurements(store)
     deployments, outbox = Deployments(store), Outbox(store)
+    bookkeeping = Bookkeeping(store=store, book=Book(store))
     lifecycle = Lifecycle(
         store=store,
+        bookkeeping=bookkeeping,
         deployments=deployments,
         measurements=measurements,
         outbox=outbox,
@@ -68,6 +72,7 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
         judge=Judge(catalogue=catalogue, predictor=predictor, measurements=measurements),
         artifacts=artifacts,
         artifact_base_url=settings.base_url,
+        bookkeeping=bookkeeping,
     )
     hearing = Hearing(service=service, approve_new=settings.registration == "open")
     return Parts(

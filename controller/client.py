@@ -179,6 +179,10 @@ class Client:
         """Return the models that cost least energy on `device_type`, with predictions."""
         return self._get("/api/models/recommended", device_type=device_type, limit=limit)
 
+    def ledger(self, *, device_type: str = "", device_id: str = "", limit: int = 100) -> Document:
+        """Return predictions beside what devices reported, `{entries, summary, drift}`."""
+        return self._get("/api/ledger", device_type=device_type, device_id=device_id, limit=limit)
+
     def metrics(self, device_id: str) -> Document:
         """Return the newest vital signs and energy of one device."""
         return self._get("/api/device/metrics", device_id=device_id)

@@ -179,7 +179,7 @@ class Hearing:
         self.service.outbox.heard(device_id, ack.id)
         ends_well = ack.state is Phase.SUCCEEDED
         if ack.op == "bench" and ends_well and ack.result and isinstance(ack.result.get("model"), str):
-            self.service.lifecycle.measurements.put(device_id, ack.result["model"], None, ack.result, at)
+            self.service.on_bench(device_id, ack.result, at)
         if ack.state is not Phase.ACCEPTED:
             words = f": {ack.error.msg}" if ack.error else ""
             text = f"{ack.op} on {device_id} {ack.state.value}{words}"

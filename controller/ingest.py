@@ -188,3 +188,4 @@ class Ingest:
                 asleep = not device.get("online") and status.get("reason") == "sleep"
                 tick = Tick(asleep=asleep, online=bool(device.get("online")))
                 service.lifecycle.apply(deployment, tick, at)
+            service.bookkeeping.look(at)

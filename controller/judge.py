@@ -38,6 +38,10 @@ class Judge:
         """Return a model, made now if the project can make it; raises NotFoundError with the nearest names."""
         return self.catalogue.get(name)
 
+    def predict(self, device: Row, model: Model) -> Prediction:
+        """Return what `model` is predicted to cost on `device`."""
+        return self.predictor.predict(model.features, (device["info"] or {}).get("device_type") or "unknown")
+
     def judge(
         self, device: Row, model_name: str, *, budget_mj: float | None, policy: Policy, forced_reason: str | None
     ) -> Judgement:

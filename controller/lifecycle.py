@@ -11,6 +11,7 @@ from broker.commands import Budget, Command, Desired, PredictedEnergy, Probe
 from broker.phases import DEVICE_OWNED, TERMINAL, Phase
 from broker.topics import CMD, DESIRED
 from broker.wire import MOST_TEXT_CHARACTERS
+from controller.bookkeeping import Bookkeeping
 from controller.deployment import (
     DEADLINE_S,
     Clear,
@@ -44,6 +45,7 @@ class Lifecycle:
     outbox: Outbox
     probe: Probe
     soak_s: float
+    bookkeeping: Bookkeeping
 
     def add(self, deployment: Deployment, who: str) -> None:
         """Store a new deployment."""
@@ -64,6 +66,7 @@ class Lifecycle:
             if isinstance(event, Heard) and after.terminal and after.result:
                 sha256 = after.artifact.sha256 if after.artifact else None
                 self.measurements.put(after.device_id, after.model, sha256, after.result, at)
+                self.bookkeeping.on_deployment(after, at)
             for effect in effects:
                 match effect:
                     case Offer():

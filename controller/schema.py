@@ -152,3 +152,58 @@ def m003_events(db: Database) -> None:
     db.table("events").create_index(["deployment_id"])
     db.table("events").create_index(["device_id"])
     db.table("counters").create({"name": str, "value": int}, pk="name", strict=True)
+
+
+@migrations()
+def m004_ledger(db: Database) -> None:
+    """Keep predictions beside what devices reported, who drifts, calibrations, and the corrections they led to."""
+    db.table("ledger").create(
+        {
+            "id": int,
+            "device_id": str,
+            "deployment_id": str,
+            "device_type": str,
+            "model": str,
+            "artifact_sha256": str,
+            "simulated": int,
+            "predicted_mj": float,
+            "low_mj": float,
+            "high_mj": float,
+            "predictor": str,
+            "actual_mj": float,
+            "source": str,
+            "at": float,
+        },
+        pk="id",
+        strict=True,
+    )
+    db.table("ledger").create_index(["device_id", "at"])
+    db.table("ledger").create_index(["at"])
+    db.table("watches").create(
+        {"device_id": str, "model": str, "source": str, "alarm": int, "document": str},
+        pk=("device_id", "model", "source"),
+        strict=True,
+    )
+    db.table("calibrations").create(
+        {"id": str, "device_id": str, "open": int, "created_at": float, "document": str}, pk="id", strict=True
+    )
+    db.table("calibrations").create_index(["device_id", "created_at"])
+    db.table("calibrations").create_index(["open"])
+    db.table("corrections").create(
+        {
+            "id": int,
+            "device_id": str,
+            "at": float,
+            "origin": str,
+            "simulated": int,
+            "current": int,
+            "undone_at": float,
+            "before_percent": float,
+            "after_percent": float,
+            "runs": str,
+            "document": str,
+        },
+        pk="id",
+        strict=True,
+    )
+    db.table("corrections").create_index(["device_id", "current"])

@@ -8,6 +8,7 @@ from broker.errors import ArtifactError, ConflictError, EdgeWattError, InvalidEr
 from broker.phases import Phase
 from broker.topics import CMD, ROUTES, checked_id
 from controller import fleet
+from controller.bookkeeping import Bookkeeping
 from controller.deployment import CancelAsked, Deployment, Moved, Replaced, begin
 from controller.gate import Policy
 from controller.judge import Judge, Judgement
@@ -73,6 +74,7 @@ class Service:
     judge: Judge
     artifacts: ArtifactStore
     artifact_base_url: str
+    bookkeeping: Bookkeeping
 
     def known_device(self, device_id: str) -> Row:
         """Return a device's row; raises NotFoundError with the nearest ids."""
@@ -176,6 +178,19 @@ class Service:
         device = self.known_device(device_id)
         artifact = self._artifact(model, device)
         return self.order(device_id, "bench", {"model": model, "artifact": artifact}, who, at)
+
+    def on_bench(self, device_id: str, result: dict[str, Any], at: float) -> None:
+        """Keep what a benchmark showed: as the device's measurement, and beside what was predicted until then."""
+        name, device = str(result.get("model")), self.known_device(device_id)
+        try:
+            model = self.judge.model(name)
+        except NotFoundError:
+            self.lifecycle.measurements.put(device_id, name, None, result, at)
+            self.bookkeeping.on_bench(device, result, {}, None, at)
+            return
+        predicted = asdict(self.judge.predict(device, model))
+        self.lifecycle.measurements.put(device_id, name, None, result, at)
+        self.bookkeeping.on_bench(device, result, predicted, model.artifact_sha256, at)
 
     def forget(self, device_id: str, who: str, at: float) -> None:
         """Remove a device and its retained documents. Raises NotFoundError."""

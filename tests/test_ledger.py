@@ -1,0 +1,221 @@
+"""Predictions beside what devices report: what counts, how far off, and who drifts."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.energy import MEASURED
+from broker.messages import ActiveModel, Energy
+from controller.ledger import LIMIT, SLACK, Entry, Watch, family_of, summary, watched
+from tests.controlling import controller
+
+MODEL = "digits_cnn_s"
+NOW = 1_000_000.0
+ENERGIES = st.floats(1e-3, 1e6)
+SOURCES = st.sampled_from([*sorted(MEASURED), "model", "simulated"])
+
+
+@pytest.fixture
+async def running(tmp_path):
+    async with controller(tmp_path) as whole:
+        yield whole
+
+
+def entry(**more):
+    known = {"device_id": "pi5-1", "device_type": "raspberry_pi_5", "model": MODEL, "actual_mj": 10.0, "source": "pmic"}
+    return Entry(**{**known, "at": NOW, "predicted_mj": 12.0, "low_mj": 9.0, "high_mj": 15.0, **more})
+
+
+def a_watch(**more):
+    known = {"device_id": "pi5-1", "model": MODEL, "source": "pmic", "baseline_mj": 10.0, "deployment_id": "d1"}
+    return Watch(**{**known, "read_at": NOW, **more})
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("mobilenetv3_small_075", "mobilenetv3"),
+        ("resnet50", "resnet"),
+        ("mobilenet_v1_untrained", "mobilenet_v1"),
+        ("tf_efficientnet_lite0", "efficientnet_lite"),
+        ("efficientnet_b0", "efficientnet"),
+        ("digits_cnn_s", "digits_cnn"),
+        ("digits-mlp", "digits_mlp"),
+        ("vit_base_patch16_224", "vit"),
+        ("123", "123"),
+        ("", ""),
+    ],
+)
+def test_a_family_is_read_from_the_name(model, family):
+    assert family_of(model) == family
+
+
+@given(st.text())
+def test_any_name_has_a_family(model):
+    assert bool(family_of(model)) == bool(model)
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda e, p, s, t: entry(actual_mj=e, predicted_mj=p, source=s, at=t),
+            ENERGIES,
+            ENERGIES,
+            SOURCES,
+            st.floats(0, NOW),
+        )
+    )
+)
+def test_only_what_a_meter_measured_is_in_the_figures_and_every_age_counts_once(entries):
+    told = summary(entries, NOW)
+
+    true = sum(each.source in MEASURED for each in entries)
+    assert told["n"] == true == sum(age["n"] for age in told["by_age"])
+    assert sum(told["not_counted"].values()) == len(entries) - true
+    assert sum(each["n"] for each in told["per_family"].values()) == true
+
+
+def test_a_simulated_device_has_figures_of_its_own_whatever_it_says_of_its_meter():
+    told = summary([entry(simulated=True, source="simulated"), entry(simulated=True, source="ina3221")], NOW)
+
+    assert told["n"] == 0
+    assert told["simulated"]["n"] == 1
+    assert told["simulated"]["mape_percent"] == 20.0
+    assert told["simulated"]["coverage_percent"] == 100.0
+
+
+def test_a_prediction_that_was_too_high_has_a_positive_error():
+    assert entry().error_percent == 20.0
+    assert entry(predicted_mj=None).error_percent is None
+    assert entry(low_mj=11.0).inside is False
+
+
+@given(st.lists(st.floats(0.97, 1.03), min_size=1, max_size=200))
+def test_a_board_that_repeats_itself_within_three_percent_is_never_accused(factors):
+    watch = a_watch()
+    for factor in factors:
+        watch = watched(watch, 10 * factor, NOW)
+
+    assert not watch.alarm
+    assert watch.total == 0.0
+
+
+@pytest.mark.parametrize(("factor", "within"), [(1.10, 6), (1.25, 2), (1.5, 1)])
+def test_a_board_that_costs_more_is_told_within_a_few_minutes(factor, within):
+    watch, readings = a_watch(), 0
+    while not watch.alarm:
+        readings += 1
+        watch = watched(watch, 10 * factor, NOW + 60 * readings)
+
+    assert readings <= within
+    assert watch.since == NOW + 60
+    assert watch.by_percent == pytest.approx(100 * (factor - 1))
+
+
+@given(st.lists(ENERGIES, max_size=50))
+def test_the_sum_is_never_negative_and_an_alarm_needs_its_limit(energies):
+    watch = a_watch()
+    for number, energy_mj in enumerate(energies):
+        before, watch = watch, watched(watch, energy_mj, NOW + number)
+        assert 0 <= watch.total <= 2 * LIMIT
+        assert not watch.alarm or before.alarm or watch.total >= LIMIT
+        assert (watch.since is None) == (watch.total == 0)
+    well = math.ceil(2 * LIMIT / SLACK) + 1
+    for _ in range(well):
+        watch = watched(watch, 10.0, NOW)
+    assert not watch.alarm
+
+
+async def deployed(running, device, result, model=MODEL):
+    """Deploy `model` and let the device end it with `result`."""
+    answer = await running.deploy(device_id=device.id, model_name=model)
+    deployment_id = answer.json()["deployment_id"]
+    await device.next_command("deploy")
+    await device.ack(deployment_id, "succeeded", 5, result=result)
+    await running.until_phase(deployment_id, "succeeded")
+    return deployment_id
+
+
+@pytest.mark.parametrize(("source", "counts"), [("pmic", True), ("model", False), ("simulated", False)])
+async def test_a_deployment_is_entered_beside_its_prediction_and_only_a_meter_tells_the_truth(running, source, counts):
+    async with running.joined() as device:
+        deployment_id = await deployed(running, device, {"energy_mj": 5.0, "energy_source": source})
+        told = await running.get("/api/ledger")
+
+    first = told["entries"][0]
+    assert (first["deployment_id"], first["actual_mj"], first["source"]) == (deployment_id, 5.0, source)
+    assert first["predicted_mj"] > 0
+    assert first["family"] == "digits_cnn"
+    assert first["counts_as_truth"] is counts
+    assert told["summary"]["n"] == int(counts)
+    assert ("raspberry_pi_5" in told["summary"]["per_device_type"]) is counts
+
+
+async def test_a_benchmark_is_entered_without_a_deployment(running):
+    async with running.joined() as device:
+        await running.post("/api/devices/pi5-1/command", op="bench", model=MODEL)
+        bench = await device.next_command("bench")
+        result = {"model": MODEL, "energy_mj": 5.0, "energy_source": "pmic"}
+        await device.ack(bench.id, "succeeded", 2, op="bench", result=result)
+        await device.ack(bench.id, "succeeded", 2, op="bench", result=result)
+        await running.until(lambda: has_entries(running, 1))
+        told = await running.get("/api/ledger", device_type="raspberry_pi_5")
+        elsewhere = await running.get("/api/ledger", device_type="jetson_nano_2gb")
+
+    assert [each["deployment_id"] for each in told["entries"]] == [None]
+    assert elsewhere["entries"] == []
+
+
+async def has_entries(running, count):
+    return (await running.get("/api/ledger"))["total"] == count
+
+
+@pytest.mark.parametrize(
+    "result", [{"energy_mj": 5.0}, {"energy_mj": -1, "energy_source": "pmic"}, {"latency_p50_ms": 3}]
+)
+async def test_a_result_without_an_energy_and_its_source_is_no_entry(running, result):
+    async with running.joined() as device:
+        await deployed(running, device, result)
+        told = await running.get("/api/ledger")
+
+    assert told["total"] == 0
+
+
+async def drift_alarm(running, device, factor):
+    """Let a device report `factor` times what it reported at deployment, and have it looked at for two minutes."""
+    bookkeeping = running.parts.service.bookkeeping
+    deployment_id = await deployed(running, device, {"energy_mj": 5.0, "energy_source": "pmic"})
+    active = ActiveModel(model=MODEL, artifact_sha256="0" * 64, runtime="onnxruntime", deployment_id=deployment_id)
+    await device.report(phase="running", active=active)
+    await device.sample(1, model=MODEL, energy=Energy(source="pmic", energy_mj=5.0 * factor))
+    await running.until(lambda: has_reading(running))
+    at = running.parts.clock()
+    for minute in (1, 2):
+        bookkeeping.look(at + minute * 60)
+    return (await running.get("/api/ledger"))["drift"]
+
+
+async def has_reading(running):
+    return (await running.get("/api/devices/pi5-1"))["device"]["latest"] is not None
+
+
+async def test_a_device_that_costs_more_than_at_deployment_raises_an_alarm_that_is_an_event(running):
+    async with running.joined() as device:
+        drift = await drift_alarm(running, device, 1.6)
+        events = (await running.get("/api/logs", type="drift"))["logs"]
+
+    assert [(each["device_id"], each["model"], each["alarm"]) for each in drift] == [("pi5-1", MODEL, True)]
+    assert drift[0]["by_percent"] == pytest.approx(60)
+    assert "60 % more than when it was deployed" in events[0]["text"]
+
+
+async def test_a_device_that_costs_what_it_did_raises_none(running):
+    async with running.joined() as device:
+        assert await drift_alarm(running, device, 1.02) == []
+
+
+def test_a_watch_that_stands_still_tells_no_percentage():
+    assert replace(a_watch(), readings=0).by_percent == 0.0
