@@ -69,7 +69,9 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
         commands=Commands(store),
         outbox=outbox,
         lifecycle=lifecycle,
-        judge=Judge(catalogue=catalogue, predictor=predictor, measurements=measurements),
+        judge=Judge(
+            catalogue=catalogue, predictor=predictor, measurements=measurements, device_types=store.device_types
+        ),
         artifacts=artifacts,
         artifact_base_url=settings.base_url,
         bookkeeping=bookkeeping,

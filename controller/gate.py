@@ -22,12 +22,26 @@ MAX_NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """A model of the catalogue that would fit the same budget on the same device."""
+    """A model of the catalogue that would fit the same budget on the same device.
+
+    `accuracy_loss_points`: top-1 of the wanted model less its own, None where the two cannot be compared.
+    """
 
     model: str
     energy_mj: float
     high_mj: float
     top1_pct: float | None = None
+    accuracy_loss_points: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """Another device of the fleet on which the wanted model itself would fit the same budget."""
+
+    device_id: str
+    device_type: str
+    energy_mj: float
+    high_mj: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +71,17 @@ class Verdict:
     source: str = ""
     support: str = "none"
     would_fit: tuple[Alternative, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
 
     @property
     def sentence(self) -> str:
-        """The reason, and for a refusal what would fit instead."""
+        """The reason, and for a refusal what would fit instead and where the model itself would."""
         if self.allowed or self.code != "over_budget":
             return self.reason
-        if not self.would_fit:
-            return f"{self.reason}; no model in the catalogue would fit"
-        named = ", ".join(f"{a.model} ({_mj(a.energy_mj)})" for a in self.would_fit[:MAX_NAMED])
-        return f"{self.reason}; would fit: {named}"
+        named = ", ".join(_offer(a) for a in self.would_fit[:MAX_NAMED])
+        here = f"would fit: {named}" if named else "no model in the catalogue would fit"
+        others = ", ".join(f"{e.device_id} ({_mj(e.energy_mj)})" for e in self.elsewhere[:MAX_NAMED])
+        return f"{self.reason}; {here}" + (f"; the same model would fit on {others}" if others else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +217,14 @@ def _reason(model: str, device_id: str, figure: _Figure, outcome: Outcome, budge
 
 def _fitting(fits: Sequence[Alternative], model: str, budget_mj: float) -> tuple[Alternative, ...]:
     return tuple(a for a in fits if a.model != model and a.high_mj <= budget_mj)
+
+
+def _offer(alternative: Alternative) -> str:
+    loss = alternative.accuracy_loss_points
+    if loss is None or not round(loss, 1):
+        return f"{alternative.model} ({_mj(alternative.energy_mj)})"
+    change = f"{abs(loss):.1f} points {'less' if loss > 0 else 'more'} accurate"
+    return f"{alternative.model} ({_mj(alternative.energy_mj)}, {change})"
 
 
 def _require_positive(name: str, value: float) -> None:

@@ -1,12 +1,13 @@
 """Brings together what the gate needs to know: the model, its predicted and its measured energy, and what else fits."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from controller.gate import Alternative, Measurement, Policy, Verdict, decide
+from controller.gate import Alternative, Elsewhere, Measurement, Policy, Verdict, decide
 from controller.models.catalog import Catalogue, Model
-from controller.predict.advice import would_fit
+from controller.predict.advice import elsewhere, would_fit
 from controller.predict.prediction import Prediction, Predictor
 from controller.records import Measurements
 from controller.store import Row
@@ -33,6 +34,7 @@ class Judge:
     catalogue: Catalogue
     predictor: Predictor
     measurements: Measurements
+    device_types: Callable[[], list[tuple[str, str]]]
 
     def model(self, name: str) -> Model:
         """Return a model, made now if the project can make it; raises NotFoundError with the nearest names."""
@@ -58,8 +60,10 @@ class Judge:
             budget_mj=budget_mj,
             policy=policy,
             forced_reason=forced_reason,
-            fits=self._alternatives(device_type, budget_mj),
+            fits=self._alternatives(device_type, budget_mj, model),
         )
+        if verdict.code:
+            verdict = replace(verdict, elsewhere=self._elsewhere(device["id"], model, budget_mj or 0.0))
         return Judgement(model=model, prediction=prediction, verdict=verdict)
 
     def _measurement(self, device_id: str, model: Model) -> Measurement | None:
@@ -74,7 +78,14 @@ class Judge:
             samples=row["inferences"] or 0,
         )
 
-    def _alternatives(self, device_type: str, budget_mj: float | None) -> tuple[Alternative, ...]:
+    def _alternatives(self, device_type: str, budget_mj: float | None, wanted: Model) -> tuple[Alternative, ...]:
         if budget_mj is None:
             return ()
-        return would_fit(self.catalogue.all(), self.predictor, device_type, budget_mj)
+        return would_fit(self.catalogue.all(), self.predictor, device_type, budget_mj, wanted)
+
+    def _elsewhere(self, device_id: str, model: Model, budget_mj: float) -> tuple[Elsewhere, ...]:
+        others = [(name, kind) for name, kind in self.device_types() if name != device_id]
+        known = (None, model.artifact_sha256)
+        rows = self.measurements.of_model(model.name)
+        measured = {row["device_id"]: row["energy_mj"] for row in rows if row["artifact_sha256"] in known}
+        return elsewhere(model, self.predictor, others, budget_mj, measured)

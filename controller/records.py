@@ -135,6 +135,14 @@ class Measurements:
         rows = self._store.query("SELECT * FROM measurements WHERE device_id = ? AND model = ?", [device_id, model])
         return rows[0] if rows else None
 
+    def of_model(self, model: str) -> list[Row]:
+        """Return the newest measurement of `model` on each device that has one."""
+        return self._store.query("SELECT * FROM measurements WHERE model = ?", [model])
+
+    def all(self) -> list[Row]:
+        """Return the newest measurement of each model on each device."""
+        return self._store.query("SELECT * FROM measurements ORDER BY device_id, model")
+
     def put(self, device_id: str, model: str, sha256: str | None, result: dict[str, Any], at: float) -> None:
         """Keep the energy in a device's `result`, if it has one with its source."""
         energy_mj, source = result.get("energy_mj"), result.get("energy_source")

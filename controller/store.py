@@ -99,6 +99,11 @@ class Store:
         """Return every device, by id."""
         return self.query("SELECT * FROM devices ORDER BY id")
 
+    def device_types(self) -> list[tuple[str, str]]:
+        """Return the id and the type of every device that said what it is, by id."""
+        sql = "SELECT id, json_extract(info, '$.device_type') AS type FROM devices WHERE type IS NOT NULL ORDER BY id"
+        return [(row["id"], row["type"]) for row in self.db.query(sql)]
+
     def count_devices(self) -> int:
         """Return how many devices are registered."""
         return int(self.db.table("devices").count)

@@ -84,9 +84,9 @@ async def telemetry(
     since = until - minutes * 60
     bucket_s, series = history.read_buckets(parts.service.store, device_id, since=since, until=until, points=points)
     marks = [
-        {"id": d.id, "ts": d.since, "model": d.model, "phase": d.phase.value}
+        {"id": d.id, "ts": d.created_at, "model": d.model, "phase": d.phase.value}
         for d in parts.service.deployments.find(device_id=device_id)
-        if d.since >= since
+        if d.created_at >= since
     ]
     window = {"bucket_s": bucket_s, "since": since, "until": until}
     return {"success": True, "device_id": device_id, **window, "series": series, "deployments": marks}

@@ -143,7 +143,14 @@ def _note(step: Step) -> str:
         return step.verdict["reason"] if step.verdict["verdict"] == "forced" else ""
     if step.verdict["code"] == "no_prediction":
         return f"measure first: edgewatt devices measure {step.device_id} {step.model}"
-    fitting = [f"{each['model']} ({mj(each['energy_mj'])})" for each in step.verdict.get("would_fit") or ()]
+    fitting = [_offer(each) for each in step.verdict.get("would_fit") or ()]
     ratio = (step.verdict.get("high_mj") or 0) / (step.verdict.get("budget_mj") or 1)
     would = f"would fit: {', '.join(fitting[:3])}" if fitting else "no model in the catalogue would fit"
-    return f"{ratio:.1f}x the budget; {would}"
+    others = ", ".join(each["device_id"] for each in step.verdict.get("elsewhere") or ())
+    return f"{ratio:.1f}x the budget; {would}" + (f"; the same model would fit on {others}" if others else "")
+
+
+def _offer(alternative: dict[str, Any]) -> str:
+    loss = alternative.get("accuracy_loss_points")
+    change = f", {-loss:+.1f} points" if loss is not None and round(loss, 1) else ""
+    return f"{alternative['model']} ({mj(alternative['energy_mj'])}{change})"
