@@ -12,7 +12,8 @@ from controller.models.shipped import DATA as SHIPPED_DATA  # noqa: E402  # as a
 from controller.predict import aggregate  # noqa: E402  # as above
 from controller.predict.evaluate import conformal, folds  # noqa: E402  # as above
 from controller.predict.process import Kernel, Process  # noqa: E402  # as above
-from controller.predict.train import select, train_board  # noqa: E402  # as above
+from controller.predict.rows import select  # noqa: E402  # as above
+from controller.predict.train import kinds, train_board  # noqa: E402  # as above
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "mlperf_edge_energy.csv"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="the measured data lies outside the project")
@@ -20,7 +21,7 @@ needs_data = pytest.mark.skipif(not DATA.exists(), reason="the measured data lie
 
 def test_a_process_passes_through_what_it_was_given_and_is_unsure_far_away():
     x = np.linspace(0, 1, 12)[:, None]
-    kernel = Kernel(smooth=1.0, length=0.5, linear=0.1, noise=0.01)
+    kernel = Kernel(smooth=1.0, lengths=(0.5,), linear=0.1, noise=0.01)
     process = Process(kernel=kernel, x=x, y=np.sin(3 * x[:, 0]))
     mean, spread = process.at(np.array([[0.5], [9.0]]))
 
@@ -30,7 +31,7 @@ def test_a_process_passes_through_what_it_was_given_and_is_unsure_far_away():
 
 def test_a_process_survives_its_document():
     x = np.random.default_rng(1).standard_normal((10, 3))
-    process = Process(kernel=Kernel(smooth=1.0, length=1.0, linear=0.2, noise=0.1), x=x, y=x.sum(1))
+    process = Process(kernel=Kernel(smooth=1.0, lengths=(1.0, 1.0, 1.0), linear=0.2, noise=0.1), x=x, y=x.sum(1))
     again = Process.from_document(process.document)
 
     assert again.at(x + 0.1)[0] == pytest.approx(process.at(x + 0.1)[0], abs=1e-6)
@@ -45,14 +46,15 @@ def test_no_architecture_is_torn_over_two_folds():
 
 
 def test_the_conformal_quantile_is_the_finite_sample_one():
-    assert conformal(np.arange(1.0, 100.0)) == 95.0
+    assert conformal(np.arange(1.0, 102.0)) == pytest.approx(96.94, abs=0.01)
     assert conformal(np.arange(5.0)) == 4.0
+    assert conformal(np.arange(1.0, 102.0), independent=10) == 101.0
 
 
 @needs_data
 def test_rows_are_left_out_for_a_reason_and_counted():
     table = pd.read_csv(DATA)
-    rows, rejected = select(table, "raspberry_pi_4")
+    rows, rejected = select(table, "raspberry_pi_4", "tflite")
 
     assert len(rows) == 94
     assert len(rows) + sum(rejected.values()) == (table["board"] == "raspberry_pi_4").sum()
@@ -62,16 +64,17 @@ def test_rows_are_left_out_for_a_reason_and_counted():
 @needs_data
 def test_a_row_whose_energy_contradicts_its_power_is_left_out():
     table = pd.read_csv(DATA)
-    first = select(table, "raspberry_pi_4")[0].index[0]
+    first = select(table, "raspberry_pi_4", "tflite")[0].index[0]
     table.loc[first, "energy_mj"] *= 2
 
-    assert select(table, "raspberry_pi_4")[1]["energy contradicts power and latency"] == 1
+    assert select(table, "raspberry_pi_4", "tflite")[1]["energy contradicts power and latency"] == 1
 
 
 @needs_data
 def test_training_again_gives_the_shipped_predictor():
     shipped = pd.read_json(ARTIFACTS / "energy_predictor.json", typ="series")["boards"]["raspberry_pi_4"]
-    again = train_board(pd.read_csv(DATA), "raspberry_pi_4")
+    table = pd.read_csv(DATA)
+    again = train_board(table, "raspberry_pi_4", kinds(table))
 
     assert again["kinds"]["full"]["widening"] == pytest.approx(shipped["kinds"]["full"]["widening"], rel=0.02)
     assert again["kinds"]["full"]["figures"] == pytest.approx(shipped["kinds"]["full"]["figures"], abs=1.5)

@@ -97,8 +97,7 @@ def calibrate(prior: FleetPredictor, device_type: str, runs: Sequence[Run]) -> C
     ratio = np.array([math.log(run.energy_mj / (p.energy_mj or 1.0)) for run, p in zip(runs, said, strict=True)])
     at = points([run.features for run in runs])
     transfer = prior.transfer(device_type)
-    inverse = np.asarray(np.linalg.inv(transfer(at, at) + transfer.noise**2 * np.eye(len(at))), np.float64)
-    weights = inverse @ ratio
+    weights, inverse = transfer.learn(at, ratio)
     left = ratio - transfer(at, at) @ weights
     return Correction(
         predictor=said[0].predictor,
@@ -146,27 +145,16 @@ def choose_runs(
     """
     if not candidates or not wanted:
         return [candidate.name for candidate in candidates[:k]]
-    at = points([c.features for c in candidates] + list(wanted))
-    transfer = prior.transfer(device_type)
-    joint = transfer(at, at)
-    noise = transfer.noise**2
-    left = list(range(len(candidates)))
-    chosen: list[str] = []
-    while left and len(chosen) < k:
-        gains = [float((joint[i, len(candidates) :] ** 2).sum() / (joint[i, i] + noise)) for i in left]
-        best = left.pop(int(np.argmax(gains)))
-        joint = joint - np.outer(joint[best], joint[best]) / (joint[best, best] + noise)
-        chosen.append(candidates[best].name)
-    return chosen
+    at = points([candidate.features for candidate in candidates])
+    chosen = prior.transfer(device_type).choose(at, points(wanted), k)
+    return [candidates[i].name for i in chosen]
 
 
 def _at(correction: Correction, features: Features) -> tuple[float, float]:
     """Return mean and standard deviation of the logarithm of the correction for `features`, measurement included."""
-    at, transfer = points([features]), correction.transfer
-    cross = transfer(at, np.array(correction.points))[0]
-    inverse = np.array(correction.inverse)
-    variance = float(transfer(at, at)[0, 0] + transfer.noise**2 - cross @ inverse @ cross)
-    return float(cross @ np.array(correction.weights)), math.sqrt(max(variance, 0.0))
+    learned = np.array(correction.weights), np.array(correction.inverse)
+    mean, spread = correction.transfer.told(points([features]), np.array(correction.points), learned)
+    return float(mean[0]), float(spread[0])
 
 
 def _bare(features: Features) -> Features:

@@ -1,119 +1,99 @@
-"""Says how well a Gaussian process predicts rows it has not seen: errors, conformal quantiles, coverage."""
+"""Says how well a way of predicting does on networks it has not seen: errors, intervals, coverage."""
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
 
+from controller.predict.likelihood import likeliest
 from controller.predict.process import Floats, Kernel, Process
+from controller.predict.rows import Groups, Rows
 
 LEVEL = 0.95
 FOLDS = 10
 SEED = 0
 
-Groups = NDArray[np.str_]
+Fit = Callable[[Rows], Callable[[Rows], tuple[Floats, Floats]]]
+"""From rows to a function that answers other rows: log mJ and half-widths of the interval, one column a set."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
-    """Training rows: features, log of mJ per inference, and the groups that must not be torn apart."""
+class Held:
+    """What was said about rows that were held out: error = log measured - log said, half = half-width, in logs."""
 
-    x: Floats
-    y: Floats
-    architecture: Groups
-    family: Groups
-
-    def __getitem__(self, chosen: NDArray[np.bool_]) -> "Rows":
-        """Return the `chosen` rows."""
-        return Rows(
-            x=self.x[chosen], y=self.y[chosen], architecture=self.architecture[chosen], family=self.family[chosen]
-        )
+    said: Floats
+    error: Floats
+    half: Floats
 
 
-def fit(rows: Rows) -> Process:
-    """Return the process whose kernel makes `rows` likeliest."""
-    kernel = (
-        ConstantKernel(1.0, (1e-3, 1e4)) * RBF(3.0, (0.3, 100.0))
-        + WhiteKernel(1e-3, (1e-5, 1e-1))
-        + ConstantKernel(1.0, (1e-3, 1e3)) * DotProduct(1.0, sigma_0_bounds="fixed")
-    )
-    spread = rows.x.std(0)
-    points = (rows.x - rows.x.mean(0)) / np.where(spread > 0, spread, 1.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a part of the kernel at its bound is simply not needed
-        found = GaussianProcessRegressor(kernel, normalize_y=True, random_state=SEED).fit(points, rows.y).kernel_
-    best = Kernel(
-        smooth=float(np.sqrt(found.k1.k1.k1.constant_value)),
-        length=float(found.k1.k1.k2.length_scale),
-        noise=float(np.sqrt(found.k1.k2.noise_level)),
-        linear=float(np.sqrt(found.k2.k1.constant_value)),
-    )
-    return Process(kernel=best, x=rows.x, y=rows.y)
-
-
-def folds(architecture: Groups) -> Groups:
+def folds(architecture: Groups, seed: int = SEED) -> Groups:
     """Return the fold of each row: ten of them, all rows of an architecture in the same one."""
     names = np.unique(architecture)
-    numbers = np.random.default_rng(SEED).permutation(len(names)) % FOLDS
+    numbers = np.random.default_rng(seed).permutation(len(names)) % FOLDS
     fold_of = dict(zip(names.tolist(), numbers.tolist(), strict=True))
     return np.array([str(fold_of[name]) for name in architecture.tolist()])
 
 
-def out_of_fold(rows: Rows, groups: Groups, kernel: Kernel | None = None) -> tuple[Floats, Floats]:
-    """Return the error (log measured - log predicted) and the spread claimed for each row, predicted without its group.
+def held_out(rows: Rows, groups: Groups, fit: Fit) -> Held:
+    """Return what `fit` says about each row when all of its group, the intervals included, was never seen."""
+    said, half = np.zeros_like(rows.y), np.zeros_like(rows.y)
+    for left_out in each(groups):
+        said[left_out], half[left_out] = fit(rows[~left_out])(rows[left_out])
+    return Held(said=said, error=rows.y - said, half=half)
 
-    The kernel is found anew without each group, unless one is given.
+
+def gaussian(rows: Rows, *, by_family: bool = False) -> Callable[[Rows], tuple[Floats, Floats]]:
+    """Fit the champion: one kernel for all sets, a process for each, intervals by out-of-fold residuals."""
+    kernel = likeliest(rows.x, rows.y)
+    processes = [Process(kernel=kernel, x=rows.x, y=y) for y in rows.y.T]
+    widenings = widening(rows, kernel, by_family=by_family)
+
+    def answer(other: Rows) -> tuple[Floats, Floats]:
+        means, spreads = zip(*(process.at(other.x) for process in processes), strict=True)
+        return np.column_stack(means), np.column_stack(spreads) * widenings
+
+    return answer
+
+
+def cautious(rows: Rows) -> Callable[[Rows], tuple[Floats, Floats]]:
+    """Fit a process whose features do not tell a new family from a known one."""
+    return gaussian(rows, by_family=True)
+
+
+def widening(rows: Rows, kernel: Kernel, *, by_family: bool = False) -> Floats:
+    """Return, for each set, by how much the claimed spread is multiplied for a 95 % interval.
+
+    The conformal quantile of |error| / spread over architectures left out (CV+), the kernel kept; with `by_family` no
+    less than that over families left out, for features that do not make a process unsure of a new family.
     """
-    error, spread = np.zeros(len(rows.y)), np.zeros(len(rows.y))
-    for left_out in _each(groups):
-        seen = rows[~left_out]
-        process = Process(kernel=kernel, x=seen.x, y=seen.y) if kernel else fit(seen)
-        mean, spread[left_out] = process.at(rows.x[left_out])
-        error[left_out] = rows.y[left_out] - mean
-    return error, spread
+    independent = len(np.unique(rows.architecture))
+    ways = [folds(rows.architecture, SEED + 1), *([rows.family] if by_family else [])]
+    quantiles = [conformal(_scores(rows, kernel, groups), independent) for groups in ways]
+    return np.asarray(np.max(quantiles, axis=0), np.float64)
 
 
-def conformal(scores: Floats) -> float:
-    """Return the finite-sample 95 % quantile of `scores`."""
-    rank = int(np.ceil((len(scores) + 1) * LEVEL))
-    return float(np.sort(scores)[min(rank, len(scores)) - 1])
+def conformal(scores: Floats, independent: int | None = None) -> Floats:
+    """Return the 95 % quantile of each column of `scores`, raised for a sample of `independent` (default: all) ones.
 
-
-def widening(rows: Rows, kernel: Kernel | None = None) -> float:
-    """Return by how much the claimed spread is multiplied for a 95 % interval.
-
-    The larger of two conformal quantiles of |error| / spread: architectures left out, and whole families left out. An
-    architecture counts once, with its worst row, since its float and integer rows fail together.
+    The float and integer rows of an architecture fail together, so architectures are counted, not rows.
     """
-    scores = (np.divide(*out_of_fold(rows, groups, kernel)) for groups in (folds(rows.architecture), rows.family))
-    return max(conformal(_worst(np.abs(score), rows.architecture)) for score in scores)
+    level = min(LEVEL * (1 + 1 / (independent or len(scores))), 1.0)
+    return np.asarray(np.quantile(scores, level, axis=0), np.float64)
 
 
-def coverage(rows: Rows, groups: Groups) -> tuple[Floats, Floats]:
-    """Return, for each row, whether its interval held and how wide it was relative to the prediction.
-
-    Everything, the widening included, is worked out without the row's group.
-    """
-    held, width = np.zeros(len(rows.y)), np.zeros(len(rows.y))
-    for left_out in _each(groups):
-        seen = rows[~left_out]
-        process = fit(seen)
-        mean, spread = process.at(rows.x[left_out])
-        half = widening(seen, process.kernel) * spread
-        held[left_out] = np.abs(rows.y[left_out] - mean) <= half
-        width[left_out] = np.exp(half) - np.exp(-half)
-    return held, width
-
-
-def _worst(scores: Floats, groups: Groups) -> Floats:
-    return np.array([scores[chosen].max() for chosen in _each(groups)])
-
-
-def _each(groups: Groups) -> Iterator[NDArray[np.bool_]]:
+def each(groups: Groups) -> Iterator[NDArray[np.bool_]]:
+    """Yield which rows belong to each of `groups`, in alphabetical order."""
     for name in np.unique(groups):
         yield groups == name
+
+
+def _scores(rows: Rows, kernel: Kernel, groups: Groups) -> Floats:
+    """Return |error| / spread of every row, predicted without its group."""
+    score = np.zeros_like(rows.y)
+    for left_out in each(groups):
+        seen = rows[~left_out]
+        for column, y in enumerate(seen.y.T):
+            mean, spread = Process(kernel=kernel, x=seen.x, y=y).at(rows.x[left_out])
+            score[left_out, column] = np.abs(rows.y[left_out, column] - mean) / spread
+    return score

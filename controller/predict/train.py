@@ -7,6 +7,8 @@ import argparse
 import hashlib
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +18,64 @@ from scipy.optimize import nnls  # type: ignore[import-untyped]  # comes with sc
 
 from controller.models.shipped import ARTIFACTS
 from controller.predict.boards import MEASURED_BOARDS
-from controller.predict.evaluate import LEVEL, Rows, conformal, coverage, fit, folds, out_of_fold, widening
+from controller.predict.evaluate import LEVEL, Held, cautious, conformal, folds, gaussian, held_out, widening
 from controller.predict.features import Features
+from controller.predict.likelihood import likeliest
 from controller.predict.predictor import FILES, FleetPredictor
-from controller.predict.process import Floats
+from controller.predict.process import Floats, Kernel, Process
+from controller.predict.rows import APART, Rows, newest, select, stack
+from controller.predict.rows import features as architecture
+from controller.predict.scores import Scores, ape_percent, scores
 from controller.predict.support import ranges
 from controller.predict.vectors import NAMES, Kind, matrix, work
 
 RUNTIME = "tflite"
-FRAMEWORKS = {
-    "raspberry_pi_4": "TFLite v2.7.1 (ruy)",
-    "firefly_rk3588s": "TFLite v2.11.0 (ruy)",
-    "odroid_n2": "TFLite v2.7.1 (ruy)",
-    "jetson_agx_xavier": "TFLite v2.7.1 (ruy)",
-    "jetson_agx_orin": "TFLite v2.7.1 (ruy)",
-}
-"""The newest version with every network, on CPU: energy moves with it, so versions are never pooled."""
+"""What every board ran on its CPU; energy moves with version and runtime, so neither is ever pooled."""
 
-APART = "resnet50"
+VERSION = 1
+"""Of the shape of energy_predictor.json."""
+
 PERCENTILES = (10, 25, 50, 75, 90)
-MAX_CONTRADICTION = 0.05
-"""Energy is power times latency; a row that is off by more is wrong somewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all boards have in common for one set of numbers, and what was said about rows that were held out."""
+
+    rows: Rows
+    kernel: Kernel
+    widening: Floats
+    seen: Held
+    unseen: Held
 
 
 def train(table: pd.DataFrame, data_sha256: str) -> dict[str, Any]:
     """Return the whole of energy_predictor.json for the measured rows in `table`."""
+    shared = kinds(table)
     return {
-        "version": 1,
+        "version": VERSION,
         "unit": "mJ per inference",
         "level": LEVEL,
         "data": {"source": "MLPerf Inference v1.0-v3.0 (MLCommons, Apache-2.0)", "sha256": data_sha256},
         "margins": {"runtime_version": _version_margin(table), "other_board": _board_margin(table)},
-        "boards": {board: train_board(table, board) for board in MEASURED_BOARDS},
+        "boards": {board: train_board(table, board, shared) for board in MEASURED_BOARDS},
     }
 
 
-def train_board(table: pd.DataFrame, board: str) -> dict[str, Any]:
+def train_board(table: pd.DataFrame, board: str, shared: Mapping[Kind, Shared]) -> dict[str, Any]:
     """Return the part of one board: two Gaussian processes, the additive costs, its power, and how well they do."""
-    rows, rejected = select(table, board)
-    models = [features(row) for row in rows.to_dict("records")]
+    rows, rejected = select(table, board, RUNTIME)
+    models = [architecture(row) for row in rows.to_dict("records")]
     energy_mj = rows["energy_mj"].to_numpy(float)
     return {
         "runtime": RUNTIME,
-        "framework": FRAMEWORKS[board],
+        "framework": newest(table, board, RUNTIME),
         "rows": len(rows),
         "architectures": int(rows["arch_key"].nunique()),
         "families": sorted(rows["family"].unique()),
         "rejected": rejected,
         "range": ranges(models),
+        "names": rows["model"].tolist(),
         "percentiles_mj": {f"P{p}": round(float(np.percentile(energy_mj, p)), 4) for p in PERCENTILES},
         "cost": {"float": _additive(rows, models, quantized=False), "int8": _additive(rows, models, quantized=True)},
         "cheapest_mj": {
@@ -71,39 +83,8 @@ def train_board(table: pd.DataFrame, board: str) -> dict[str, Any]:
             "int8": float(energy_mj[rows["quantized"] == 1].min()),
         },
         "power": _power(rows),
-        "kinds": {kind: _kind(kind, rows, models) for kind in NAMES},
+        "kinds": {kind: _kind(kind, part, board, rows, models) for kind, part in shared.items()},
     }
-
-
-def select(table: pd.DataFrame, board: str) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the rows that a board's predictor learns from, and how many were left out for which reason."""
-    rows = table[table["board"] == board]
-    steps = {
-        "another runtime": rows["runtime"] != RUNTIME,
-        "another version": rows["framework"] != FRAMEWORKS[board],
-        f"{APART}, kept apart": rows["family"] == APART,
-        "energy contradicts power and latency": _contradiction(rows) > MAX_CONTRADICTION,
-        "repeated": rows.duplicated(["runtime", "framework", "model"], keep="last"),
-    }
-    rejected, kept = {}, pd.Series(data=True, index=rows.index)
-    for reason, wrong in steps.items():
-        rejected[reason] = int((kept & wrong).sum())
-        kept &= ~wrong
-    return rows[kept].sort_values("model"), rejected
-
-
-def features(row: dict[str, Any]) -> Features:
-    """Return the architecture of one measured row."""
-    return Features(
-        params_m=row["params_m"],
-        gmacs=row["gmacs"],
-        size_mb=row["size_mb"],
-        macts_m=row["macts_m"],
-        input_res=int(row["input_res"]),
-        quantized=bool(row["quantized"]),
-        dw_gmacs=row["dw_macs_g"],
-        n_convs=int(row["n_convs"]),
-    )
 
 
 def write(document: dict[str, Any], table: pd.DataFrame, folder: Path) -> None:
@@ -132,26 +113,39 @@ def main(arguments: list[str] | None = None) -> None:
             print(name, kind, json.dumps(part["figures"]))  # noqa: T201  # a command line
 
 
-def _kind(kind: Kind, rows: pd.DataFrame, models: list[Features]) -> dict[str, Any]:
-    data = Rows(
-        x=matrix(kind, models),
-        y=np.log(rows["energy_mj"].to_numpy(float)),
-        architecture=rows["arch_key"].to_numpy(str),
-        family=rows["family"].to_numpy(str),
-    )
-    figures: dict[str, float] = {}
-    for prefix, groups in (("", folds(data.architecture)), ("family_", data.family)):
-        apart, _ = out_of_fold(data, groups)
-        error = np.abs(np.expm1(-apart)) * 100
-        held, width = coverage(data, groups)
-        figures |= {
-            f"{prefix}mape_pct": round(float(error.mean()), 1),
-            f"{prefix}median_ape_pct": round(float(np.median(error)), 1),
-            f"{prefix}within_10_pct": round(float((error <= 10).mean() * 100), 1),  # noqa: PLR2004  # as named
-            f"{prefix}coverage_pct": round(float(held.mean() * 100), 1),
-            f"{prefix}width_pct": round(float(width.mean() * 100), 1),
-        }
-    return {"process": fit(data).document, "widening": widening(data), "figures": figures}
+def kinds(table: pd.DataFrame) -> dict[Kind, Shared]:
+    """Return, for each set of numbers, the kernel of all sets together and how well it does on what it has not seen."""
+    answer: dict[Kind, Shared] = {}
+    for kind in NAMES:
+        rows = stack(table, kind)
+        kernel = likeliest(rows.x, rows.y)
+        fit = gaussian if kind == "full" else cautious
+        answer[kind] = Shared(
+            rows=rows,
+            kernel=kernel,
+            widening=widening(rows, kernel, by_family=kind != "full"),
+            seen=held_out(rows, folds(rows.architecture), fit),
+            unseen=held_out(rows, rows.family, fit),
+        )
+    return answer
+
+
+def _kind(kind: Kind, shared: Shared, board: str, rows: pd.DataFrame, models: list[Features]) -> dict[str, Any]:
+    column = shared.rows.sets.index((board, RUNTIME))
+    process = Process(kernel=shared.kernel, x=matrix(kind, models), y=np.log(rows["energy_mj"].to_numpy(float)))
+    return {
+        "process": process.document,
+        "widening": float(shared.widening[column]),
+        "figures": _figures(scores(shared.seen, column)) | _figures(scores(shared.unseen, column), "family_"),
+        "per_family_mape_pct": {
+            name: round(float(ape_percent(shared.unseen.error[shared.rows.family == name, column]).mean()), 1)
+            for name in np.unique(shared.rows.family).tolist()
+        },
+    }
+
+
+def _figures(found: Scores, prefix: str = "") -> dict[str, float]:
+    return {prefix + name.replace("percent", "pct"): round(value, 2) for name, value in found.items()}
 
 
 def _additive(rows: pd.DataFrame, models: list[Features], *, quantized: bool) -> list[float]:
@@ -175,41 +169,38 @@ def _power(rows: pd.DataFrame) -> dict[str, Any]:
         error[~seen] = watts[~seen] - terms[~seen] @ np.linalg.lstsq(terms[seen], watts[seen])[0]
     return {
         "coefficients": [float(c) for c in np.linalg.lstsq(terms, watts)[0]],
-        "half_width": conformal(np.abs(error)),
+        "half_width": float(conformal(np.abs(error))),
         "mape_pct": round(float(np.abs(np.expm1(-error)).mean() * 100), 1),
         "latency_s": [float(latency_s.min()), float(latency_s.max())],
     }
 
 
-def _contradiction(rows: pd.DataFrame) -> pd.Series:
-    ratio = rows["energy_mj"] / (rows["power_mean_w"] * rows["latency_mean_ms"])
-    return (ratio - 1).abs()
-
-
 def _version_margin(table: pd.DataFrame) -> float:
     """Return the largest median |log ratio| between two versions of the runtime on the same board."""
     shifts = []
-    for board, newest in FRAMEWORKS.items():
+    for board, latest in ((b, newest(table, b, RUNTIME)) for b in MEASURED_BOARDS):
         own = _medians(table, board)
         for quantized in (0, 1):
             part = own.xs(quantized, level="quantized")
             versions = {name: part.xs(name, level="framework") for name in part.index.unique("framework")}
             shifts += [
-                float(np.log(versions[newest] / other).abs().median())
+                float(np.log(versions[latest] / other).abs().median())
                 for name, other in versions.items()
-                if name != newest
+                if name != latest
             ]
     return max(shift for shift in shifts if math.isfinite(shift))
 
 
 def _board_margin(table: pd.DataFrame) -> float:
     """Return the 95th percentile of |log ratio| to the most similar other board, for the board where it is largest."""
-    newest = pd.DataFrame({b: _medians(table, b).xs(f, level="framework") for b, f in FRAMEWORKS.items()})
-    logs: Floats = np.log(newest.dropna().to_numpy(float))
+    side = pd.DataFrame(
+        {b: _medians(table, b).xs(newest(table, b, RUNTIME), level="framework") for b in MEASURED_BOARDS}
+    )
+    logs: Floats = np.log(side.dropna().to_numpy(float))
     gaps = np.abs(logs[:, :, None] - logs[:, None, :])
-    likeness = np.median(gaps, axis=0) + np.diag(np.full(len(FRAMEWORKS), np.inf))
+    likeness = np.median(gaps, axis=0) + np.diag(np.full(len(MEASURED_BOARDS), np.inf))
     worst = np.percentile(gaps, 95, axis=0)
-    return max(float(worst[i, likeness[i].argmin()]) for i in range(len(FRAMEWORKS)))
+    return max(float(worst[i, likeness[i].argmin()]) for i in range(len(MEASURED_BOARDS)))
 
 
 def _medians(table: pd.DataFrame, board: str) -> pd.Series:
@@ -224,7 +215,9 @@ def _about(board: dict[str, Any]) -> dict[str, Any]:
 
 def _check(predictor: FleetPredictor, table: pd.DataFrame, board: str) -> list[dict[str, Any]]:
     """Return what the predictor says about the network that was kept apart, beside what was measured."""
-    rows = table[(table["board"] == board) & (table["framework"] == FRAMEWORKS[board]) & (table["family"] == APART)]
+    rows = table[
+        (table["board"] == board) & (table["framework"] == newest(table, board, RUNTIME)) & (table["family"] == APART)
+    ]
     checked = []
     for row in rows.to_dict("records"):
         model = Features(

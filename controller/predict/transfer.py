@@ -23,11 +23,11 @@ CENTRE = (math.log(0.3), math.log(30.0), 0.5, math.log(5.0))
 class Transfer:
     """Standard deviations of the log ratio between boards: a bias, a slope in each feature, a smooth rest, noise."""
 
-    bias: float = 1.0
-    slopes: tuple[float, ...] = (0.15, 0.15, 0.3, 0.05)
-    smooth: float = 0.08
-    length: float = 1.5
-    noise: float = 0.03
+    bias: float = 0.6
+    slopes: tuple[float, ...] = (0.1, 0.1, 0.3, 0.05)
+    smooth: float = 0.12
+    length: float = 1.0
+    noise: float = 0.05
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -40,6 +40,35 @@ class Transfer:
         linear = (a * np.square(self.slopes)) @ b.T
         result: Floats = self.bias**2 + linear + self.smooth**2 * np.exp(-0.5 * squares / self.length**2)
         return result
+
+    def learn(self, at: Floats, ratio: Floats) -> tuple[Floats, Floats]:
+        """Return weights and inverse covariance, once the log `ratio` was measured at the rows of `at`."""
+        inverse = np.asarray(np.linalg.inv(self(at, at) + self.noise**2 * np.eye(len(at))), np.float64)
+        return inverse @ ratio, inverse
+
+    def told(self, new: Floats, at: Floats, learned: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of the log ratio at `new`, noise included, after `learn(at, …)`."""
+        weights, inverse = learned
+        cross = self(new, at)
+        before = np.array([self(row[None], row[None])[0, 0] for row in new])
+        variance = before + self.noise**2 - ((cross @ inverse) * cross).sum(1)
+        return cross @ weights, np.sqrt(np.maximum(variance, 0.0))
+
+    def choose(self, candidates: Floats, wanted: Floats, k: int) -> list[int]:
+        """Return which `k` of `candidates` leave least summed variance at `wanted`, the most telling first.
+
+        Each next one is that which, measured after those before it, lowers it most; none is taken twice.
+        """
+        at = np.vstack([candidates, wanted])
+        joint = self(at, at)
+        left = list(range(len(candidates)))
+        chosen: list[int] = []
+        while left and len(chosen) < k:
+            gain = (joint[left, len(candidates) :] ** 2).sum(1) / (joint[left, left] + self.noise**2)
+            best = left.pop(int(np.argmax(gain)))
+            joint = joint - np.outer(joint[best], joint[best]) / (joint[best, best] + self.noise**2)
+            chosen.append(best)
+        return chosen
 
 
 def points(models: Sequence[Features]) -> Floats:

@@ -24,10 +24,17 @@ NAMES: dict[Kind, tuple[str, ...]] = {
         "depthwise share",
         "quantized",
         "log input side",
+        "log dense gmacs",
+        "log macs per parameter",
+        "log activations per convolution",
+        "log macs per convolution",
     ),
     "basic": ("log gmacs", "log params", "log weight bytes", "quantized"),
 }
 """`full` needs what a model file tells; `basic` makes do with parameters and multiply-adds."""
+
+LEAST_GMACS = 1e-6
+"""The dense work of a network that is all depthwise; keeps logarithms finite."""
 
 
 def kind_of(features: Features) -> Kind:
@@ -75,4 +82,8 @@ def _full(m: Features) -> tuple[float, ...]:
         m.dw_gmacs / m.gmacs,
         float(m.quantized),
         math.log(m.input_res),
+        math.log(max(m.gmacs - m.dw_gmacs, LEAST_GMACS)),
+        math.log(m.gmacs / m.params_m),
+        math.log(m.macts_m / m.n_convs),
+        math.log(m.gmacs / m.n_convs),
     )
