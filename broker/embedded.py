@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
 import amqtt.broker
@@ -20,6 +21,8 @@ from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import Session
 
 CONNECT_TIMEOUT_S = 10
+LET_GO_S = 5
+"""How long an older connection may take to end before its session is forgotten."""
 
 
 class AllowAll(BaseAuthPlugin):
@@ -32,6 +35,18 @@ class AllowAll(BaseAuthPlugin):
 
 class Handler(BrokerProtocolHandler):
     """One client's connection; it times out, and is checked before it touches anyone's session."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Begin as amqtt does; `over` is set when the session was let go."""
+        super().__init__(*arguments, **options)
+        self.over = asyncio.Event()
+        self._behind: set[asyncio.Task[None]] = set()
+
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` without making the client's next words wait for it."""
+        task = asyncio.create_task(work)
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
 
     def handle_read_timeout(self) -> None:
         """End a client that kept silent for one and a half keepalives, so that its Will is sent."""
@@ -58,7 +73,12 @@ class Handler(BrokerProtocolHandler):
             await ConnackPacket.build(0, NOT_AUTHORIZED).to_stream(writer)
             await writer.close()
             raise MQTTError("not authorized")
+        await broker.end_older(session)
         return handler, session
+
+    async def _retry_deliveries(self) -> None:
+        """Send again what was not acknowledged; amqtt would read nothing until it is, or five seconds are over."""
+        self.beside(super()._retry_deliveries())
 
 
 class HardenedBroker(Broker):
@@ -67,6 +87,38 @@ class HardenedBroker(Broker):
     async def admits(self, session: Session) -> bool:
         """Return whether the authentication plugins accept `session`."""
         return bool(await super()._authenticate(session, self.listeners_config["default"]))
+
+    async def end_older(self, session: Session) -> None:
+        """End the connection that the client of `session` left behind, while the Will is still that one's own.
+
+        amqtt would mark the session as gone after the new connection has taken it: a client that nobody hears.
+        """
+        client_id = session.client_id or ""
+        while client_id in self._sessions:
+            held, older = self._sessions[client_id]
+            if not isinstance(older, Handler) or not held.transitions.is_connected():
+                return
+            try:
+                async with asyncio.timeout(LET_GO_S):
+                    await older.handle_connection_closed()
+                    await older.over.wait()
+            except TimeoutError:
+                self._sessions.pop(client_id, None)
+                await self._del_all_subscriptions(held)
+
+    async def _handle_disconnect(
+        self, client_session: Session, handler: BrokerProtocolHandler, disconnect_waiter: asyncio.Future[Any]
+    ) -> None:
+        """Let go of the session, and say so."""
+        await super()._handle_disconnect(client_session, handler, disconnect_waiter)
+        if isinstance(handler, Handler):
+            handler.over.set()
+
+    async def _publish_session_retained_messages(self, session: Session) -> None:
+        """Send what came while the client was away, and meanwhile listen to it."""
+        handler = self._get_handler(session)
+        if isinstance(handler, Handler):
+            handler.beside(super()._publish_session_retained_messages(session))
 
     async def _authenticate(self, session: Session, _: Any) -> bool:
         """Say yes: `admits` was asked before any session state was touched."""
