@@ -24,6 +24,7 @@ from broker.errors import (
     UnreachableError,
     WireError,
 )
+from controller.client_advice import Advice
 
 Document = dict[str, Any]
 
@@ -52,7 +53,7 @@ _BY_STATUS: dict[int, type[EdgeWattError]] = {
 }
 
 
-class Client:
+class Client(Advice):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from broker.errors import EdgeWattError, InvalidError
 from controller.cli import (
+    advice_commands,
     bus_commands,
     deploy_commands,
     device_commands,
@@ -48,6 +49,7 @@ local_commands.add_to(app)
 device_commands.add_to(app)
 model_commands.add_to(app)
 deploy_commands.add_to(app)
+advice_commands.add_to(app)
 event_commands.add_to(app)
 bus_commands.add_to(app)
 

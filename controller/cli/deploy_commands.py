@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _deploy(
     console: Console,
-    model: str,
+    model: Annotated[str, typer.Argument(help="The model; none with --best.")] = "",
     *,
     to: Annotated[list[str], typer.Option(metavar="ID|KEY=VALUE", help="A device or all with a tag; repeatable.")],
     energy_mj: Annotated[float | None, typer.Option(help="The budget, mJ per inference.")] = None,
@@ -39,6 +39,11 @@ def _deploy(
     expected: Annotated[
         bool, typer.Option("--expected", help="Compare the prediction itself, not its upper end, with the budget.")
     ] = False,
+    best: Annotated[
+        bool, typer.Option("--best", help="The most accurate model for each device, instead of one for all.")
+    ] = False,
+    min_top1: Annotated[float, typer.Option(help="With --best: the least accuracy, top-1 in %.")] = 0.0,
+    labels: Annotated[int | None, typer.Option(help="With --best: only models with so many labels.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
     only_fitting: Annotated[bool, typer.Option("--only-fitting", help="Deploy to those that fit.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Deploy against the gate; needs --reason.")] = False,
@@ -53,6 +58,21 @@ def _deploy(
     """
     from controller.cli import planning  # noqa: PLC0415 - imported on use
 
+    if best == bool(model):
+        raise InvalidError("name a model, or say --best", code="usage", hint="edgewatt deploy --best --energy-mj 60")
+    if best:
+        from controller.cli import best as intent  # noqa: PLC0415 - imported on use
+
+        return intent.run(
+            console,
+            to,
+            budget_mj=_budget_mj(energy_mj, max_energy),
+            demand={"min_top1": min_top1, "labels": labels, "policy": "expected" if expected else None},
+            only_fitting=only_fitting,
+            dry_run=dry_run,
+            yes=yes,
+            follow=lambda console, ids: _follow(console, ids, timeout) if wait else _show_begun(console, ids),
+        )
     if force and not reason.strip():
         raise InvalidError("--force needs a --reason, which is kept with the deployment", code="usage")
     request = planning.Request(

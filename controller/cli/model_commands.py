@@ -63,6 +63,11 @@ def _predict(
         list[str] | None,
         typer.Option(metavar="TYPE|ID", help="A device type or a device; all of the fleet's when absent."),
     ] = None,
+    rate_hz: Annotated[
+        float | None, typer.Option(help="Tell what so many inferences per second mean for the battery of a device.")
+    ] = None,
+    battery_wh: Annotated[float | None, typer.Option(help="Its battery, when the device does not say, Wh.")] = None,
+    solar_wh: Annotated[float | None, typer.Option(help="The sun of a day, Wh.")] = None,
 ) -> None:
     """Predict what one inference of a model costs, with a 95 % interval."""
     from controller.cli import tables  # noqa: PLC0415 - imported on use
@@ -70,7 +75,15 @@ def _predict(
     boards = _boards(console, on or [])
     asked = [{"model_name": model, "device_type": board} for board in boards]
     answers = console.client.predict_energy(asked)["data"]
-    console.show(answers, tables.predictions(zip(boards, answers, strict=True)))
+    drawn = tables.predictions(zip(boards, answers, strict=True))
+    if rate_hz is None:
+        console.show(answers, drawn)
+        return
+    from controller.cli import advice_tables  # noqa: PLC0415 - imported on use
+
+    sources = {"battery_wh": battery_wh, "solar_wh_per_day": solar_wh}
+    outlooks = [console.client.battery(name, model, rate_hz=rate_hz, **sources) for name in on or []]
+    console.show({"predictions": answers, "batteries": outlooks}, drawn, advice_tables.batteries(outlooks))
 
 
 def _boards(console: Console, named: Iterable[str]) -> list[str]:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from controller.gate import Alternative, decide
 from controller.predict.prediction import Prediction
-from tests.dashboard import fake_fleet
+from tests.dashboard import fake_advice, fake_fleet
 
 LIFE = ("requested", "predicted", "gated", "resolving", "ready", "queued", "sent", "accepted", "downloading")
 LIFE += ("verifying", "staged", "loading", "probing", "active", "soaking", "succeeded")
@@ -280,6 +280,7 @@ ROUTES = [
     ("GET", r"/api/models/recommended", recommended),
     ("POST", r"/api/device/(?:start|stop|rollback|benchmark)", accept),
     ("GET", r"/api/logs", logs),
+    *fake_advice.ROUTES,
 ]
 
 
