@@ -15,6 +15,7 @@ from broker.commands import Probe
 from broker.errors import EdgeWattError
 from broker.paho import PahoLink, address
 from edge_agent import vitals
+from edge_agent.alone import alone_in
 from edge_agent.bench import measure
 from edge_agent.compose import Parts, agent_version, compose, identify, machine, will
 from edge_agent.known_runtimes import known
@@ -109,7 +110,8 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     host, port, _ = address(settings.broker)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    return RESTART if asyncio.run(serve(settings, host, port)) else 0
+    with alone_in(settings.data):
+        return RESTART if asyncio.run(serve(settings, host, port)) else 0
 
 
 async def serve(settings: Settings, host: str, port: int) -> bool:

@@ -66,6 +66,17 @@ async def test_an_agent_that_is_killed_is_said_to_be_lost(broker, launch):
         await watcher.until(lambda: not watcher.online("pi5-1"), "the Will")
 
 
+async def test_a_second_agent_on_the_same_folder_is_refused_with_a_sentence(broker, launch, tmp_path):
+    async with watching(broker.url) as watcher:
+        launch()
+        await watcher.until(lambda: watcher.online("pi5-1"), "the birth")
+        second = launch()
+
+        assert await asyncio.to_thread(second.wait, 20) == 1
+
+    assert f"another agent runs on {tmp_path / 'data'}" in (tmp_path / "agent.log").read_text()
+
+
 async def test_an_idle_agent_is_small(broker, launch):
     async with watching(broker.url) as watcher:
         process = launch()
