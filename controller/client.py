@@ -225,6 +225,9 @@ class Client(Advice):
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **options)
+        except ValueError as error:  # JSON has no words for them
+            hint = "NaN and infinities are no figures; leave a budget out for none"
+            raise InvalidError(f"cannot be sent: {error}", hint=hint) from error
         except httpx.TimeoutException as error:
             raise self._unreachable("does not answer in time") from error
         except (httpx.TransportError, httpx.InvalidURL) as error:

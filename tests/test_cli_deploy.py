@@ -125,6 +125,15 @@ def test_two_budgets_are_one_too_many(edgewatt):
     assert edgewatt("deploy", "m", "--to", "pi5-1", "--max-energy", "50", "--energy-mj", "5")[0] == Exit.USAGE
 
 
+@pytest.mark.parametrize("budget", ["nan", "inf", "1e309"])
+def test_a_budget_that_is_no_figure_is_a_sentence(edgewatt, fake, budget):
+    code, _, err = edgewatt("deploy", "digits_cnn_s", "--to", "pi5-1", "--energy-mj", budget, "--yes")
+
+    assert code == Exit.USAGE
+    assert "no figures" in err
+    assert deployed(fake) == []
+
+
 def test_deploying_asks_and_there_is_nobody(edgewatt, fake):
     code, _, err = edgewatt("deploy", "digits_mlp", "--to", "pi5-1")
 
