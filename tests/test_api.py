@@ -30,6 +30,8 @@ async def running(tmp_path):
         ("POST", "/api/deploy", {"device_id": "pi5-1", "model_name": "  "}, 422, "invalid"),
         ("POST", "/api/deploy", {"device_id": "pi5-1", "model_name": MODEL, "max_energy_mj": -1}, 422, "invalid"),
         ("POST", "/api/deploy", {"device_id": "pi5-1", "model_name": MODEL, "max_energy_mj": "x"}, 422, "invalid"),
+        ("POST", "/api/deploy", {"device_id": "pi5-1", "model_name": MODEL, "max_energy_mj": True}, 422, "invalid"),
+        ("POST", "/api/deploy", {"device_id": "pi5-1", "model_name": MODEL, "max_energy_mj": "50"}, 422, "invalid"),
         ("POST", "/api/deploy", {"bbb_ip": "10.0.0.9", "model_name": MODEL}, 404, "unknown_device"),
         ("POST", "/api/devices/pi5-1/command", {"op": "dance"}, 422, "invalid"),
         ("POST", "/api/device/explode", {"device_id": "pi5-1"}, 422, "invalid"),
@@ -52,6 +54,7 @@ async def test_a_body_that_is_no_json_is_refused_in_the_same_form(running):
     answer = await running.http.post("/api/deploy", content=b"{", headers={"content-type": "application/json"})
 
     assert (answer.status_code, answer.json()["success"]) == (422, False)
+    assert answer.json()["error"].startswith("the body is no JSON")
 
 
 async def test_a_wrong_device_id_is_answered_with_the_nearest(running):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
+from pydantic import StrictFloat
 
 from broker.energy import MWH_BASIS_INFERENCES, mj_from_mwh
 from broker.errors import InvalidError
@@ -34,8 +35,8 @@ class DeployBody:
     device_id: str | None = None
     device_ip: str | None = None
     bbb_ip: str | None = None
-    max_energy_mj: float | None = None
-    max_energy: float | None = None
+    max_energy_mj: StrictFloat | None = None
+    max_energy: StrictFloat | None = None
     policy: Literal["strict", "expected"] = "strict"
     force: bool = False
     reason: str = ""

@@ -59,6 +59,9 @@ async def _ours(_: Request, error: Exception) -> JSONResponse:
 async def _validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        said = first.get("ctx", {}).get("error", "")
+        return answer(422, f"the body is no JSON: {said}".rstrip(" :"), "invalid", "see /docs for what this path takes")
     field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     message = f"{field}: {first['msg']}" if field else first["msg"]
     return answer(422, message, "invalid", "see /docs for what this path takes", field=field)
