@@ -26,9 +26,12 @@ from controller.api.app import create
 from controller.api.parts import Parts
 from controller.book import Book
 from controller.bookkeeping import Bookkeeping
+from controller.calibrating import Calibrating
+from controller.corrections import Calibrations, Corrections
 from controller.hearing import Hearing
 from controller.ingest import Ingest
 from controller.judge import Judge
+from controller.learning import Learning
 from controller.lifecycle import Lifecycle
 from controller.models import untrained
 from controller.models.catalog import Catalogue
@@ -51,7 +54,7 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
     catalogue = Catalogue(artifacts)
     catalogue.make(untrained.NAME)
     predictor = FleetPredictor.load()
-    measurements = Measurements(store)
+    measurements, corrections = Measurements(store), Corrections(store)
     deployments, outbox = Deployments(store), Outbox(store)
     bookkeeping = Bookkeeping(store=store, book=Book(store))
     lifecycle = Lifecycle(
@@ -70,16 +73,22 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
         outbox=outbox,
         lifecycle=lifecycle,
         judge=Judge(
-            catalogue=catalogue, predictor=predictor, measurements=measurements, device_types=store.device_types
+            catalogue=catalogue,
+            predictor=predictor,
+            measurements=measurements,
+            corrections=corrections,
+            device_types=store.device_types,
         ),
         artifacts=artifacts,
         artifact_base_url=settings.base_url,
         bookkeeping=bookkeeping,
     )
     hearing = Hearing(service=service, approve_new=settings.registration == "open")
+    learning = Learning(service=service, corrections=corrections)
+    calibrating = Calibrating(service=service, learning=learning, calibrations=Calibrations(store))
     return Parts(
         service=service,
-        ingest=Ingest(link=link, hearing=hearing, epoch=epoch),
+        ingest=Ingest(link=link, hearing=hearing, calibrating=calibrating, epoch=epoch),
         catalogue=catalogue,
         predictor=predictor,
         clock=time.time,

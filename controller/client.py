@@ -184,6 +184,24 @@ class Client(Advice):
         """Return predictions beside what devices reported, `{entries, summary, drift}`."""
         return self._get("/api/ledger", device_type=device_type, device_id=device_id, limit=limit)
 
+    def calibrate(
+        self, device_id: str, *, models: Sequence[str] = (), rows: Sequence[Mapping[str, Any]] = ()
+    ) -> Document:
+        """Begin to calibrate a device for `models`, or calibrate it by `rows` measured already."""
+        return self._send("POST", f"/api/devices/{_segment(device_id)}/calibrate", {"models": models, "rows": rows})
+
+    def calibration(self, device_id: str) -> Document:
+        """Return how a device's calibration stands, its correction and its history."""
+        return self._get(f"/api/devices/{_segment(device_id)}/calibration")
+
+    def cancel_calibration(self, device_id: str) -> Document:
+        """End the open calibration of a device."""
+        return self._send("POST", f"/api/devices/{_segment(device_id)}/calibrate/cancel")
+
+    def undo_calibration(self, device_id: str) -> Document:
+        """Take a device's correction back."""
+        return self._send("POST", f"/api/devices/{_segment(device_id)}/calibrate/undo")
+
     def metrics(self, device_id: str) -> Document:
         """Return the newest vital signs and energy of one device."""
         return self._get("/api/device/metrics", device_id=device_id)

@@ -13,6 +13,7 @@ from broker.messages import ControllerStatus
 from broker.phases import Phase
 from broker.topics import CONTROLLER_STATUS, controller_filters
 from broker.wire import encode
+from controller.calibrating import Calibrating
 from controller.deployment import Moved, Tick
 from controller.hearing import Hearing
 from controller.service import Service
@@ -32,6 +33,7 @@ class Ingest:
 
     link: Link
     hearing: Hearing
+    calibrating: Calibrating
     epoch: str
     clock: Callable[[], float] = time.time
     connected_at: float | None = None
@@ -189,3 +191,5 @@ class Ingest:
                 tick = Tick(asleep=asleep, online=bool(device.get("online")))
                 service.lifecycle.apply(deployment, tick, at)
             service.bookkeeping.look(at)
+            self.calibrating.tick(at)
+        self.wake()

@@ -130,8 +130,9 @@ class Store:
     def forget_device(self, device_id: str) -> None:
         """Remove a device and what waits for it; its deployments and events stay."""
         self._ids = None
-        for table, column in (("devices", "id"), ("outbox", "device_id"), ("measurements", "device_id")):
-            self.connection.execute(f"DELETE FROM {table} WHERE {column} = ?", [device_id])  # noqa: S608 - our own tables
+        self.connection.execute("DELETE FROM devices WHERE id = ?", [device_id])
+        for table in ("outbox", "measurements", "watches", "corrections"):
+            self.connection.execute(f"DELETE FROM {table} WHERE device_id = ?", [device_id])  # noqa: S608 - our own tables
 
     def add_event(
         self,

@@ -54,10 +54,10 @@ class Running:
         return FakeDevice(self.hub.link(device_id), device_id, **more)
 
     @contextlib.asynccontextmanager
-    async def joined(self, device_id="pi5-1", **more):
+    async def joined(self, device_id="pi5-1", *, info=None, **more):
         """A device that has registered and is live in the controller's eyes."""
         async with self.device(device_id, **more) as device:
-            await device.join()
+            await device.join(**(info or {}))
             await self.until(lambda: self.knows(device_id))
             yield device
 

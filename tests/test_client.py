@@ -104,6 +104,11 @@ CALLS = [
     (lambda c: c.predict_energy([{"a": 1}]), "POST", "/api/predict-energy", [{"a": 1}]),
     (lambda c: c.models(q="x"), "GET", "/api/models/all?limit=100&offset=0&q=x", None),
     (lambda c: c.recommended("rpi"), "GET", "/api/models/recommended?device_type=rpi&limit=10", None),
+    (lambda c: c.ledger(device_id="a"), "GET", "/api/ledger?device_id=a&limit=100", None),
+    (lambda c: c.calibrate("a"), "POST", "/api/devices/a/calibrate", {"models": [], "rows": []}),
+    (lambda c: c.calibration("a"), "GET", "/api/devices/a/calibration", None),
+    (lambda c: c.cancel_calibration("a"), "POST", "/api/devices/a/calibrate/cancel", None),
+    (lambda c: c.undo_calibration("a"), "POST", "/api/devices/a/calibrate/undo", None),
     (lambda c: c.pareto("rpi"), "GET", "/api/models/pareto?device_type=rpi", None),
     (lambda c: c.explain("m", "rpi"), "GET", "/api/models/explain?model=m&device_type=rpi", None),
     (

@@ -127,7 +127,7 @@ async def is_counted(running, name):
 
 
 async def test_a_board_without_any_data_is_told_to_measure_first_and_its_measurement_opens_the_gate(running):
-    async with running.joined("bbb-1", device_type="beaglebone_black") as device:
+    async with running.joined("bbb-1", device_type="beaglebone_black", info={"simulated": True}) as device:
         refused = await running.deploy(device_id="bbb-1", model_name=MODEL, max_energy_mj=GENEROUS_MJ)
         order = await running.post("/api/devices/bbb-1/command", op="bench", model=MODEL)
         bench = await device.next_command("bench")

@@ -1,5 +1,6 @@
 """The fleet: list, one device, its history, and orders to it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,9 @@ from fastapi import APIRouter, Query
 from broker.energy import mwh_from_mj
 from controller import fleet, history
 from controller.api.documents import deployment_document, event_document
+from controller.api.ledger import drift_document
 from controller.api.parts import Given, Origin, Parts
+from controller.bookkeeping import drift_sentence
 from controller.store import Row
 
 router = APIRouter(tags=["devices"])
@@ -53,7 +56,9 @@ async def list_devices(
         for row in parts.service.store.devices()
         if fleet.matches(document := fleet.view(row, now), q=q, health=health, tag=tag)
     ]
-    return {"success": True, "total": len(found), "as_of": now, "devices": found[offset : offset + limit]}
+    trust = _trust(parts)
+    page = [document | trust(document["id"]) for document in found[offset : offset + limit]]
+    return {"success": True, "total": len(found), "as_of": now, "devices": page}
 
 
 @router.get("/api/devices/{device_id}")
@@ -68,7 +73,7 @@ async def show_device(parts: Given, device_id: str) -> dict[str, Any]:
         "logs": [event_document(e) for e in service.store.events(device_id=device_id, limit=100)],
     }
     now = parts.clock()
-    return {"success": True, "as_of": now, "device": fleet.view(row, now) | more}
+    return {"success": True, "as_of": now, "device": fleet.view(row, now) | _trust(parts)(device_id) | more}
 
 
 @router.get("/api/devices/{device_id}/telemetry")
@@ -160,6 +165,16 @@ def find_device(parts: Parts, body: DeviceBody) -> Row:
     if body.device_id is None and ip:
         return parts.service.device_at(ip)
     return parts.service.known_device(body.device_id or "")
+
+
+def _trust(parts: Parts) -> Callable[[str], Row]:
+    """Return what tells for a device's id which models cost it more than they did, and how it was calibrated."""
+    attention: dict[str, list[Row]] = {}
+    for watch in parts.service.bookkeeping.book.alarms():
+        case = {"code": "drift", "text": drift_sentence(watch)} | drift_document(watch)
+        attention.setdefault(watch.device_id, []).append(case)
+    calibrated = parts.calibrating.learning.corrections.all_current()
+    return lambda device_id: {"attention": attention.get(device_id, []), "calibration": calibrated.get(device_id)}
 
 
 def _ordered(parts: Parts, command_id: str) -> dict[str, Any]:

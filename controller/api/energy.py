@@ -9,6 +9,7 @@ from broker.errors import InvalidError
 from controller.api.documents import Document, prediction_document
 from controller.api.parts import Given, Parts
 from controller.predict.features import Features
+from controller.predict.prediction import Predictor
 
 router = APIRouter(prefix="/api", tags=["energy"])
 
@@ -19,9 +20,13 @@ FLOPS_TOLERANCE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class PredictBody:
-    """What is known of a model; what is left out is taken from the catalogue by `model_name`."""
+    """What is known of a model; what is left out is taken from the catalogue by `model_name`.
 
-    device_type: str
+    With a registered `device_id` its calibration counts, and `device_type` is the device's own.
+    """
+
+    device_type: str = ""
+    device_id: str = ""
     model_name: str = ""
     params_m: float | None = None
     gflops: float | None = None
@@ -59,19 +64,36 @@ async def metadata(parts: Given) -> dict[str, Any]:
 
 
 def _predicted(parts: Parts, bodies: list[PredictBody]) -> list[Document]:
-    """Return a document for each body in order; one call of the predictor for each type of device."""
-    features = [_features(parts, body) for body in bodies]
+    """Return a document for each body in order; one call of the predictor for each type of device, and each device."""
+    features = [features_of(parts, body) for body in bodies]
     documents: list[Document] = [{} for _ in bodies]
-    for device_type in {body.device_type for body in bodies}:
-        where = [i for i, body in enumerate(bodies) if body.device_type == device_type]
-        said = parts.predictor.predict_many([features[i] for i in where], device_type)
+    for device_type, device_id in {(body.device_type, body.device_id) for body in bodies}:
+        where = [i for i, body in enumerate(bodies) if (body.device_type, body.device_id) == (device_type, device_id)]
+        predictor, kind = _predictor(parts, device_type, device_id)
+        said = predictor.predict_many([features[i] for i in where], kind)
         for i, prediction in zip(where, said, strict=True):
-            named = {"model_name": bodies[i].model_name, "device_type": device_type}
+            named = {"model_name": bodies[i].model_name, "device_type": kind, "device_id": device_id or None}
             documents[i] = named | prediction_document(prediction)
     return documents
 
 
-def _features(parts: Parts, body: PredictBody) -> Features:
+def _predictor(parts: Parts, device_type: str, device_id: str) -> tuple[Predictor, str]:
+    """Return who answers for a device or a type of device, and the type. Raises NotFoundError, InvalidError."""
+    if not device_id:
+        if not device_type:
+            raise InvalidError("device_type is missing", hint="or name a registered device_id", field="device_type")
+        return parts.predictor, device_type
+    device = parts.service.known_device(device_id)
+    own = (device["info"] or {}).get("device_type") or "unknown"
+    if device_type not in ("", own):
+        raise InvalidError(
+            f"{device_id} is a {own}, not a {device_type}", hint="give one of the two", field="device_type"
+        )
+    return parts.service.judge.predictor_for(device), own
+
+
+def features_of(parts: Parts, body: PredictBody) -> Features:
+    """Return what is known of a model, from the request or the catalogue. Raises InvalidError, NotFoundError."""
     gmacs = _gmacs(body)
     given = {field.name: getattr(body, field.name, None) for field in fields(Features)} | {"gmacs": gmacs}
     known: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from controller.calibrating import Calibrating
 from controller.ingest import Ingest
 from controller.models.catalog import Catalogue
 from controller.predict.predictor import FleetPredictor
@@ -28,6 +29,11 @@ class Parts:
     version: str
     broker_url: str
     data_dir: Path
+
+    @property
+    def calibrating(self) -> Calibrating:
+        """What calibrates devices."""
+        return self.ingest.calibrating
 
 
 def _parts(request: Request) -> Parts:

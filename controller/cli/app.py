@@ -13,6 +13,7 @@ from broker.errors import EdgeWattError, InvalidError
 from controller.cli import (
     advice_commands,
     bus_commands,
+    calibration_commands,
     deploy_commands,
     device_commands,
     event_commands,
@@ -50,6 +51,7 @@ device_commands.add_to(app)
 model_commands.add_to(app)
 deploy_commands.add_to(app)
 advice_commands.add_to(app)
+calibration_commands.add_to(app)
 event_commands.add_to(app)
 bus_commands.add_to(app)
 

@@ -72,10 +72,9 @@ def _predict(
     """Predict what one inference of a model costs, with a 95 % interval."""
     from controller.cli import tables  # noqa: PLC0415 - imported on use
 
-    boards = _boards(console, on or [])
-    asked = [{"model_name": model, "device_type": board} for board in boards]
-    answers = console.client.predict_energy(asked)["data"]
-    drawn = tables.predictions(zip(boards, answers, strict=True))
+    places = _places(console, on or [])
+    answers = console.client.predict_energy([{"model_name": model, **asked} for asked in places.values()])["data"]
+    drawn = tables.predictions(zip(places, answers, strict=True))
     if rate_hz is None:
         console.show(answers, drawn)
         return
@@ -86,10 +85,17 @@ def _predict(
     console.show({"predictions": answers, "batteries": outlooks}, drawn, advice_tables.batteries(outlooks))
 
 
-def _boards(console: Console, named: Iterable[str]) -> list[str]:
-    """Return the device types that `named` means: device ids become their board's type."""
-    types = {each["id"]: each["device_type"] for each in console.client.devices(limit=PAGE)["devices"]}
-    boards = [types.get(name, name) for name in named] or sorted(set(types.values()))
-    if not boards:
+def _places(console: Console, named: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return what to ask for each place in `named`; a device that was never calibrated is one of its board's type."""
+    devices = {each["id"]: each for each in console.client.devices(limit=PAGE)["devices"]}
+    places = list(named) or sorted({each["device_type"] for each in devices.values()})
+    if not places:
         raise NotFoundError("there are no devices yet", hint="name a board: --on raspberry_pi_5")
-    return list(dict.fromkeys(boards))
+    asked: dict[str, dict[str, str]] = {}
+    for name in places:
+        if name in devices and devices[name].get("calibration"):
+            asked[name] = {"device_type": devices[name]["device_type"], "device_id": name}
+        else:
+            board = devices[name]["device_type"] if name in devices else name
+            asked[board] = {"device_type": board}
+    return asked

@@ -1,0 +1,431 @@
+"""Calibrating a device: the workflow as a machine, the contest of corrections, and all of it through REST."""
+
+import asyncio
+import json
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from broker.messages import PowerSensor
+from controller.calibration import (
+    ANSWER_WITHIN_S,
+    FEWEST_RUNS,
+    MOST_TRIES,
+    Calibration,
+    Item,
+    Seen,
+    advance,
+    asking,
+    ending,
+    next_model,
+    skipping,
+)
+from controller.contest import held_out_error_percent, prior_error_percent, takes_over
+from controller.ledger import Entry
+from controller.models.shipped import MODELS
+from controller.predict.calibrate import Run, prior_type
+from controller.predict.features import Features
+from controller.predict.predictor import FleetPredictor
+from tests.controlling import controller
+
+PI_5 = "raspberry_pi_5"
+METERED = {"power_sensor": PowerSensor(source="pmic")}
+SIMULATED = {"simulated": True, "power_sensor": PowerSensor(source="simulated")}
+FACTOR = 3.0
+PRIOR = FleetPredictor.load()
+
+
+@pytest.fixture
+async def running(tmp_path):
+    async with controller(tmp_path) as whole:
+        yield whole
+
+
+def an_entry(source="pmic", energy_mj=5.0, **more):
+    return Entry(device_id="pi5-1", model="m0", actual_mj=energy_mj, source=source, at=0.0, **more)
+
+
+def a_calibration(count=4):
+    items = tuple(Item(model=f"m{i}") for i in range(count))
+    return Calibration(id="c1", device_id="pi5-1", who="cli", created_at=0.0, items=items)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """A device goes away, answers, fails or says nothing, in any order."""
+
+    def __init__(self):
+        super().__init__()
+        self.state, self.at, self.asked, self.before = a_calibration(), 0.0, 0, None
+
+    def see(self, seen):
+        self.before = self.state
+        self.state, todo = advance(self.state, seen, self.at)
+        if todo == "ask":
+            assert seen.obstacle is None
+            assert self.state.asked is None
+            self.asked += 1
+            self.state = asking(self.state, f"bench-{self.asked}", self.at)
+        elif todo == "fit":
+            assert self.state.measured >= FEWEST_RUNS
+            self.state = ending(self.state, "done", None, self.at)
+
+    @rule()
+    def is_idle(self):
+        self.see(Seen())
+
+    @rule()
+    def goes_away(self):
+        self.see(Seen(obstacle="the device is away", away=True))
+
+    @rule()
+    def is_deployed_to(self):
+        self.see(Seen(obstacle="a model is being deployed"))
+
+    @precondition(lambda self: self.state.asked)
+    @rule(source=st.sampled_from(["pmic", "model", "simulated"]), away=st.booleans())
+    def answers(self, source, away):
+        self.see(Seen(answer="succeeded", result=an_entry(source), away=away, obstacle="away" if away else None))
+
+    @precondition(lambda self: self.state.asked)
+    @rule()
+    def fails(self):
+        self.see(Seen(answer="failed", error="no memory"))
+
+    @precondition(lambda self: self.state.asked)
+    @rule()
+    def never_takes_it(self):
+        self.see(Seen(lost=True, away=True, obstacle="the device is away"))
+
+    @rule(seconds=st.floats(0, 2 * ANSWER_WITHIN_S))
+    def wait(self, seconds):
+        self.at += seconds
+
+    @invariant()
+    def one_at_a_time_and_an_end_is_an_end(self):
+        assert sum(item.outcome == "asked" for item in self.state.items) <= 1
+        assert all(item.tries <= MOST_TRIES for item in self.state.items)
+        assert all(item.source == "pmic" for item in self.state.items if item.outcome == "measured")
+        if self.before is not None and self.before.ended:
+            assert self.state == self.before
+
+    def teardown(self):
+        for _ in range(4 * MOST_TRIES * len(self.state.items)):
+            self.is_idle()
+            if self.state.asked:
+                self.fails()
+        assert self.state.ended
+
+
+AnyOrder.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+TestAnyOrder = AnyOrder.TestCase
+
+
+def test_a_model_that_cannot_be_asked_for_is_skipped_with_its_reason():
+    state = skipping(a_calibration(1), "not in the store")
+
+    ended, todo = advance(state, Seen(), 1.0)
+
+    assert (ended.state, todo) == ("failed", "")
+    assert ended.items[0].reason == "not in the store"
+    assert next_model(a_calibration()) == "m0"
+
+
+def test_a_benchmark_without_an_answer_is_given_up():
+    state = asking(a_calibration(), "b1", 0.0)
+
+    after, todo = advance(state, Seen(), ANSWER_WITHIN_S)
+
+    assert (after.items[0].outcome, after.items[0].reason, todo) == ("skipped", "no answer", "ask")
+
+
+def network(gmacs):
+    return Features(params_m=gmacs * 8, gmacs=gmacs, size_mb=gmacs * 32, macts_m=gmacs * 12, n_convs=40)
+
+
+def runs_at(factor, device_type=PI_5):
+    models = [network(gmacs) for gmacs in (0.06, 0.1, 0.2, 0.4, 0.6, 0.8)]
+    said = PRIOR.predict_many(models, prior_type(device_type))
+    return [Run(model, factor * p.energy_mj) for model, p in zip(models, said, strict=True)]
+
+
+def test_a_board_that_costs_three_times_the_prior_is_learned_from_the_other_runs():
+    runs = runs_at(FACTOR)
+
+    before, after = prior_error_percent(PRIOR, PI_5, runs), held_out_error_percent(PRIOR, PI_5, runs)
+
+    assert before == pytest.approx(100 * (1 - 1 / FACTOR), abs=0.1)
+    assert after < 10
+    assert takes_over(before, after, len(runs))
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "runs"),
+    [(10.0, 9.5, 10), (10.0, 10.0, 10), (10.0, 1.0, 4), (None, 1.0, 9), (9, None, 9)],
+)
+def test_a_small_lead_or_too_few_runs_leave_the_champion(champion, challenger, runs):
+    assert not takes_over(champion, challenger, runs)
+
+
+def test_one_run_cannot_be_held_out():
+    assert held_out_error_percent(PRIOR, PI_5, runs_at(1.0)[:1]) is None
+
+
+async def predicted(running, model, **more):
+    return (await running.post("/api/predict-energy", model_name=model, **more)).json()["data"]
+
+
+async def prior_of(running, model):
+    device_type = PI_5
+    return (await predicted(running, model, device_type=device_type))["energy_mj"]
+
+
+async def tick(running):
+    """Let the calibration look at the device now, and send what it asks for."""
+    with running.parts.service.store.transaction():
+        running.parts.calibrating.tick(running.parts.clock())
+    running.parts.ingest.wake()
+
+
+async def answer_benches(running, device, source, *, failing=(), seq=2):
+    """Answer every benchmark with `FACTOR` times the prior, until the calibration has ended."""
+    while not (found := (await running.get("/api/devices/pi5-1/calibration"))["calibration"])["ended"]:
+        await tick(running)
+        asked = next((m for m in found["models"] if m["outcome"] == "asked"), None)
+        if asked is None or device.commands.empty():
+            await asyncio.sleep(0)
+            continue
+        bench = await device.next_command("bench")
+        result = {
+            "model": bench.model,
+            "energy_mj": FACTOR * await prior_of(running, bench.model),
+            "energy_source": source,
+        }
+        if bench.model in failing:
+            fault = {"code": "no_memory", "msg": "not enough memory"}
+            await device.ack(bench.id, "failed", seq, op="bench", error=fault)
+        else:
+            await device.ack(bench.id, "succeeded", seq, op="bench", result=result)
+        await running.until(lambda b=bench: ended(running, b.id))
+    return found
+
+
+async def ended(running, command_id):
+    state = (await running.get(f"/api/commands/{command_id}"))["command"]["state"]
+    return state in ("succeeded", "failed")
+
+
+async def test_a_calibration_measures_one_model_after_another_and_the_predictions_follow(running):
+    async with running.joined(info=METERED) as device:
+        begun = await running.post("/api/devices/pi5-1/calibrate")
+        again = await running.post("/api/devices/pi5-1/calibrate")
+        done = await answer_benches(running, device, "pmic", failing={"digits_mlp"})
+        told = await running.get("/api/devices/pi5-1/calibration")
+        own = await predicted(running, "digits_cnn_s", device_id="pi5-1")
+        board = await predicted(running, "digits_cnn_s", device_type=PI_5)
+        listed = (await running.get("/api/devices"))["devices"][0]
+        events = [event["text"] for event in (await running.get("/api/logs", type="calibration"))["logs"]]
+
+    assert (begun.status_code, again.status_code) == (202, 409)
+    assert done["state"] == "done"
+    assert done["before_percent"] == pytest.approx(100 * (1 - 1 / FACTOR), abs=0.1)
+    assert done["after_percent"] < done["before_percent"] / 2
+    assert [m["reason"] for m in done["models"] if m["outcome"] == "skipped"] == ["not enough memory"]
+    assert told["correction"]["cost_ratio"] == pytest.approx(FACTOR, rel=0.01)
+    assert own["energy_mj"] == pytest.approx(FACTOR * board["energy_mj"], rel=0.1)
+    assert any(reason.startswith("calibrated: 3 models measured") for reason in own["reasons"])
+    assert own["predictor"].endswith("+pi5-1")
+    assert listed["calibration"]["after_percent"] == done["after_percent"]
+    assert any("skips digits_mlp: not enough memory" in text for text in events)
+    assert any("error 66.7 % before" in text for text in events)
+
+
+async def test_the_gate_uses_the_correction_on_the_device_that_it_was_made_for_only(running):
+    async with running.joined(info=METERED) as device, running.joined("pi5-2", info=METERED):
+        await running.post("/api/devices/pi5-1/calibrate")
+        await answer_benches(running, device, "pmic")
+        own = (await running.deploy(device_id="pi5-1", model_name="digits_cnn_s", dry_run=True)).json()
+        other = (await running.deploy(device_id="pi5-2", model_name="digits_cnn_s", dry_run=True)).json()
+
+    assert own["model"]["energy_mj"] == pytest.approx(FACTOR * other["model"]["energy_mj"], rel=0.1)
+
+
+async def test_a_simulated_device_is_calibrated_by_its_simulation_and_only_while_it_is_one(running):
+    async with running.joined(info=SIMULATED) as device:
+        await running.post("/api/devices/pi5-1/calibrate")
+        done = await answer_benches(running, device, "simulated")
+        told = await running.get("/api/devices/pi5-1/calibration")
+        own = await predicted(running, "digits_cnn_s", device_id="pi5-1")
+        await device.join(**METERED)
+        await running.until(lambda: is_real(running))
+        real = await predicted(running, "digits_cnn_s", device_id="pi5-1")
+
+    assert done["state"] == "done"
+    assert told["correction"]["simulated"] is True
+    assert "simulated" in told["correction"]["sentence"]
+    assert real["energy_mj"] == pytest.approx(own["energy_mj"] / FACTOR, rel=0.1)
+
+
+async def is_real(running):
+    return not (await running.get("/api/devices/pi5-1"))["device"]["simulated"]
+
+
+@pytest.mark.parametrize("info", [{}, {"power_sensor": PowerSensor(source="model")}])
+async def test_a_device_without_a_meter_is_not_calibrated(running, info):
+    async with running.joined(info=info):
+        answer = await running.post("/api/devices/pi5-1/calibrate")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_meter")
+    assert "--csv" in answer.json()["hint"]
+
+
+async def test_energy_that_was_not_measured_calibrates_nothing(running):
+    async with running.joined(info=METERED) as device:
+        await running.post("/api/devices/pi5-1/calibrate")
+        found = await answer_benches(running, device, "model")
+
+    assert found["state"] == "failed"
+    assert {m["outcome"] for m in found["models"]} == {"skipped"}
+    assert "was not measured" in found["models"][0]["reason"]
+
+
+async def test_a_calibration_waits_while_the_device_is_away_or_deployed_to(running):
+    async with running.joined(info=METERED) as device:
+        await device.leave("shutdown")
+        await running.until(lambda: is_offline(running))
+        await running.post("/api/devices/pi5-1/calibrate")
+        await tick(running)
+        away = (await running.get("/api/devices/pi5-1/calibration"))["calibration"]
+        await device.join(**METERED)
+        await running.until(lambda: running.knows("pi5-1"))
+        await running.deploy(device_id="pi5-1", model_name="digits_mlp")
+        await tick(running)
+        busy = (await running.get("/api/devices/pi5-1/calibration"))["calibration"]
+
+    assert (away["state"], away["reason"]) == ("paused", "the device is away")
+    assert (busy["state"], busy["reason"]) == ("paused", "digits_mlp is being deployed")
+
+
+async def is_offline(running):
+    return running.parts.service.store.device("pi5-1")["online"] == 0
+
+
+async def test_a_calibration_goes_on_after_the_controller_was_started_again(tmp_path):
+    async with controller(tmp_path) as first, first.joined(info=METERED) as device:
+        await first.post("/api/devices/pi5-1/calibrate")
+        await tick(first)
+        bench = await device.next_command("bench")
+    async with controller(tmp_path, epoch="e2") as second, second.joined(info=METERED) as device:
+        result = {"model": bench.model, "energy_mj": 5.0, "energy_source": "pmic"}
+        await device.ack(bench.id, "succeeded", 2, op="bench", result=result)
+        await second.until(lambda: ended(second, bench.id))
+        done = await answer_benches(second, device, "pmic")
+
+    assert done["state"] == "done"
+    assert done["measured"] == done["total"]
+
+
+async def test_a_cancelled_calibration_ends_and_the_device_hears_of_it(running):
+    async with running.joined(info=METERED) as device:
+        await running.post("/api/devices/pi5-1/calibrate")
+        await tick(running)
+        bench = await device.next_command("bench")
+        answer = await running.post("/api/devices/pi5-1/calibrate/cancel")
+        heard = await device.next_command("cancel")
+        again = await running.post("/api/devices/pi5-1/calibrate/cancel")
+
+    assert answer.json()["calibration"]["state"] == "cancelled"
+    assert heard.target == bench.id
+    assert again.status_code == 409
+
+
+async def rows_of(running, factor=2.0, source="usb_meter"):
+    names = ("digits_mlp", "digits_cnn_s", "digits_cnn_l")
+    return [{"model_name": n, "energy_mj": factor * await prior_of(running, n), "source": source} for n in names]
+
+
+async def test_figures_from_a_file_calibrate_at_once_and_can_be_taken_back(running):
+    async with running.joined():
+        first = await running.post("/api/devices/pi5-1/calibrate", rows=await rows_of(running, 2.0))
+        second = await running.post("/api/devices/pi5-1/calibrate", rows=await rows_of(running, 4.0))
+        undone = (await running.post("/api/devices/pi5-1/calibrate/undo")).json()
+        gone = (await running.post("/api/devices/pi5-1/calibrate/undo")).json()
+        nothing = await running.post("/api/devices/pi5-1/calibrate/undo")
+
+    assert first.json()["correction"]["cost_ratio"] == pytest.approx(2.0, rel=0.01)
+    assert second.json()["correction"]["before_percent"] == pytest.approx(50.0, abs=2)
+    assert undone["correction"]["id"] == first.json()["correction"]["id"]
+    assert gone["correction"] is None
+    assert nothing.status_code == 409
+
+
+@pytest.mark.parametrize("source", ["", "model", "simulated"])
+async def test_figures_that_no_meter_gave_are_refused(running, source):
+    async with running.joined():
+        answer = await running.post("/api/devices/pi5-1/calibrate", rows=await rows_of(running, source=source))
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "rows")
+
+
+async def test_a_device_learns_from_its_own_benchmarks_and_an_undo_is_respected(running):
+    content = (MODELS / "digits_cnn_s.onnx").read_bytes()
+    for number in range(6):
+        running.parts.service.artifacts.add(content, model=f"copy_{number}")
+    async with running.joined(info=METERED) as device:
+        for number in range(5):
+            await measured_as(running, device, f"copy_{number}")
+        await tick(running)
+        told = await running.get("/api/devices/pi5-1/calibration")
+        await running.post("/api/devices/pi5-1/calibrate/undo")
+        await measured_as(running, device, "copy_5")
+        await tick(running)
+        after = await running.get("/api/devices/pi5-1/calibration")
+
+    assert (told["correction"]["origin"], told["correction"]["runs"]) == ("fleet", 5)
+    assert told["correction"]["after_percent"] < told["correction"]["before_percent"]
+    assert after["correction"] is None
+
+
+async def measured_as(running, device, model):
+    order = (await running.post("/api/devices/pi5-1/command", op="bench", model=model)).json()["command_id"]
+    bench = await device.next_command("bench")
+    result = {"model": model, "energy_mj": FACTOR * await prior_of(running, model), "energy_source": "pmic"}
+    await device.ack(bench.id, "succeeded", 2, op="bench", result=result)
+    await running.until(lambda: ended(running, order))
+
+
+@pytest.mark.parametrize(
+    ("info", "source", "device_type", "basis"),
+    [
+        (METERED, "pmic", PI_5, "measurement"),
+        (METERED, "model", "raspberry_pi_4", "architecture"),
+        (METERED, "simulated", "raspberry_pi_4", "architecture"),
+        (SIMULATED, "simulated", "raspberry_pi_4", "measurement"),
+        (METERED, "model", "beaglebone_black", "measurement"),
+    ],
+)
+async def test_a_modelled_energy_does_not_beat_a_prediction_that_was_measured(
+    running, info, source, device_type, basis
+):
+    model = "mobilenet_v1_untrained"
+    async with running.joined(info=info, device_type=device_type) as device:
+        order = (await running.post("/api/devices/pi5-1/command", op="bench", model=model)).json()["command_id"]
+        bench = await device.next_command("bench")
+        result = {"model": model, "energy_mj": 5.0, "energy_source": source}
+        await device.ack(bench.id, "succeeded", 2, op="bench", result=result)
+        await running.until(lambda: ended(running, order))
+        told = (await running.deploy(device_id="pi5-1", model_name=model, dry_run=True)).json()
+
+    assert told["verdict"]["basis"] == basis
+
+
+async def test_a_prediction_for_a_device_of_another_type_than_said_is_refused(running):
+    async with running.joined():
+        wrong = await running.post(
+            "/api/predict-energy", model_name="digits_mlp", device_id="pi5-1", device_type="jetson_nano_2gb"
+        )
+        nobody = await running.post("/api/predict-energy", model_name="digits_mlp")
+
+    assert [a.json()["field"] for a in (wrong, nobody)] == ["device_type", "device_type"]
+    assert json.loads(wrong.text)["error"] == "pi5-1 is a raspberry_pi_5, not a jetson_nano_2gb"
