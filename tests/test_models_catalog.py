@@ -49,6 +49,15 @@ def test_a_miss_names_the_nearest(catalogue):
     assert "digits_cnn_l" in caught.value.hint
 
 
+def test_a_model_whose_file_was_damaged_is_called_so(catalogue, store):
+    sha256 = catalogue.get("digits_mlp").artifact_sha256
+    store.path(sha256).write_bytes(b"half of it")
+
+    with pytest.raises(ArtifactError, match="damaged") as caught:
+        catalogue.get("digits_mlp")
+    assert "restart the controller" in caught.value.hint
+
+
 def test_a_model_that_takes_long_to_make_says_how(catalogue):
     with pytest.raises(NotFoundError) as caught:
         catalogue.get(imagenet.NAME)

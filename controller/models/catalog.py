@@ -98,10 +98,16 @@ class Catalogue:
         return len(matching), matching[offset : offset + limit]
 
     def get(self, name: str) -> Model:
-        """Return the model called `name`, made now where that takes no second; NotFoundError names the nearest ones."""
+        """Return the model called `name`, made now where that takes no second.
+
+        Raises NotFoundError with the nearest names, ArtifactError when its file is damaged.
+        """
         if name in QUICK:
             return self.make(name)
         artifact = self._store.find(name)
+        if artifact is None and any(name in known.models for known in self._store.all()):
+            hint = "restart the controller, which ships it" if name in self._shipped else "add it again"
+            raise ArtifactError(f"the file of {name} is damaged in the store", code="damaged", hint=hint)
         if artifact is None:
             raise NotFoundError(f"no model {name!r}", code="unknown_model", hint=self._hint(name))
         return self._model(name, artifact)
