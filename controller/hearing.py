@@ -25,6 +25,7 @@ EARLIEST_TS = 1_577_836_800.0
 
 KEPT_MESSAGES = 10
 KEPT_BYTES = 2_000
+KEPT_REFUSED = 50
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Hearing:
     messages: dict[str, dict[str, deque[dict[str, Any]]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(lambda: deque(maxlen=KEPT_MESSAGES)))
     )
+    refused: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REFUSED))
     _adoption: Adoption = field(init=False)
     _samples: list[tuple[str, Telemetry, float]] = field(default_factory=list)
     _newest: dict[str, tuple[Telemetry, float]] = field(default_factory=dict)
@@ -65,7 +67,8 @@ class Hearing:
         except WireError as error:
             self._refuse(device_id, packet, error, at)
             return
-        self._keep(device_id, route.suffix, packet, at)
+        if route is not CMD or self.service.store.has_device(device_id):
+            self.messages[device_id][route.suffix].append(_entry(packet, at))
         if route is TELEMETRY and self.service.store.has_device(device_id):
             self._on_telemetry(device_id, message, at)
             return
@@ -95,7 +98,7 @@ class Hearing:
     def _dispatch(self, device_id: str, route: Route[Any], message: Any, packet: Packet, at: float) -> None:
         known = self.service.store.has_device(device_id)
         if not known and route is CMD:
-            self._counts["unknown_device"] += 1
+            self._refuse(device_id, packet, WireError(f"no device '{device_id}' is here", code="unknown_device"), at)
             return
         if not known:
             self.service.store.add_device(device_id, at, approved=self.approve_new)
@@ -224,17 +227,20 @@ class Hearing:
             at, "log", line.msg[:KEPT_BYTES] + dropped, who=device_id, device_id=device_id, facts=facts
         )
 
-    def _keep(self, device_id: str, suffix: str, packet: Packet, at: float, error: str | None = None) -> None:
-        text = packet.payload[:KEPT_BYTES].decode("utf-8", "replace")
-        entry = {"at": at, "topic": packet.topic[:200], "payload": text, "retained": packet.retain, "error": error}
-        self.messages[device_id][suffix].append(entry)
-
     def _refuse(self, device_id: str, packet: Packet, error: EdgeWattError, at: float) -> None:
         self._counts[error.code] += 1
+        entry = _entry(packet, at, error.message)
         known = self.service.store.has_device(device_id)
-        suffix = packet.topic.rpartition("/")[2] if known else "?"
-        self._keep(device_id if known else "?", suffix, packet, at, error.message)
+        if known:
+            self.messages[device_id][packet.topic.rpartition("/")[2]].append(entry)
+        self.refused.append(entry | {"code": error.code, "device_id": device_id if known else None})
         logger.info("refused a message: topic=%s code=%s reason=%s", packet.topic[:120], error.code, error.message)
+
+
+def _entry(packet: Packet, at: float, error: str | None = None) -> dict[str, Any]:
+    """Return a packet as people may read it."""
+    text = packet.payload[:KEPT_BYTES].decode("utf-8", "replace")
+    return {"at": at, "topic": packet.topic[:200], "payload": text, "retained": packet.retain, "error": error}
 
 
 def _placed(sample: Telemetry, at: float) -> Telemetry:

@@ -50,6 +50,20 @@ def rows(entries: Sequence[Document], now: float) -> Markup:
     return table(["When", "Kind", "Device", "What", "By"], [_row(each, now) for each in entries])
 
 
+def refusals(messages: Sequence[Document], now: float) -> Markup:
+    """Return messages that the controller refused as a table, newest first as given."""
+    rows_ = (
+        [
+            tag("span", moment(_seconds(each.get("at")), now), of="nowrap"),
+            tag("code", words.short(str(each.get("topic") or ""), 60)),
+            words.short(str(each.get("error") or each.get("code") or ""), 160),
+            tag("code", words.short(str(each.get("payload") or ""), 80)),
+        ]
+        for each in messages
+    )
+    return table(["When", "Topic", "Why", "What it said"], rows_)
+
+
 def as_csv(entries: Iterable[Document]) -> str:
     """Return the entries as CSV with absolute UTC times; a text that a spreadsheet would run is quoted with '."""
     out = io.StringIO()

@@ -42,6 +42,8 @@ async def test_malformed_and_oversize_json_on_every_topic_is_counted_shown_and_c
         await device.sample(1, cpu_usage_percent=3.0)
         await running.until(lambda: has_reading(running))
 
+    listed = (await running.get("/api/messages/refused"))["messages"]
+    assert (listed[0]["code"], listed[0]["device_id"]) == ("oversize", "pi5-1")
     assert refused(running)["malformed"] == 4 if route.suffix != "cmd" else refused(running)["malformed"] >= 3
     assert any(entry["error"] for entry in shown["messages"][route.suffix])
     assert (await running.get("/api/status"))["messages"]["refused"]["oversize"] == 1
@@ -65,7 +67,9 @@ async def test_a_command_to_a_device_that_never_registered_is_counted(running):
     async with running.hub.link("a-person") as person:
         await person.publish("device/ghost/cmd", b'{"op":"deploy","model":"digits_mlp"}', qos=1)
         await counted(running, "unknown_device")
+        (told,) = (await running.get("/api/messages/refused"))["messages"]
 
+    assert (told["topic"], told["device_id"], told["error"]) == ("device/ghost/cmd", None, "no device 'ghost' is here")
     assert (await running.get("/api/deployments"))["total"] == 0
 
 

@@ -12,7 +12,7 @@ from controller.api.parts import Given, Parts
 
 router = APIRouter(tags=["system"])
 
-REFUSALS = ("malformed", "oversize", "unsupported", "bad_topic", "bad_id")
+REFUSALS = ("malformed", "oversize", "unsupported", "bad_topic", "bad_id", "unknown_device")
 
 
 @router.get("/livez")
@@ -64,12 +64,11 @@ async def status(parts: Given) -> dict[str, Any]:
 
 @router.get("/api/messages/refused")
 async def refused(parts: Given) -> dict[str, Any]:
-    """Return the newest refused messages that belong to no registered device, and the counts of all."""
-    kept = parts.ingest.hearing.messages.get("?", {})
+    """Return the newest refused messages, newest first, and the counts of all."""
     return {
         "success": True,
         "counts": parts.service.store.counters(),
-        "messages": [entry for entries in kept.values() for entry in entries],
+        "messages": list(reversed(parts.ingest.hearing.refused)),
     }
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import api, diary, frame
+from dashboard import api, diary, frame, words
 from dashboard.markup import heading, note
 
 MOST = 1_000  # asked of the controller
 DRAWN = 200
+REFUSED = 20
 DETAIL = {"milestones": "Milestones", "all": "Every step"}
 
 
@@ -32,6 +33,18 @@ def stream(kind: str, sought: str, detail: str) -> None:
     shown = found[:DRAWN]
     st.html(heading("Newest first", f"{len(shown):,} of {len(found):,} that match among the last {MOST:,}"))
     st.html(diary.rows(shown, time.time()))
+
+
+@st.fragment(run_every=frame.LIVE_S)
+def refused() -> None:
+    """Draw what the controller could not accept from the bus; live, and nothing when there is nothing."""
+    reading = api.read("refused_messages")
+    messages, counts = reading.get("messages") or [], reading.get("counts") or {}
+    if not messages:
+        return
+    said = ", ".join(f"{words.phase(why)} {number:,}" for why, number in counts.items())
+    st.html(heading("Refused messages", f"counted so far: {said}"))
+    st.html(diary.refusals(messages[:REFUSED], time.time()))
 
 
 frame.title("Events", "What happened, to what, when, and who asked for it.")
@@ -67,3 +80,4 @@ last.download_button(
     on_click="ignore",
 )
 stream(chosen or "", search or "", detail)
+refused()

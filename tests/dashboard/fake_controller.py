@@ -153,6 +153,11 @@ def status(fake, **_):
     }
 
 
+def refused(_fake, **_):
+    entry = {"at": time.time() - 40, "topic": "device/pi4-1/ack", "payload": '{"v":1,"ts":', "code": "malformed"}
+    return 200, {"counts": {"malformed": 3}, "messages": [entry | {"error": "not JSON: ends early"}]}
+
+
 def devices(fake, *, q="", health="", tag="", limit="100", offset="0", **_):
     key, _, value = tag.partition("=")
     found = [
@@ -280,6 +285,7 @@ ROUTES = [
     ("GET", r"/api/models/recommended", recommended),
     ("POST", r"/api/device/(?:start|stop|rollback|benchmark)", accept),
     ("GET", r"/api/logs", logs),
+    ("GET", r"/api/messages/refused", refused),
     *fake_advice.ROUTES,
 ]
 

@@ -154,6 +154,14 @@ def test_events_are_found_by_words():
     assert "No event matches" in Page("events", words="unheard-of").text
 
 
+def test_refused_messages_are_listed_with_their_topic_and_the_reason():
+    text = Page("events").text
+
+    assert "malformed 3" in text
+    assert "device/pi4-1/ack" in text
+    assert "not JSON: ends early" in text
+
+
 def test_the_words_of_health_are_those_of_the_controller():
     from controller import fleet  # noqa: PLC0415 - heavy, and only this test needs it
 
