@@ -79,9 +79,9 @@ class Bookkeeping:
         if before is None or before.deployment_id != baseline.deployment_id:
             if before is not None and before.alarm:
                 self._tell(replace(before, alarm=False), "proven anew", at)
-            self.book.put_watch(_begin(baseline, baseline.deployment_id))
-            return
-        mean_mj = self.book.mean_energy_mj(before, at)
+            before = _begin(baseline, baseline.deployment_id)
+            self.book.put_watch(before)
+        mean_mj = self.book.mean_energy_mj(before, at) if at - before.read_at >= LOOK_EVERY_S else None
         if mean_mj is None:
             return
         after = watched(before, mean_mj, at)

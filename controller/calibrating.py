@@ -21,8 +21,9 @@ from controller.calibration import (
     next_model,
     skipping,
 )
+from controller.contest import telling
 from controller.corrections import Calibrations
-from controller.learning import Learning, is_simulated
+from controller.learning import Learning, is_simulated, type_of
 from controller.lifecycle import new_id
 from controller.predict.calibrate import Run, choose_runs
 from controller.service import COMMAND_TTL_S, Service, said
@@ -48,9 +49,11 @@ class Calibrating:
         self._require_able(device)
         judge, info = self.service.judge, device["info"] or {}
         formats = tuple(info.get("formats") or ("onnx",))
-        candidates = [model for model in judge.catalogue.all() if model.format in formats]
+        runnable = [model for model in judge.catalogue.all() if model.format in formats]
+        told = telling(judge.predictor, type_of(device), [m.features for m in runnable], FEWEST_RUNS)
+        candidates = [model for model, tells in zip(runnable, told, strict=True) if tells]
         targets = [judge.model(name) for name in wanted] or candidates
-        names = choose_runs(candidates, [m.features for m in targets], judge.predictor, info.get("device_type") or "")
+        names = choose_runs(candidates, [m.features for m in targets], judge.predictor, type_of(device))
         calibration = Calibration(
             id=new_id("calibrate", at),
             device_id=device_id,

@@ -12,7 +12,7 @@ Outcome = Literal["waiting", "asked", "measured", "skipped"]
 
 ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
-FEWEST_RUNS = 3
+FEWEST_RUNS = 2
 """Below it a correction cannot be checked by leaving one run out."""
 
 MOST_TRIES = 3

@@ -15,6 +15,12 @@ FEWEST = 5
 MARGIN = 0.9
 """A challenger has to bring the error below this share of the champion's, or two equals would take turns."""
 
+MOST_DOUBT = 100.0
+"""A prior whose interval spans more than this factor knows nothing of a model, and a run of it nothing of the board.
+
+All five measured boards together span a factor of 25 on an ordinary network; one alone spans 3,600 on a perceptron.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnDevice:
@@ -48,6 +54,13 @@ class OnDevice:
             reasons=(*answer.reasons, *how),
             recommendation=advice,
         )
+
+
+def telling(prior: FleetPredictor, device_type: str, models: Sequence[Features], fewest: int) -> list[bool]:
+    """Return which of `models` tell something about a board when they run there; all, when fewer than `fewest` do."""
+    said = prior.predict_many(models, prior_type(device_type))
+    told = [bool(p.low_mj and p.high_mj and p.high_mj <= MOST_DOUBT * p.low_mj) for p in said]
+    return told if sum(told) >= fewest else [True] * len(models)
 
 
 def prior_error_percent(prior: FleetPredictor, device_type: str, runs: Sequence[Run]) -> float | None:

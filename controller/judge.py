@@ -114,7 +114,8 @@ class Judge:
         others = [(name, kind) for name, kind in self.device_types() if name != device_id]
         known = (None, model.artifact_sha256)
         rows = self.measurements.of_model(model.name)
-        measured = {row["device_id"]: row["energy_mj"] for row in rows if row["artifact_sha256"] in known}
+        usable = [row for row in rows if row["artifact_sha256"] in known and row["source"] in MEASURED | {SIMULATED}]
+        measured = {row["device_id"]: row["energy_mj"] for row in usable}
         return elsewhere(model, self.predictor, others, budget_mj, measured)
 
 

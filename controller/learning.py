@@ -13,6 +13,7 @@ from controller.contest import (
     held_out_error_percent,
     prior_error_percent,
     takes_over,
+    telling,
 )
 from controller.corrections import Corrections, Kept, Origin
 from controller.ledger import SIMULATED, Entry
@@ -38,7 +39,7 @@ class Learning:
         entries = [entry for entry in found if entry.teaches]
         if sum(e.at > self.corrections.undone_at(device["id"]) for e in entries) < FEWEST:
             return
-        runs = self._runs(entries)
+        runs = self._telling(device, self._runs(entries))
         if len(runs) < FEWEST:
             return
         held_out_percent = held_out_error_percent(prior, device_type, runs)
@@ -98,11 +99,15 @@ class Learning:
                 field="rows",
             )
         with self.service.store.transaction():
-            return self.keep(device, runs, "csv", at, who=who)
+            return self.keep(device, self._telling(device, runs), "csv", at, who=who)
 
     def tell(self, device_id: str, text: str, at: float, who: str = "controller", **facts: Any) -> None:
         """Make `text` an event about a device's calibration."""
         self.service.store.add_event(at, "calibration", text, who=who, device_id=device_id, facts=facts)
+
+    def _telling(self, device: Row, runs: Sequence[Run]) -> list[Run]:
+        told = telling(self.service.judge.predictor, type_of(device), [run.features for run in runs], FEWEST_RUNS)
+        return [run for run, tells in zip(runs, told, strict=True) if tells]
 
     def _standing_percent(self, device: Row, runs: Sequence[Run]) -> float | None:
         """Return the error on `runs` of what speaks for the device now: its correction, else the other boards."""

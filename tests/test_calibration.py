@@ -22,7 +22,7 @@ from controller.calibration import (
     next_model,
     skipping,
 )
-from controller.contest import held_out_error_percent, prior_error_percent, takes_over
+from controller.contest import held_out_error_percent, prior_error_percent, takes_over, telling
 from controller.ledger import Entry
 from controller.models.shipped import MODELS
 from controller.predict.calibrate import Run, prior_type
@@ -168,6 +168,13 @@ def test_a_small_lead_or_too_few_runs_leave_the_champion(champion, challenger, r
     assert not takes_over(champion, challenger, runs)
 
 
+def test_a_network_of_which_other_boards_know_nothing_tells_nothing_about_a_board():
+    perceptron = Features(params_m=0.009, gmacs=9e-6, size_mb=0.04, macts_m=0.0001, n_convs=0)
+
+    assert telling(PRIOR, PI_5, [network(0.2), perceptron, network(0.4)], 2) == [True, False, True]
+    assert telling(PRIOR, PI_5, [network(0.2), perceptron], 2) == [True, True]
+
+
 def test_one_run_cannot_be_held_out():
     assert held_out_error_percent(PRIOR, PI_5, runs_at(1.0)[:1]) is None
 
@@ -220,7 +227,7 @@ async def test_a_calibration_measures_one_model_after_another_and_the_prediction
     async with running.joined(info=METERED) as device:
         begun = await running.post("/api/devices/pi5-1/calibrate")
         again = await running.post("/api/devices/pi5-1/calibrate")
-        done = await answer_benches(running, device, "pmic", failing={"digits_mlp"})
+        done = await answer_benches(running, device, "pmic", failing={"digits_cnn_l"})
         told = await running.get("/api/devices/pi5-1/calibration")
         own = await predicted(running, "digits_cnn_s", device_id="pi5-1")
         board = await predicted(running, "digits_cnn_s", device_type=PI_5)
@@ -234,10 +241,10 @@ async def test_a_calibration_measures_one_model_after_another_and_the_prediction
     assert [m["reason"] for m in done["models"] if m["outcome"] == "skipped"] == ["not enough memory"]
     assert told["correction"]["cost_ratio"] == pytest.approx(FACTOR, rel=0.01)
     assert own["energy_mj"] == pytest.approx(FACTOR * board["energy_mj"], rel=0.1)
-    assert any(reason.startswith("calibrated: 3 models measured") for reason in own["reasons"])
+    assert any(reason.startswith("calibrated: 2 models measured") for reason in own["reasons"])
     assert own["predictor"].endswith("+pi5-1")
     assert listed["calibration"]["after_percent"] == done["after_percent"]
-    assert any("skips digits_mlp: not enough memory" in text for text in events)
+    assert any("skips digits_cnn_l: not enough memory" in text for text in events)
     assert any("error 66.7 % before" in text for text in events)
 
 
