@@ -9,7 +9,7 @@ pd = pytest.importorskip("pandas")
 
 from controller.models.shipped import ARTIFACTS  # noqa: E402  # after the check for pandas
 from controller.models.shipped import DATA as SHIPPED_DATA  # noqa: E402  # as above
-from controller.predict import aggregate  # noqa: E402  # as above
+from controller.predict import aggregate, readings  # noqa: E402  # as above
 from controller.predict.evaluate import conformal, folds  # noqa: E402  # as above
 from controller.predict.process import Kernel, Process  # noqa: E402  # as above
 from controller.predict.rows import select  # noqa: E402  # as above
@@ -70,14 +70,13 @@ def test_a_row_whose_energy_contradicts_its_power_is_left_out():
     assert select(table, "raspberry_pi_4", "tflite")[1]["energy contradicts power and latency"] == 1
 
 
-@needs_data
 def test_training_again_gives_the_shipped_predictor():
     shipped = pd.read_json(ARTIFACTS / "energy_predictor.json", typ="series")["boards"]["raspberry_pi_4"]
-    table = pd.read_csv(DATA)
+    table = readings.shipped()
     again = train_board(table, "raspberry_pi_4", kinds(table))
 
-    assert again["kinds"]["full"]["widening"] == pytest.approx(shipped["kinds"]["full"]["widening"], rel=0.02)
-    assert again["kinds"]["full"]["figures"] == pytest.approx(shipped["kinds"]["full"]["figures"], abs=1.5)
+    assert again["kinds"]["full"]["widening"] == pytest.approx(shipped["kinds"]["full"]["widening"], rel=1e-3)
+    assert again["kinds"]["full"]["figures"] == pytest.approx(shipped["kinds"]["full"]["figures"], abs=0.1)
     assert again["cost"]["float"] == pytest.approx(shipped["cost"]["float"])
 
 

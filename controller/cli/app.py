@@ -19,6 +19,7 @@ from controller.cli import (
     event_commands,
     local_commands,
     model_commands,
+    predictor_commands,
 )
 from controller.cli.console import Console
 from controller.cli.exits import Exit, of_error
@@ -49,6 +50,7 @@ def _root(
 local_commands.add_to(app)
 device_commands.add_to(app)
 model_commands.add_to(app)
+predictor_commands.add_to(app)
 deploy_commands.add_to(app)
 advice_commands.add_to(app)
 calibration_commands.add_to(app)

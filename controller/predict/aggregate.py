@@ -11,7 +11,18 @@ import pandas as pd
 from controller.models.shipped import DATA
 
 KEY = ["board", "runtime", "framework", "model"]
-ARCHITECTURE = ["family", "quantized", "input_res", "params_m", "gmacs", "dw_macs_g", "macts_m", "n_convs", "top1_pct"]
+ARCHITECTURE = [
+    "arch_key",
+    "family",
+    "quantized",
+    "input_res",
+    "params_m",
+    "gmacs",
+    "dw_macs_g",
+    "macts_m",
+    "n_convs",
+    "top1_pct",
+]
 MEDIANS = ["energy_mj", "latency_mean_ms", "power_mean_w"]
 SOURCE = r"^(?P<division>[^/]+)/(?P<submitter>[^/]+)/results/(?P<system>[^/]+)/"
 

@@ -77,5 +77,10 @@ _ROUTES: tuple[tuple[tuple[str, ...], Route], ...] = (
 
 def route(device_type: str) -> Route:
     """Return where predictions for `device_type` come from, in any spelling; UNIFIED for an unknown one."""
-    name = "_".join(device_type.lower().replace("-", " ").replace("_", " ").split())
+    name = plain(device_type)
     return next((found for prefixes, found in _ROUTES if name.startswith(prefixes)), UNIFIED)
+
+
+def plain(device_type: str) -> str:
+    """Return `device_type` in lower case with underscores, however it was spelled."""
+    return "_".join(device_type.lower().replace("-", " ").replace("_", " ").split())

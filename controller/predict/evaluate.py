@@ -43,11 +43,11 @@ def held_out(rows: Rows, groups: Groups, fit: Fit) -> Held:
     return Held(said=said, error=rows.y - said, half=half)
 
 
-def gaussian(rows: Rows, *, by_family: bool = False) -> Callable[[Rows], tuple[Floats, Floats]]:
+def gaussian(rows: Rows, *, by_family: bool = False, seed: int = SEED) -> Callable[[Rows], tuple[Floats, Floats]]:
     """Fit the champion: one kernel for all sets, a process for each, intervals by out-of-fold residuals."""
     kernel = likeliest(rows.x, rows.y)
     processes = [Process(kernel=kernel, x=rows.x, y=y) for y in rows.y.T]
-    widenings = widening(rows, kernel, by_family=by_family)
+    widenings = widening(rows, kernel, by_family=by_family, seed=seed)
 
     def answer(other: Rows) -> tuple[Floats, Floats]:
         means, spreads = zip(*(process.at(other.x) for process in processes), strict=True)
@@ -56,19 +56,14 @@ def gaussian(rows: Rows, *, by_family: bool = False) -> Callable[[Rows], tuple[F
     return answer
 
 
-def cautious(rows: Rows) -> Callable[[Rows], tuple[Floats, Floats]]:
-    """Fit a process whose features do not tell a new family from a known one."""
-    return gaussian(rows, by_family=True)
-
-
-def widening(rows: Rows, kernel: Kernel, *, by_family: bool = False) -> Floats:
+def widening(rows: Rows, kernel: Kernel, *, by_family: bool = False, seed: int = SEED) -> Floats:
     """Return, for each set, by how much the claimed spread is multiplied for a 95 % interval.
 
     The conformal quantile of |error| / spread over architectures left out (CV+), the kernel kept; with `by_family` no
     less than that over families left out, for features that do not make a process unsure of a new family.
     """
     independent = len(np.unique(rows.architecture))
-    ways = [folds(rows.architecture, SEED + 1), *([rows.family] if by_family else [])]
+    ways = [folds(rows.architecture, seed + 1), *([rows.family] if by_family else [])]
     quantiles = [conformal(_scores(rows, kernel, groups), independent) for groups in ways]
     return np.asarray(np.max(quantiles, axis=0), np.float64)
 

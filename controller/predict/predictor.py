@@ -12,7 +12,7 @@ from broker.energy import mwh_from_mj
 from broker.errors import ArtifactError
 from controller.models.shipped import ARTIFACTS
 from controller.predict.board import BoardPredictor, Figure
-from controller.predict.boards import UNIFIED, Route, route
+from controller.predict.boards import UNIFIED, Route, plain, route
 from controller.predict.features import Features
 from controller.predict.prediction import Category, Prediction, Support
 from controller.predict.transfer import Transfer
@@ -70,7 +70,7 @@ class FleetPredictor:
 
     def predict_many(self, models: Sequence[Features], device_type: str) -> list[Prediction]:
         """Return a prediction for each of `models`, worked out together."""
-        way = route(device_type)
+        way = self.way(device_type)
         if way is UNIFIED:
             return [self._unified(model) for model in models]
         if way.board is None:
@@ -83,9 +83,14 @@ class FleetPredictor:
             for model, latency_s in zip(models, latencies, strict=True)
         ]
 
+    def way(self, device_type: str) -> Route:
+        """Return where predictions for `device_type` come from: its own rows where training had any."""
+        name = plain(device_type)
+        return Route(device_type=name, board=name, support="high") if name in self._boards else route(device_type)
+
     def transfer(self, device_type: str) -> Transfer:
         """Return how a board of `device_type` may differ from its prior: a sibling's bias is that between versions."""
-        way = route(device_type)
+        way = self.way(device_type)
         if way.margin == "runtime_version":
             return Transfer(bias=self._document["margins"][way.margin])
         return Transfer()

@@ -1,6 +1,7 @@
 """Measured rows as predictors learn from them: chosen, checked, and laid beside one another board by board."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,14 @@ Set = tuple[str, str]
 class Rows:
     """Networks measured on several sets: features `x` one row a network, logs of mJ `y` one column a set.
 
-    `architecture` and `family` are the groups that must not be torn apart.
+    `latency_s` are the mean latencies measured with them; `architecture` and `family` are the groups that must not be
+    torn apart.
     """
 
     models: tuple[Features, ...]
     x: Floats
     y: Floats
+    latency_s: Floats
     sets: tuple[Set, ...]
     names: Groups
     architecture: Groups
@@ -50,6 +53,7 @@ class Rows:
             models=tuple(m for m, wanted in zip(self.models, chosen.tolist(), strict=True) if wanted),
             x=self.x[chosen],
             y=self.y[chosen],
+            latency_s=self.latency_s[chosen],
             sets=self.sets,
             names=self.names[chosen],
             architecture=self.architecture[chosen],
@@ -111,6 +115,12 @@ def features(row: dict[str, Any]) -> Features:
     )
 
 
+def only(rows: Rows, wanted: Sequence[Set]) -> Rows:
+    """Return `rows` with the columns of the `wanted` sets."""
+    columns = [rows.sets.index(name) for name in wanted]
+    return replace(rows, y=rows.y[:, columns], latency_s=rows.latency_s[:, columns], sets=tuple(wanted))
+
+
 def sets_in(table: pd.DataFrame) -> list[Set]:
     """Return every board and runtime that most networks were measured on, in alphabetical order."""
     counts = table[table["family"] != APART].groupby(["board", "runtime"])["model"].nunique()
@@ -127,12 +137,19 @@ def stack(table: pd.DataFrame, kind: Kind = "full") -> Rows:
     return Rows(
         models=models,
         x=matrix(kind, models),
-        y=np.log(np.column_stack([columns[name].loc[common, "energy_mj"].to_numpy(float) for name in sets])),
+        y=np.log(np.column_stack([_column(columns[name], common, "energy_mj") for name in sets])),
+        latency_s=np.column_stack(
+            [columns[name].loc[common, "latency_mean_ms"].to_numpy(float) / 1e3 for name in sets]
+        ),
         sets=tuple(sets),
         names=first["model"].to_numpy(str),
         architecture=first["arch_key"].to_numpy(str),
         family=first["family"].to_numpy(str),
     )
+
+
+def _column(rows: pd.DataFrame, models: list[str], name: str) -> Floats:
+    return np.asarray(rows.loc[models, name].to_numpy(float), np.float64)
 
 
 def _contradiction(rows: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,56 @@
+"""Where measured rows come from: the tables that come with EdgeWatt, and files of the same columns."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from broker.errors import InvalidError
+from controller.models.shipped import DATA
+from controller.predict.rows import COLUMNS, check
+
+SHIPPED = ("measured_energy.csv", "networks.csv")
+ROUND = r"^([^/]+)/"
+BYTES = {0: 4.0, 1: 1.0}
+"""Per parameter, in float and in integers: the weights as they are computed with."""
+
+
+def read(files: Sequence[Path] = ()) -> tuple[pd.DataFrame, str]:
+    """Return the rows of `files`, or of the tables that come with EdgeWatt when there are none, and their SHA-256.
+
+    InvalidError names the file, and the column or row in it, that cannot be used.
+    """
+    paths = list(files) or [DATA / name for name in SHIPPED]
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(_bytes(path))
+    table = pd.concat([_table(path) for path in files], ignore_index=True) if files else shipped()
+    return table, digest.hexdigest()
+
+
+def shipped() -> pd.DataFrame:
+    """Return the rows that come with EdgeWatt, each with the architecture of its network."""
+    measured, networks = (pd.read_csv(DATA / name) for name in SHIPPED)
+    table = measured.merge(networks, on="model", validate="many_to_one")
+    table["round"] = table["source"].str.extract(ROUND, expand=False)
+    table["size_mb"] = table["params_m"] * table["quantized"].map(BYTES)
+    return check(table)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return check(pd.read_csv(path))
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InvalidError(
+            f"{path} is no table: {error}", hint=f"CSV with the columns {', '.join(COLUMNS)}", field="data"
+        ) from None
+    except InvalidError as error:
+        raise InvalidError(f"{path}: {error.message}", hint=error.hint, **error.facts) from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidError(f"cannot read {path}: {error.strerror}", field="data") from None
