@@ -95,6 +95,9 @@ def decode_command(payload: bytes) -> Command:
         return Command(op=word.decode("ascii"))
     if word.isalpha() and word not in {b"true", b"false", b"null"}:
         text = word.decode("ascii", "replace")[:40]
+        if text in OPS:
+            hint = f'send JSON: {{"op":"{text}", …}}; `help` says what it takes'
+            raise WireError(f"{text} needs more than its name", code="unsupported", hint=hint)
         raise _unsupported(text)
     command = decode(Command, payload)
     if command.op not in OPS:

@@ -193,12 +193,15 @@ class Desk:
 
 
 def _understood(payload: bytes) -> Command:
-    """Return the command in `payload`; raises WireError."""
+    """Return the command in `payload`; raises WireError, also for a deploy that names no model."""
     try:
         command = decode_command(payload)
         command.fingerprint  # noqa: B018 - nesting that Python cannot follow shows here, before anything is written
     except RecursionError:
         raise WireError("nested too deeply", hint="send JSON as the contract describes it") from None
+    if command.is_request and not (command.model or "").strip():
+        hint = '{"op":"deploy","model":"digits_cnn_s","max_energy_mj":40}'
+        raise WireError("a deploy needs the name of a model, or an artifact", code="no_model_named", hint=hint)
     return command
 
 
@@ -208,7 +211,8 @@ def _claimed(payload: bytes) -> tuple[str, str]:
         raw = json.loads(payload[:65_536])
     except (ValueError, RecursionError):
         raw = None
-    found = raw if isinstance(raw, dict) else {}
+    word = payload.strip()
+    found = raw if isinstance(raw, dict) else {"op": word.decode("ascii")} if word.isalpha() else {}
     command_id, op = found.get("id"), found.get("op")
     if not isinstance(command_id, str) or not 0 < len(command_id) <= MOST_ID_CHARACTERS:
         command_id = hand_typed_id(payload)

@@ -88,7 +88,8 @@ class Downloader:
         if needed > free:
             part.unlink(missing_ok=True)
             raise StorageError(
-                f"No space left on the device: {ref.size / 1e6:.1f} MB to download, {free / 1e6:.1f} MB free",
+                f"No space left on the device: {ref.size / 1e6:.1f} MB to download, {free / 1e6:.1f} MB free, "
+                f"of which {self.reserve_bytes / 1e6:.0f} MB stay free",
                 hint="free some disk or undeploy a model, then deploy again",
             )
 

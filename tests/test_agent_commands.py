@@ -61,6 +61,8 @@ async def test_what_needs_something_that_is_missing_fails_with_a_sentence(tmp_pa
         (b"fly", "unsupported"),
         (b'{"op":"fly"}', "unsupported"),
         (b'{"op":"deploy","gen":"many"}', "malformed"),
+        (b'{"op":"deploy"}', "no_model_named"),
+        (b'{"op":"deploy","model":"  "}', "no_model_named"),
         (b'{"op":"ping","id":""}', "bad_id"),
         (b'{"op":"ping","x":"' + b"y" * 70_000 + b'"}', "oversize"),
         (b"\xff\xfe", "malformed"),
@@ -97,6 +99,16 @@ async def test_a_refused_payload_is_answered_under_its_own_id_when_it_has_one(tm
         await bench.until(lambda: bench.acks("mine"), "an answer")
 
         assert bench.acks("mine")[0].op == "fly"
+
+
+async def test_a_refused_word_is_answered_with_its_own_name(tmp_path):
+    async with running(tmp_path) as bench:
+        bench.send(b"deploy")
+        await bench.until(bench.acks, "an answer")
+        answer = bench.acks()[0]
+
+        assert (answer.op, answer.error.code) == ("deploy", "unsupported")
+        assert "deploy needs more than its name" in answer.error.msg
 
 
 async def test_stop_and_start_hold_over_a_restart(server, tmp_path):
