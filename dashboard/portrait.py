@@ -95,6 +95,7 @@ def about(device: Document) -> Markup:
         ("Runtimes", runtimes or words.NOTHING),
         ("Formats", ", ".join(device.get("formats") or []) or words.NOTHING),
         ("Power meter", sensor.get("source") or "none: its energy is not measured"),
+        ("Predictions", _calibrated(device.get("calibration"))),
         ("Gaps in telemetry", f"{device.get('gaps') or 0}"),
         ("Refused messages", str(sum((device.get("refused") or {}).values()))),
         ("Approved", "yes" if device.get("approved", True) else "not yet"),
@@ -121,6 +122,14 @@ def logs(rows: Iterable[Document], now: float) -> Markup:
         tone = diary.TONES.get(each["level"], "mute")
         lines.append([moment(each["ts"], now), pill(words.phase(each["type"]), tone, each["level"]), each["message"]])
     return table(["When", "Kind", "Line"], lines)
+
+
+def _calibrated(found: Document | None) -> str:
+    """Say whether what is predicted for a device rests on what it measured, and how far off that is."""
+    if not found:
+        return "those of its board; calibrate it for its own"
+    error = "" if found.get("after_percent") is None else f", {words.amount(found['after_percent'], '%')} off"
+    return f"calibrated on it{error}{' (simulated)' if found.get('simulated') else ''}"
 
 
 def _against(limit: float | None) -> Markup:

@@ -155,6 +155,8 @@ def _needs(device: Document, newest: Document | None, now: float) -> Iterable[Ne
     drift = device.get("drift")
     if drift not in (None, "in step") and health == "live" and (newest is None or newest.get("terminal")):
         yield Need(kind="out of step", sentence=drift, rank=45)
+    for each in device.get("attention") or ():
+        yield Need(kind="dearer than it was", sentence=each["text"], rank=65)
     refused = device.get("refused") or {}
     if sum(refused.values()):
         why = ", ".join(f"{words.phase(reason)} {number}" for reason, number in sorted(refused.items()))

@@ -81,6 +81,13 @@ def test_drift_waits_for_the_deployment_under_way():
     assert [case.needs[0].kind for case in views.attention([drifted], [], NOW)] == ["out of step"]
 
 
+def test_a_model_that_costs_more_than_at_deployment_needs_a_person():
+    text = "m costs d 60 % more than when it was deployed (5 mJ, source: pmic)"
+    case = views.attention([device(attention=[{"code": "drift", "text": text}])], [], 0.0)[0]
+
+    assert [(need.kind, need.sentence) for need in case.needs] == [("dearer than it was", text)]
+
+
 def test_a_device_that_sleeps_on_purpose_needs_nobody():
     assert views.attention([device(health="offline", health_reason="sleeps")], [], NOW) == []
 

@@ -124,7 +124,7 @@ def deeds(device_id: str) -> None:
         if st.button("Ping", key="ping", help="Ask whether the agent answers"):
             actions.tell(_action(device_id, "ping"))
         running = device.get("phase") == "running"
-        for name in ("start", "stop", "rollback", "benchmark"):
+        for name in ("start", "stop", "rollback", "benchmark", "calibrate"):
             idle = (name == "start" and running) or (name == "stop" and device.get("phase") == "stopped")
             idle = idle or (name == "rollback" and not device.get("previous"))
             label = "Roll back" if name == "rollback" else name.capitalize()
@@ -148,6 +148,8 @@ DEEDS = {
     "stop": "The active model pauses; it stays on the device.",
     "rollback": "The device returns to the model that ran before.",
     "benchmark": "The device measures its active model; answers are slower meanwhile.",
+    "calibrate": "When no deployment is at work it measures up to ten models, one after another, about a minute each; "
+    "its predictions rest on them from then on.",
     "forget": "Its retained documents and its history here are removed. It comes back when it speaks again.",
 }
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.dashboard import fake_fleet
+from tests.dashboard import fake_controller, fake_fleet
 from tests.dashboard.conftest import Page
 
 pytestmark = pytest.mark.usefixtures("fake")
@@ -109,6 +109,23 @@ def test_a_rollback_is_confirmed_first(fake):
     page.click("confirm")
 
     assert fake.writes == [("POST", "/api/device/rollback", {"device_id": "pi5-1"})]
+
+
+def test_a_calibration_is_confirmed_first_and_asked_for_once(fake, monkeypatch):
+    begin = ("POST", r"/api/devices/([^/]+)/calibrate", fake_controller.accept)
+    monkeypatch.setattr(fake_controller, "ROUTES", [begin, *fake_controller.ROUTES])
+    page = Page("device", id="pi5-1").click("calibrate")
+    assert fake.writes == []
+
+    page.click("confirm")
+
+    assert fake.writes == [("POST", "/api/devices/pi5-1/calibrate", {"models": [], "rows": []})]
+
+
+def test_a_calibrated_device_says_how_far_off_its_predictions_are(fake):
+    fake.find("pi5-1")["calibration"] = {"after_percent": 4.2, "simulated": 1}
+
+    assert "calibrated on it, 4.2 % off (simulated)" in Page("device", id="pi5-1").text
 
 
 def test_to_forget_a_device_its_name_is_typed(fake):
