@@ -26,7 +26,7 @@ async def list_logs(
     type: str = "",  # noqa: A002 - the query's name
     device_id: str = "",
 ) -> dict[str, Any]:
-    """List events, newest first; `type` is deployment, command, device, presence or log."""
+    """List events, newest first; `type` is deployment, command, device, presence, drift, calibration or log."""
     events = parts.service.store.events(kind=type, device_id=device_id, limit=limit)
     return {"success": True, "as_of": parts.clock(), "logs": [event_document(event) for event in events]}
 
