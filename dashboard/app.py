@@ -10,6 +10,7 @@ PAGES = (
     ("deploy", "Deploy"),
     ("deployments", "Deployments"),
     ("models", "Models"),
+    ("predictions", "Predictions"),
     ("events", "Events"),
 )
 

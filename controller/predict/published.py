@@ -2,7 +2,7 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,6 +45,16 @@ def networks(folder: Path = DATA) -> tuple[Network, ...]:
     """Return every network that was measured somewhere."""
     with (folder / "networks.csv").open(encoding="utf-8", newline="") as file:
         return tuple(_network(row) for row in csv.DictReader(file))
+
+
+def distinct(measured_here: Container[str] = ()) -> list[Network]:
+    """Return each network once, though rounds name it differently; by a name in `measured_here` where there is one."""
+    found: dict[tuple[object, ...], Network] = {}
+    for each in networks():
+        key = (each.family, each.features.quantized, each.features.input_res, each.features.gmacs)
+        if key not in found or (each.name in measured_here and found[key].name not in measured_here):
+            found[key] = each
+    return list(found.values())
 
 
 @cache

@@ -13,7 +13,7 @@ from controller.predict.features import Features
 from controller.predict.latency import implied_ms
 from controller.predict.pareto import Candidate, Front, front
 from controller.predict.prediction import Prediction, Predictor
-from controller.predict.published import LABELS, Network, measured, networks
+from controller.predict.published import LABELS, Network, distinct, measured
 
 PREDICTED = "predicted"
 IMPLIED = "implied by the predicted energy"
@@ -57,12 +57,12 @@ def survey(
     """
     asked = [_of_store(model) for model in models]
     known = {each.name for each in asked}
-    asked += [_of_literature(each) for each in networks() if each.name not in known] if published else []
+    there = _measured_there(device_type) if published else {}
+    asked += [_of_literature(each) for each in distinct(set(there)) if each.name not in known] if published else []
     features = [each.features for each in asked]
     said = predictor.predict_many(features, device_type)
     implied = implied_ms(features, said, predictor, device_type)
     here = _measured_here(rows)
-    there = _measured_there(device_type) if published else {}
     entries = [
         _entry(each, prediction, latency_ms, (here if each.in_store else there).get(each.name))
         for each, prediction, latency_ms in zip(asked, said, implied, strict=True)

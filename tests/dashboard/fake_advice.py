@@ -58,6 +58,41 @@ def plan(fake, body, **_):
     }
 
 
+def metadata(_fake, **_):
+    figures = {"mape_pct": 3.1, "family_mape_pct": 7.2, "coverage_pct": 94.7, "width_pct": 18.5}
+    board = {"rows": 94, "architectures": 49, "framework": "TFLite", "kinds": {"full": {"figures": figures}}}
+    loose = board | {"kinds": {"full": {"figures": figures | {"family_mape_pct": 24.0, "coverage_pct": 88.0}}}}
+    boards = {"raspberry_pi_4": board, "odroid_n2": loose}
+    return 200, {"data": {"boards": boards, "data": {"source": "MLPerf Inference v1.0-v3.0", "sha256": "8b07cd1d9270"}}}
+
+
+def ledger(fake, **_):
+    entries = [_entry(device, index) for index, device in enumerate(fake.devices[: fake.booked])]
+    true = [each for each in entries if each["counts_as_truth"]]
+    figures = {"n": len(true), "mape_percent": 8.1, "bias_percent": 3.0, "coverage_percent": 95.0}
+    groups = {"per_device_type": {"raspberry_pi_5": figures}, "per_family": {"digits": figures}} if true else {}
+    drift = [{"device_id": "pi5-2", "model": "digits_cnn_s", "baseline_mj": 4.0, "by_percent": 61.0, "alarm": True}]
+    return 200, {"entries": entries, "summary": groups, "drift": drift if true else [], "total": len(entries)}
+
+
+def _entry(device, index):
+    said = fake_fleet.predicted("digits_cnn_s", device["device_type"])
+    actual, true = said["energy_mj"] * (0.8 + 0.1 * index), index > 0
+    names = ("predicted_mj", "low_mj", "high_mj")
+    return dict(zip(names, (said[key] for key in ("energy_mj", "low_mj", "high_mj")), strict=True)) | {
+        "device_id": device["id"],
+        "device_type": device["device_type"],
+        "model": "digits_cnn_s",
+        "family": "digits",
+        "actual_mj": actual,
+        "source": "pmic" if true else "simulated",
+        "counts_as_truth": true,
+        "error_percent": 100 * (said["energy_mj"] - actual) / actual,
+        "inside": said["low_mj"] <= actual <= said["high_mj"],
+        "at": 0.0,
+    }
+
+
 def battery(_fake, device_id, *, model="", rate_hz="1", battery_wh="0", **_):
     return 200, {
         "device_id": device_id,
@@ -118,6 +153,8 @@ def _row(model, device_type):
 ROUTES = [
     ("GET", r"/api/models/pareto", pareto),
     ("GET", r"/api/models/explain", explain),
+    ("GET", r"/api/energy/metadata", metadata),
+    ("GET", r"/api/ledger", ledger),
     ("POST", r"/api/deploy/best", best),
     ("POST", r"/api/plan", plan),
     ("GET", r"/api/devices/([^/]+)/battery", battery),

@@ -31,6 +31,7 @@ class FakeController:
         self.devices = fake_fleet.fleet(count, seed)
         self.models = fake_fleet.models()
         self.writes = []
+        self.booked = 5
         self.open_sockets = []
         self.started_at = time.time() - 9_000
         self.logs = []

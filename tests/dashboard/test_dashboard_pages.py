@@ -10,7 +10,7 @@ from tests.dashboard.conftest import Page
 
 pytestmark = pytest.mark.usefixtures("fake")
 
-PAGES = ("fleet", "device", "deploy", "deployments", "models", "events")
+PAGES = ("fleet", "device", "deploy", "deployments", "models", "predictions", "events")
 
 
 def test_the_fleet_says_in_one_sentence_who_needs_a_person():
