@@ -39,7 +39,10 @@ SERVICE = {
         "tmpfs": {"type": "array", "items": {"type": "string"}},
         "profiles": {"type": "array", "items": {"type": "string"}},
         "environment": {"type": "object", "additionalProperties": {"type": "string"}},
-        "ports": {"type": "array", "items": {"type": "string", "pattern": r"^\d+:\d+$"}},
+        "ports": {
+            "type": "array",
+            "items": {"type": "string", "pattern": r"^\$\{EDGEWATT_BIND:-127\.0\.0\.1\}:\d+:\d+$"},
+        },
         "volumes": {"type": "array", "items": {"type": "string", "pattern": r"^[^:]+:/[^:]+(:ro)?$"}},
         "depends_on": {
             "type": "object",
