@@ -16,6 +16,7 @@ from broker.wire import encode
 from controller.calibrating import Calibrating
 from controller.deployment import Moved, Tick
 from controller.hearing import Hearing
+from controller.rivals import Rivals
 from controller.service import Service
 from controller.store import Row
 
@@ -39,7 +40,12 @@ class Ingest:
     connected_at: float | None = None
     last_loss: str | None = None
     storage_fault: str | None = None
+    _rivals: Rivals = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Begin to look out for other controllers."""
+        self._rivals = Rivals(epoch=self.epoch, since=self.clock())
 
     @property
     def service(self) -> Service:
@@ -106,6 +112,8 @@ class Ingest:
             with self.service.store.transaction():
                 for packet in packets:
                     self.hearing.hear(packet, self.clock())
+                    if packet.topic == CONTROLLER_STATUS:
+                        self._rivals.hear(packet, self.service.store, self.clock())
                 self.hearing.flush()
         except StorageError as error:
             self.hearing.discard()

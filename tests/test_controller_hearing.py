@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
 from broker.errors import StorageError
 from broker.messages import ControllerStatus, Energy, LogLine, Telemetry
 from broker.topics import CONTROLLER_STATUS, LOG, ROUTES, TELEMETRY
-from broker.wire import MAX_PAYLOAD_BYTES, decode
+from broker.wire import MAX_PAYLOAD_BYTES, decode, encode
 from controller.hearing import EARLIEST_TS
 from tests.controlling import controller
 
@@ -71,6 +72,23 @@ async def test_a_command_to_a_device_that_never_registered_is_counted(running):
 
     assert (told["topic"], told["device_id"], told["error"]) == ("device/ghost/cmd", None, "no device 'ghost' is here")
     assert (await running.get("/api/deployments"))["total"] == 0
+
+
+async def test_another_controller_on_the_broker_is_told_once_and_an_earlier_one_is_not(running):
+    async with running.hub.link("a-rival") as rival:
+        for epoch, ts in (("earlier", 5.0), ("rival", time.time() + 5), ("rival", time.time() + 6)):
+            status = ControllerStatus(online=True, epoch=epoch, ts=ts, artifact_base_url=f"http://{epoch}:5000")
+            await rival.publish(CONTROLLER_STATUS, encode(status), qos=1)
+        await running.until(lambda: events_of(running, "controller"))
+        await rival.publish("device/ghost/cmd", b"ping", qos=1)
+        await counted(running, "unknown_device")
+
+    (told,) = await events_of(running, "controller")
+    assert "another controller (http://rival:5000) uses this broker" in told["text"]
+
+
+async def events_of(running, kind):
+    return (await running.get(f"/api/logs?type={kind}"))["logs"]
 
 
 async def test_unknown_fields_of_a_newer_agent_are_kept_when_passed_on(running):
