@@ -86,7 +86,7 @@ class Learning:
     def by_rows(self, device_id: str, rows: Sequence[tuple[Run, str]], who: str, at: float) -> Kept:
         """Calibrate a device by `rows` measured elsewhere on it, each with the source of its energy.
 
-        Raises NotFoundError, InvalidError when too few rows were measured by a meter.
+        Raises NotFoundError, InvalidError when too few rows were measured by a meter, or several meters measured them.
         """
         device = self.service.known_device(device_id)
         simulated = is_simulated(device)
@@ -96,6 +96,13 @@ class Learning:
             raise InvalidError(
                 f"{len(runs)} of {len(rows)} rows can be used, {FEWEST_RUNS} are needed",
                 hint=f"only measured energy counts: source must be {wanted}",
+                field="rows",
+            )
+        meters = sorted({source for _, source in rows if source in MEASURED})
+        if len(meters) > 1 and not simulated:
+            raise InvalidError(
+                f"the rows come from {len(meters)} meters: {', '.join(meters)}",
+                hint="a rail on the board and a meter at the wall see different energies: give the rows of one",
                 field="rows",
             )
         with self.service.store.transaction():
