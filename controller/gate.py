@@ -45,6 +45,19 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A model as it could be made, not in the store: what it is predicted to cost, and the accuracy it likely loses.
+
+    `accuracy_loss_points` is None where nothing published says it.
+    """
+
+    name: str
+    energy_mj: float
+    high_mj: float
+    accuracy_loss_points: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """What this model cost on this very device; `source` says what measured it."""
 
@@ -72,6 +85,7 @@ class Verdict:
     support: str = "none"
     would_fit: tuple[Alternative, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -81,6 +95,8 @@ class Verdict:
         named = ", ".join(_offer(a) for a in self.would_fit[:MAX_NAMED])
         here = f"would fit: {named}" if named else "no model in the catalogue would fit"
         others = ", ".join(f"{e.device_id} ({_mj(e.energy_mj)})" for e in self.elsewhere[:MAX_NAMED])
+        made = ", ".join(f"{v.name} ({_mj(v.energy_mj)})" for v in self.variants) if not named else ""
+        here += f"; made anew would fit: {made}" if made else ""
         return f"{self.reason}; {here}" + (f"; the same model would fit on {others}" if others else "")
 
 

@@ -11,7 +11,7 @@ from controller.corrections import Corrections
 from controller.gate import Alternative, Elsewhere, Measurement, Policy, Verdict, decide
 from controller.ledger import SIMULATED
 from controller.models.catalog import Catalogue, Model
-from controller.predict.advice import elsewhere, would_fit
+from controller.predict.advice import elsewhere, variants, would_fit
 from controller.predict.calibrate import calibrate
 from controller.predict.prediction import Prediction, Predictor
 from controller.predict.predictor import FleetPredictor
@@ -86,7 +86,9 @@ class Judge:
             fits=self._alternatives(predictor, device_type, budget_mj, model),
         )
         if verdict.code:
-            verdict = replace(verdict, elsewhere=self._elsewhere(device["id"], model, budget_mj or 0.0))
+            others = self._elsewhere(device["id"], model, budget_mj or 0.0)
+            made = variants(model, predictor, device_type, budget_mj)
+            verdict = replace(verdict, elsewhere=others, variants=made)
         return Judgement(model=model, prediction=prediction, verdict=verdict)
 
     def _measurement(self, device: Row, model: Model, prediction: Prediction) -> Measurement | None:

@@ -41,6 +41,7 @@ class Fitting:
     model: str
     high_mj: float
     top1_pct: float | None
+    loss_points: float | None = None
 
 
 def judged(device_id: str, reading: Reading) -> Judged:
@@ -69,6 +70,7 @@ def fitting(refused: Sequence[Judged]) -> list[Fitting]:
             model=name,
             high_mj=max(offer[name].get("high_mj") or offer[name]["energy_mj"] for offer in offers),
             top1_pct=offers[0][name].get("top1_pct"),
+            loss_points=offers[0][name].get("accuracy_loss_points"),
         )
         for name in common
     ]

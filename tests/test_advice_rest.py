@@ -114,6 +114,7 @@ async def test_a_refusal_names_other_devices_on_which_the_model_would_fit_and_th
     assert [each["device_id"] for each in verdict["elsewhere"]] == ["pi5-1"]
     assert verdict["would_fit"][0]["accuracy_loss_points"] == pytest.approx(1.0, abs=2)
     assert "the same model would fit on pi5-1" in verdict["sentence"]
+    assert [each["name"] for each in verdict["variants"]] == ["digits_cnn_l (int8)", "digits_cnn_l (180 pixels)"]
 
 
 async def test_a_battery_lasts_as_long_as_energy_rate_and_idle_power_say(running):

@@ -1,11 +1,13 @@
 """The gate says one thing in one way, and never lets a model over its budget unforced."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import InvalidError
-from controller.gate import Alternative, Measurement, decide
+from controller.gate import Alternative, Elsewhere, Measurement, Variant, decide
 from controller.predict.prediction import Prediction
 
 SMALL = Alternative(model="small", energy_mj=12, high_mj=15, top1_pct=97.0)
@@ -161,3 +163,18 @@ def test_a_wider_interval_is_never_more_permissive_under_strict(energy_mj, widen
 def test_a_measurement_that_is_not_a_positive_number_is_refused():
     with pytest.raises(InvalidError, match="measurement"):
         ask(predicted(), budget_mj=50.0, measurement=Measurement(energy_mj=0.0, source="pmic"))
+
+
+def test_a_refusal_tells_the_accuracy_lost_where_the_model_would_fit_and_what_could_be_made():
+    offer = Alternative(model="small", energy_mj=12, high_mj=15, top1_pct=70.0, accuracy_loss_points=1.2)
+    there = Elsewhere(device_id="pi5-9", device_type="raspberry_pi_5", energy_mj=20, high_mj=30)
+    made = Variant(name="m (int8)", energy_mj=30, high_mj=40)
+    refused = ask(predicted(), budget_mj=50.0, fits=[offer])
+    alone = ask(predicted(), budget_mj=50.0)
+
+    assert replace(refused, elsewhere=(there,), variants=(made,)).sentence.endswith(
+        "would fit: small (12 mJ, 1.2 points less accurate); the same model would fit on pi5-9 (20 mJ)"
+    )
+    assert replace(alone, variants=(made,)).sentence.endswith(
+        "no model in the catalogue would fit; made anew would fit: m (int8) (30 mJ)"
+    )

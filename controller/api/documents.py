@@ -46,7 +46,9 @@ def verdict_document(verdict: Verdict) -> Document:
     """Return the gate's answer with the sentence that every way in shows."""
     names = ("allowed", "verdict", "code", "reason", "sentence", "energy_mj", "low_mj", "high_mj", "budget_mj")
     facts = {name: getattr(verdict, name) for name in (*names, "basis", "source", "support")}
-    lists = {name: [document(each) for each in getattr(verdict, name)] for name in ("would_fit", "elsewhere")}
+    lists = {
+        name: [document(each) for each in getattr(verdict, name)] for name in ("would_fit", "elsewhere", "variants")
+    }
     return facts | lists
 
 

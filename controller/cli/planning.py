@@ -146,6 +146,8 @@ def _note(step: Step) -> str:
     fitting = [_offer(each) for each in step.verdict.get("would_fit") or ()]
     ratio = (step.verdict.get("high_mj") or 0) / (step.verdict.get("budget_mj") or 1)
     would = f"would fit: {', '.join(fitting[:3])}" if fitting else "no model in the catalogue would fit"
+    made = ", ".join(f"{v['name']} ({mj(v['energy_mj'])})" for v in step.verdict.get("variants") or ())
+    would += f"; made anew would fit: {made}" if made and not fitting else ""
     others = ", ".join(each["device_id"] for each in step.verdict.get("elsewhere") or ())
     return f"{ratio:.1f}x the budget; {would}" + (f"; the same model would fit on {others}" if others else "")
 

@@ -1,9 +1,9 @@
 """Names what is worth offering: what would fit a budget, where a model would, what is best, and what costs least."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from controller.gate import Alternative, Elsewhere
+from controller.gate import Alternative, Elsewhere, Variant
 from controller.models.catalog import Model
 from controller.predict.features import Features
 from controller.predict.prediction import Prediction, Predictor
@@ -12,19 +12,6 @@ RECOMMENDED = 10
 
 NAMED_ELSEWHERE = 5
 """How many other devices an answer names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
-    """A model as it could be made, not in the store: what it is predicted to cost, and the accuracy it likely loses.
-
-    `accuracy_loss_points` is None where nothing published says it.
-    """
-
-    name: str
-    energy_mj: float
-    high_mj: float
-    accuracy_loss_points: float | None
 
 
 INT8_LOSS_POINTS = 2.1
@@ -86,8 +73,13 @@ def elsewhere(
     return tuple(sorted(fitting, key=lambda e: (e.high_mj, e.device_id))[:NAMED_ELSEWHERE])
 
 
-def variants(model: Model, predictor: Predictor, device_type: str) -> tuple[Variant, ...]:
-    """Return what `model` with integer weights and with a smaller input is predicted to cost, the cheapest first."""
+def variants(
+    model: Model, predictor: Predictor, device_type: str, budget_mj: float | None = None
+) -> tuple[Variant, ...]:
+    """Return what `model` with integer weights and with a smaller input is predicted to cost, the cheapest first.
+
+    With `budget_mj` only those whose upper end fits it.
+    """
     made: list[tuple[str, Features, float | None]] = []
     features = model.features
     if not features.quantized:
@@ -100,7 +92,7 @@ def variants(model: Model, predictor: Predictor, device_type: str) -> tuple[Vari
     found = [
         Variant(name=f"{model.name} ({name})", energy_mj=p.energy_mj, high_mj=p.high_mj, accuracy_loss_points=loss)
         for (name, _, loss), p in zip(made, answers, strict=True)
-        if p.energy_mj is not None and p.high_mj is not None
+        if p.energy_mj is not None and p.high_mj is not None and (budget_mj is None or p.high_mj <= budget_mj)
     ]
     return tuple(sorted(found, key=lambda v: v.energy_mj))
 

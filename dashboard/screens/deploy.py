@@ -111,6 +111,8 @@ def offer(refused: list[Judged]) -> None:
     with st.container(horizontal=True):
         for each in verdicts.fitting([judge for judge in refused if judge.verdict in {"over", "tight"}])[:3]:
             top1 = f", top-1 {words.amount(each.top1_pct, '%')}" if each.top1_pct is not None else ""
+            if each.loss_points is not None and round(each.loss_points, 1):
+                top1 += f" ({-each.loss_points:+.1f} points)"
             label = f"Take {each.model} instead: up to {words.amount(each.high_mj, 'mJ')}{top1}"
             st.button(label, key=f"take-{each.model}", on_click=_switch, args=(each.model,))
 
