@@ -205,3 +205,11 @@ def test_predicting_imports_neither_sklearn_nor_pandas_nor_scipy():
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
     assert not {"sklearn", "pandas", "scipy", "torch", "onnx", "onnxruntime"} & set(modules)
+
+
+def test_a_prediction_names_the_measured_networks_it_leans_on():
+    networks = json.loads((ARTIFACTS / "energy_predictor.json").read_text())["boards"]["raspberry_pi_4"]["names"]
+    reason = PREDICTOR.predict(MOBILENET, "raspberry_pi_4").reasons[-1]
+
+    assert reason.startswith("nearest measured: mobilenet")
+    assert set(reason.removeprefix("nearest measured: ").split(", ")) <= set(networks)

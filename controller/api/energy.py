@@ -97,11 +97,14 @@ def features_of(parts: Parts, body: PredictBody) -> Features:
     gmacs = _gmacs(body)
     given = {field.name: getattr(body, field.name, None) for field in fields(Features)} | {"gmacs": gmacs}
     known: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if all(name in known for name in ("params_m", "gmacs", "size_mb")):
+    missing = [name for name in ("params_m", "gmacs", "size_mb") if name not in known]
+    if not missing:
         return Features(**known)
     if not body.model_name:
         raise InvalidError(
-            "params_m, gmacs and size_mb are needed", hint="or name a model of the catalogue", field="params_m"
+            f"{missing[0]} is missing",
+            hint="params_m, gmacs and size_mb are needed, or the model_name of one in the catalogue",
+            field=missing[0],
         )
     return replace(parts.catalogue.get(body.model_name).features, **known)
 

@@ -1,19 +1,28 @@
 """The predictor of one measured board: figures with intervals, from a model's architecture or from a latency."""
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
 from controller.predict.features import Features
+from controller.predict.prediction import Category
 from controller.predict.process import Process
-from controller.predict.support import Distance, distance
+from controller.predict.support import INSIDE, Distance, distances
 from controller.predict.vectors import Kind, kind_of, matrix, work
 
 EXTRAPOLATION = 0.5
 """How much of the distance beyond the measured range, in logarithms, is added to the half-width of an interval."""
+
+CATEGORIES: tuple[Category, ...] = ("EXCELLENT", "GOOD", "ACCEPTABLE", "HIGH")
+"""Below P25, P50 and P75 of what was measured on the board, and above."""
+
+NEAREST = 2
+"""How many measured networks are named beside a figure."""
 
 LEAST_MJ = 1e-6
 """The work of a network without any; keeps logarithms finite."""
@@ -51,16 +60,18 @@ class BoardPredictor:
 
     def from_architecture(self, models: Sequence[Features]) -> list[Figure]:
         """Return a figure for each of `models`; models that tell the same things are worked out together."""
-        gaps = [distance(model, self.document["range"]) for model in models]
+        gaps = distances(models, self.document["range"])
         kinds = ["small" if gap.below else kind_of(model) for model, gap in zip(models, gaps, strict=True)]
         figures: dict[int, Figure] = {i: self._small(models[i], gaps[i]) for i, k in enumerate(kinds) if k == "small"}
         for kind, process in self.processes.items():
             places = [i for i, own in enumerate(kinds) if own == kind]
             if places:
-                mean, spread = process.at(matrix(kind, [models[i] for i in places]))
+                x = matrix(kind, [models[i] for i in places])
+                mean, spread = process.at(x)
                 half = self.document["kinds"][kind]["widening"] * spread
-                answers = zip(places, np.exp(mean).tolist(), half.tolist(), strict=True)
-                figures.update((i, self._figure(kind, energy, width, gaps[i])) for i, energy, width in answers)
+                near = process.nearest(x, NEAREST).tolist()
+                answers = zip(np.exp(mean).tolist(), half.tolist(), near, [gaps[i] for i in places], strict=True)
+                figures.update(zip(places, self._figures(kind, answers), strict=True))
         return [figures[i] for i in range(len(models))]
 
     def from_latency(self, model: Features, latency_s: float) -> Figure:
@@ -83,23 +94,30 @@ class BoardPredictor:
             reasons=reasons,
         )
 
-    def category(self, energy_mj: float) -> str:
+    def category(self, energy_mj: float) -> Category:
         """Return where `energy_mj` lies among the networks measured on this board."""
-        ends = self.document["percentiles_mj"]
-        names = (("P25", "EXCELLENT"), ("P50", "GOOD"), ("P75", "ACCEPTABLE"))
-        return next((name for end, name in names if energy_mj <= ends[end]), "HIGH")
+        return CATEGORIES[bisect_left(self.ends_mj, energy_mj)]
 
-    def _figure(self, kind: Kind, energy_mj: float, half: float, gap: Distance) -> Figure:
-        half += EXTRAPOLATION * gap.excess
+    @cached_property
+    def ends_mj(self) -> tuple[float, ...]:
+        """Where a category ends, in mJ per inference: the last has no end."""
+        return tuple(self.document["percentiles_mj"][name] for name in ("P25", "P50", "P75"))
+
+    def _figures(self, kind: Kind, answers: Iterable[tuple[float, float, Sequence[int], Distance]]) -> list[Figure]:
+        """Return the figure of each answer: energy, half-width, the nearest measured networks, how far it is."""
+        mape_pct, names = self.document["kinds"][kind]["figures"]["mape_pct"], self.document["names"]
         unknown = ("only parameters and MACs are known, not activations and layers",) if kind == "basic" else ()
-        return Figure(
-            energy_mj=energy_mj,
-            half_low=half,
-            half_high=half,
-            far=bool(gap.reasons) or kind == "basic",
-            mape_pct=self.document["kinds"][kind]["figures"]["mape_pct"],
-            reasons=(*gap.reasons, *unknown),
-        )
+        return [
+            Figure(
+                energy_mj=energy_mj,
+                half_low=half + EXTRAPOLATION * gap.excess,
+                half_high=half + EXTRAPOLATION * gap.excess,
+                far=gap is not INSIDE or kind == "basic",
+                mape_pct=mape_pct,
+                reasons=(*gap.reasons, *unknown, f"nearest measured: {', '.join([names[i] for i in near])}"),
+            )
+            for energy_mj, half, near, gap in answers
+        ]
 
     def _small(self, model: Features, gap: Distance) -> Figure:
         """Return the figure of a network that multiplies less than any measured one.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from broker.energy import mwh_from_mj
 from broker.errors import ArtifactError
@@ -14,7 +14,7 @@ from controller.models.shipped import ARTIFACTS
 from controller.predict.board import BoardPredictor, Figure
 from controller.predict.boards import UNIFIED, Route, plain, route
 from controller.predict.features import Features
-from controller.predict.prediction import Category, Prediction, Support
+from controller.predict.prediction import Prediction, Support
 from controller.predict.transfer import Transfer
 
 
@@ -143,7 +143,7 @@ class FleetPredictor:
             reasons=(way.reason, *figure.reasons) if way.reason else figure.reasons,
             predictor=f"{way.device_type}@{self._document['version']}",
             basis="architecture" if latency_s is None else "latency",
-            category=cast("Category", category),
+            category=category,
             recommendation=f"{advice}; {MEASURE}" if support == "low" else advice,
             mape_pct=None if way.margin else figure.mape_pct,
             far=figure.far,

@@ -28,7 +28,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } td, th { padding: .2rem .8rem .2rem 0;
   text-align: left; border-bottom: 1px solid var(--faint) }
-section { overflow-x: auto } section:last-child { grid-column: 1 / -1 } svg { width: 100%; font-size: 11px } svg text { fill: var(--ink) }
+section { overflow-x: auto }
+section:last-child { grid-column: 1 / -1 } svg { width: 100%; font-size: 11px } svg text { fill: var(--ink) }
 .grid { stroke: var(--faint) } .mark { stroke: var(--ink); stroke-dasharray: 4 3 }
 .legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: 12px }
 .legend li::before { content: ""; display: inline-block; width: .7em; height: .7em; margin-right: .4em;

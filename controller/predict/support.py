@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from controller.predict.features import Features
 
 TOLERANCE = 1.25
@@ -41,6 +43,18 @@ def ranges(models: Sequence[Features]) -> dict[str, tuple[float, float]]:
     return {name: (min(values), max(values)) for name, values in answers.items()}
 
 
+def distances(models: Sequence[Features], measured: Range) -> list[Distance]:
+    """Return `distance` of each of `models`; those inside, usually nearly all, are found together."""
+    if not models:
+        return []
+    raw = np.array([_raw(model) for model in models], np.float64)
+    gmacs, params, activations = raw[:, :3].T
+    answers = np.column_stack([raw, gmacs * 1e3 / params, gmacs * 1e3 / activations])
+    low, high = np.array([measured[name] for name in QUESTIONS]).T
+    outside = ((answers < low / TOLERANCE) | (answers > high * TOLERANCE)).any(1)  # what is unknown is neither
+    return [distance(model, measured) if far else INSIDE for model, far in zip(models, outside.tolist(), strict=True)]
+
+
 def distance(model: Features, measured: Range) -> Distance:
     """Return how far `model` lies outside the `measured` range; unknown figures are not held against it."""
     excess, reasons = 0.0, []
@@ -56,6 +70,18 @@ def distance(model: Features, measured: Range) -> Distance:
     if not reasons:
         return INSIDE
     return Distance(excess=excess, below=model.gmacs < measured["gmacs"][0], reasons=tuple(reasons))
+
+
+def _raw(model: Features) -> tuple[float, ...]:
+    """Return the answers to the first five of QUESTIONS, in their order; not a number where unknown."""
+    unknown = math.nan
+    return (
+        model.gmacs,
+        model.params_m,
+        model.macts_m or unknown,
+        model.n_convs or unknown,
+        model.input_res or unknown,
+    )
 
 
 def _words(value: float, unit: str, low: float, high: float) -> str:

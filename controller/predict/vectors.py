@@ -45,7 +45,9 @@ def kind_of(features: Features) -> Kind:
 
 def matrix(kind: Kind, models: Sequence[Features]) -> Floats:
     """Return one row of `NAMES[kind]` for each of `models`, all of which `kind_of` allows."""
-    return np.array([_full(m) if kind == "full" else _basic(m) for m in models], np.float64).reshape(len(models), -1)
+    if kind == "full":
+        return _full(models)
+    return np.array([_basic(m) for m in models], np.float64).reshape(len(models), -1)
 
 
 def work(features: Features) -> tuple[float, ...]:
@@ -66,24 +68,27 @@ def _basic(m: Features) -> tuple[float, ...]:
     return math.log(m.gmacs), math.log(m.params_m), math.log(_weight_bytes(m)), float(m.quantized)
 
 
-def _full(m: Features) -> tuple[float, ...]:
-    assert m.macts_m is not None
-    assert m.dw_gmacs is not None
-    assert m.n_convs is not None
-    assert m.input_res is not None
-    return (
-        math.log(m.gmacs),
-        math.log(m.params_m),
-        math.log(m.macts_m),
-        math.log(_weight_bytes(m)),
-        math.log(m.dw_gmacs),
-        math.log(m.n_convs),
-        math.log(m.gmacs / m.macts_m),
-        m.dw_gmacs / m.gmacs,
-        float(m.quantized),
-        math.log(m.input_res),
-        math.log(max(m.gmacs - m.dw_gmacs, LEAST_GMACS)),
-        math.log(m.gmacs / m.params_m),
-        math.log(m.macts_m / m.n_convs),
-        math.log(m.gmacs / m.n_convs),
+def _full(models: Sequence[Features]) -> Floats:
+    raw = np.array(
+        [(m.gmacs, m.params_m, m.macts_m, m.dw_gmacs, m.n_convs, m.input_res, m.quantized) for m in models], np.float64
+    ).reshape(len(models), -1)
+    gmacs, params, _, depthwise, _, _, quantized = raw.T
+    log_gmacs, log_params, log_activations, log_depthwise, log_convolutions, log_side = np.log(raw[:, :6]).T
+    return np.column_stack(
+        [
+            log_gmacs,
+            log_params,
+            log_activations,
+            np.log(params * np.where(quantized, 1, 4)),
+            log_depthwise,
+            log_convolutions,
+            log_gmacs - log_activations,
+            depthwise / gmacs,
+            quantized,
+            log_side,
+            np.log(np.maximum(gmacs - depthwise, LEAST_GMACS)),
+            log_gmacs - log_params,
+            log_activations - log_convolutions,
+            log_gmacs - log_convolutions,
+        ]
     )
