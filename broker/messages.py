@@ -64,6 +64,7 @@ class Info:
     power_sensor: PowerSensor | None = None
     battery_wh: float | None = None
     solar: bool | None = None
+    solar_wh_per_day: float | None = None
     thermal_limit_c: float | None = None
     ip: str | None = None
     tags: dict[str, str] = field(default_factory=dict)

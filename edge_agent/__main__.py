@@ -85,6 +85,8 @@ def _settings_flags(command: argparse.ArgumentParser) -> None:
         dest="heats_after_s",
         help=f"heat up and throttle that long after the first inference (default {HEATS_AFTER_S:g})",
     )
+    add("--battery-wh", type=float, metavar="WH", help="the battery behind the board, for advice on how long it lasts")
+    add("--solar-wh", type=float, dest="solar_wh_per_day", metavar="WH", help="what a panel yields in a day")
     add("--rate", type=float, help="inferences per second (default 1)")
     add(
         "--interval", type=float, dest="interval_s", metavar="SECONDS", help="between two telemetry samples (default 5)"

@@ -94,6 +94,8 @@ def identify(settings: Settings, *, ip: str | None = None) -> Identity:
         tags=dict(settings.tags),
         simulated=settings.simulate,
         version=agent_version(),
+        battery_wh=settings.battery_wh,
+        solar_wh_per_day=settings.solar_wh_per_day,
     )
 
 

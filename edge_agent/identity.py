@@ -20,6 +20,8 @@ class Identity:
     tags: dict[str, str] = field(default_factory=dict)
     simulated: bool = False
     version: str = ""
+    battery_wh: float | None = None
+    solar_wh_per_day: float | None = None
 
 
 def next_boot(folder: Path) -> int:

@@ -25,6 +25,8 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=dict)
     simulate: bool = False
     heats_after_s: float | None = None
+    battery_wh: float | None = None
+    solar_wh_per_day: float | None = None
     rate: float = 1.0
     interval_s: float = 5.0
     seed: int = 0
@@ -92,6 +94,8 @@ def _typed(name: str, value: Any) -> Any:
                 return tuple(value.split(",") if isinstance(value, str) else value)
             case "simulate":
                 return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
+            case "battery_wh" | "solar_wh_per_day":
+                return _not_negative(float(value))
             case "rate" | "interval_s" | "heats_after_s" | "no_controller_s" | "poll_s" | "progress_s":
                 return float(value)
             case "seed" | "threads":
@@ -100,6 +104,12 @@ def _typed(name: str, value: Any) -> Any:
                 return str(value)
     except (TypeError, ValueError) as error:
         raise InvalidError(f"{name} cannot be '{value}'", code="bad_setting") from error
+
+
+def _not_negative(value: float) -> float:
+    if not 0 <= value < float("inf"):
+        raise ValueError(value)
+    return value
 
 
 def _check_numbers(settings: Settings) -> None:

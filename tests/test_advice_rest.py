@@ -132,6 +132,21 @@ async def test_a_battery_lasts_as_long_as_energy_rate_and_idle_power_say(running
     assert unknown.status_code == 404
 
 
+async def test_what_a_device_says_of_its_battery_and_sun_is_taken_unless_something_else_is_given(running):
+    async def told():
+        return running.parts.service.store.device("pi4-1")["info"].get("battery_wh") is not None
+
+    async with running.joined("pi4-1", device_type="raspberry_pi_4") as device:
+        await device.join(battery_wh=20.0, solar_wh_per_day=50.0)
+        await running.until(told)
+        path = "/api/devices/pi4-1/battery"
+        own = await running.get(path, model="digits_cnn_s")
+        given = await running.get(path, model="digits_cnn_s", battery_wh=40)
+
+    assert (own["battery_wh"], own["solar_wh_per_day"]) == (20.0, 50.0)
+    assert given["battery_hours"] == pytest.approx(2 * own["battery_hours"])
+
+
 async def test_a_battery_of_a_board_without_a_prediction_asks_to_measure(running):
     async with running.joined("bbb-1", device_type="beaglebone_black"):
         answer = await running.http.get("/api/devices/bbb-1/battery", params={"model": "digits_cnn_s"})

@@ -35,7 +35,16 @@ def test_the_environment_speaks_text():
 
 @pytest.mark.parametrize(
     "flags",
-    [{"rate": 0}, {"interval_s": "soon"}, {"threads": 99}, {"id": "No Id"}, {"colour": "red"}, {"tags": "A"}],
+    [
+        {"battery_wh": -1},
+        {"solar_wh_per_day": "inf"},
+        {"rate": 0},
+        {"interval_s": "soon"},
+        {"threads": 99},
+        {"id": "No Id"},
+        {"colour": "red"},
+        {"tags": "A"},
+    ],
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(flags):
     with pytest.raises(EdgeWattError) as refused:
