@@ -53,13 +53,13 @@ def best(devices: Iterable[Document]) -> Table:
             each["device_type"],
             text(each["model"]),
             number(each["top1_pct"], "%"),
-            interval((each["verdict"] or {}).get("low_mj"), (each["verdict"] or {}).get("high_mj")),
+            _spent(each["verdict"] or {}),
             (each["verdict"] or {"verdict": "refused"})["verdict"],
             "" if each["allowed"] else each["reason"],
         )
         for each in devices
     ]
-    return Table(columns=("device", "board", "model", "top-1", "predicted", "verdict", "why"), rows=rows)
+    return Table(columns=("device", "board", "model", "top-1", "energy", "verdict", "why"), rows=rows)
 
 
 def plan(found: Document) -> list[Table]:
@@ -130,6 +130,11 @@ def _placed(each: Document) -> tuple[str, ...]:
         each["energy_source"],
         "yes" if each["on_frontier"] else f"{word} {', '.join(by[:NAMED])}{more}",
     )
+
+
+def _spent(verdict: Document) -> str:
+    figure = interval(verdict.get("low_mj"), verdict.get("high_mj"))
+    return f"{figure} ({verdict['source']})" if verdict.get("basis") == "measurement" else figure
 
 
 def _loss(points: float | None) -> str:

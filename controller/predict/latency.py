@@ -17,7 +17,8 @@ def implied_ms(
     """Return the latency (ms) at which each model would cost what is predicted for it; None below support.
 
     The predictor answers energy for a given latency as board power times latency, a power law of the latency. Two
-    questions give the law, its inverse the latency. On the measured networks the median error is 3 to 8 % with TFLite.
+    questions give the law, its inverse the latency. On the networks of data/ with TFLite the median error is 3 to 7 %,
+    on the RK3588S, whose rows mix two versions, 15 %.
     """
     sure = [i for i, said in enumerate(predicted) if said.energy_mj and said.support in {"high", "proxy"}]
     asked = [replace(models[i], latency_avg_s=s, throughput_iter_per_s=None) for s in PROBES_S for i in sure]
