@@ -45,7 +45,7 @@ class Ingest:
 
     def __post_init__(self) -> None:
         """Begin to look out for other controllers."""
-        self._rivals = Rivals(epoch=self.epoch, since=self.clock())
+        self._rivals = Rivals(epoch=self.epoch)
 
     @property
     def service(self) -> Service:

@@ -13,13 +13,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Rivals:
-    """Tells once of each other controller that came online after `since`, Unix seconds, when this one began.
+    """Tells once of each other controller that is heard after ourselves, `epoch`.
 
-    An earlier one has ended, and only its retained presence is left.
+    Until we hear our own presence, what we hear is what an earlier controller left behind.
     """
 
     epoch: str
-    since: float
+    _announced: bool = False
     _told: set[str] = field(default_factory=set)
 
     def hear(self, packet: Packet, store: Store, at: float) -> None:
@@ -28,10 +28,11 @@ class Rivals:
             status = decode_controller_status(packet.payload)
         except WireError:
             return
-        epoch = status.epoch
-        if not status.online or epoch == self.epoch or epoch in self._told or (status.ts or 0.0) <= self.since:
+        self._announced |= status.epoch == self.epoch
+        if not self._announced or status.epoch in (self.epoch, *self._told):
             return
-        text = f"another controller ({status.artifact_base_url or epoch}) uses this broker; end one of the two"
-        store.add_event(at, "controller", text, who="controller", facts={"level": "error", "epoch": epoch})
-        self._told.add(epoch)
-        logger.error("another controller is on this broker: epoch=%s url=%s", epoch, status.artifact_base_url)
+        name = status.artifact_base_url or f"epoch {status.epoch}"
+        text = f"another controller ({name}) uses this broker; end one of the two"
+        store.add_event(at, "controller", text, who="controller", facts={"level": "error", "epoch": status.epoch})
+        self._told.add(status.epoch)
+        logger.error("another controller is on this broker: epoch=%s url=%s", status.epoch, status.artifact_base_url)

@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-import time
 
 import pytest
 
 from broker.errors import StorageError
+from broker.link import Packet
 from broker.messages import ControllerStatus, Energy, LogLine, Telemetry
 from broker.topics import CONTROLLER_STATUS, LOG, ROUTES, TELEMETRY
 from broker.wire import MAX_PAYLOAD_BYTES, decode, encode
 from controller.hearing import EARLIEST_TS
+from controller.rivals import Rivals
 from tests.controlling import controller
 
 
@@ -74,10 +75,14 @@ async def test_a_command_to_a_device_that_never_registered_is_counted(running):
     assert (await running.get("/api/deployments"))["total"] == 0
 
 
-async def test_another_controller_on_the_broker_is_told_once_and_an_earlier_one_is_not(running):
+async def test_another_controller_on_the_broker_is_told_once(running):
+    async def itself_heard():
+        return running.parts.ingest.hearing.received
+
+    await running.until(itself_heard)
     async with running.hub.link("a-rival") as rival:
-        for epoch, ts in (("earlier", 5.0), ("rival", time.time() + 5), ("rival", time.time() + 6)):
-            status = ControllerStatus(online=True, epoch=epoch, ts=ts, artifact_base_url=f"http://{epoch}:5000")
+        for _ in range(2):
+            status = ControllerStatus(online=True, epoch="rival", artifact_base_url="http://rival:5000")
             await rival.publish(CONTROLLER_STATUS, encode(status), qos=1)
         await running.until(lambda: events_of(running, "controller"))
         await rival.publish("device/ghost/cmd", b"ping", qos=1)
@@ -85,6 +90,15 @@ async def test_another_controller_on_the_broker_is_told_once_and_an_earlier_one_
 
     (told,) = await events_of(running, "controller")
     assert "another controller (http://rival:5000) uses this broker" in told["text"]
+
+
+async def test_what_an_earlier_controller_left_behind_is_no_other_controller(running):
+    rivals, store = Rivals(epoch="ours"), running.parts.service.store
+    for epoch, online in (("earlier", False), ("ours", True), ("ours", False)):
+        said = encode(ControllerStatus(online=online, epoch=epoch))
+        rivals.hear(Packet(CONTROLLER_STATUS, said, 1, retain=True, mid=1), store, 1.0)
+
+    assert await events_of(running, "controller") == []
 
 
 async def events_of(running, kind):
