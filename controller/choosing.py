@@ -121,12 +121,17 @@ class Chooser:
             return refused[0][1].reason
         high_mj, name = min(known)
         return (
-            f"none of {len(refused)} models with at least {self.demand.min_top1_pct:g} % fits {budget_mj:g} mJ;"
-            f" the cheapest, {name}, takes up to {high_mj:.3g} mJ"
+            f"none of {len(refused)} models with at least {self.demand.min_top1_pct:g} % fits {plain(budget_mj)} mJ;"
+            f" the cheapest, {name}, takes up to {plain(high_mj)} mJ"
         )
 
     def _nothing(self) -> str:
         return f"no trained model that this device reads is known to reach {self.demand.min_top1_pct:g} %"
+
+
+def plain(value: float) -> str:
+    """Return three digits or all before the point, never an exponent."""
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"  # noqa: PLR2004 - where three digits end
 
 
 def type_of(device: Row) -> str:

@@ -172,6 +172,7 @@ async def test_a_plan_spends_the_energy_where_it_gains_accuracy_and_leaves_out_w
     assert not poor["feasible"]
     assert poor["short_wh_per_day"] == pytest.approx(poor["least_wh_per_day"] - 0.001)
     assert "Wh short" in poor["sentence"]
+    assert "of 1,000 Wh per day" in rich["sentence"]
 
 
 async def test_recommended_says_why_a_board_has_no_figures(running):

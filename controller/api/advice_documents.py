@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from controller.api.documents import Document, prediction_document, verdict_document
-from controller.choosing import Chosen, LeftOut
+from controller.choosing import Chosen, LeftOut, plain
 from controller.models.catalog import Model
 from controller.predict.advice import task_of, variants
 from controller.predict.battery import Outlook, Source
@@ -96,15 +96,15 @@ def plan_document(
 
 
 def _sentence(found: Plan, given: Mapping[str, float]) -> str:
-    energy = f"{given['energy_wh_per_day']:.4g} Wh per day"
+    energy = f"{plain(given['energy_wh_per_day'])} Wh per day"
     if not found.feasible:
         return (
-            f"not feasible: {energy} is {found.short_wh_per_day:.3g} Wh short;"
-            f" models with at least {given['min_top1']:g} % take {found.least_wh_per_day:.4g} Wh at the least"
+            f"not feasible: {energy} is {plain(found.short_wh_per_day)} Wh short;"
+            f" models with at least {given['min_top1']:g} % take {plain(found.least_wh_per_day)} Wh at the least"
         )
     proven = "" if found.optimal else "; the time was over before it was proven best"
     return (
-        f"{len(found.assigned)} devices at a mean of {found.mean_top1_pct:.1f} % for {found.wh_per_day:.3g} Wh"
+        f"{len(found.assigned)} devices at a mean of {found.mean_top1_pct:.1f} % for {plain(found.wh_per_day or 0.0)} Wh"
         f" of {energy}{proven}"
     )
 
