@@ -219,9 +219,14 @@ async def test_what_is_desired_is_said_again_to_a_broker_that_forgot_it(running)
     assert first == again
 
 
+async def reported(running):
+    return (running.parts.service.store.device("pi5-1") or {}).get("state")
+
+
 async def test_a_forgotten_device_loses_its_retained_topics_and_comes_back_when_it_speaks(running):
     async with running.joined() as device:
         await device.report()
+        await running.until(lambda: reported(running))
         answer = await running.http.delete("/api/devices/pi5-1")
 
         async def nothing_retained():
