@@ -103,10 +103,8 @@ def _sentence(found: Plan, given: Mapping[str, float]) -> str:
             f" models with at least {given['min_top1']:g} % take {plain(found.least_wh_per_day)} Wh at the least"
         )
     proven = "" if found.optimal else "; the time was over before it was proven best"
-    return (
-        f"{len(found.assigned)} devices at a mean of {found.mean_top1_pct:.1f} % for {plain(found.wh_per_day or 0.0)} Wh"
-        f" of {energy}{proven}"
-    )
+    spent = f"{plain(found.wh_per_day or 0.0)} Wh of {energy}"
+    return f"{len(found.assigned)} devices at a mean of {found.mean_top1_pct:.1f} % for {spent}{proven}"
 
 
 def outlook_document(found: Outlook, source: Source, idle_mw: float) -> Document:
