@@ -16,6 +16,9 @@ Policy = Literal["strict", "expected"]
 Outcome = Literal["fits", "tight", "over", "unknown", "no_budget", "forced"]
 """`tight`: the figure fits and the upper end of its interval does not."""
 
+LEAST_BUDGET_MJ, MOST_BUDGET_MJ = 1e-6, 1e9
+"""A nanojoule and a megajoule: what lies outside is a slip of the keyboard, and no figure that can be read."""
+
 MAX_NAMED = 3
 """How many alternatives one sentence names."""
 
@@ -136,6 +139,12 @@ def decide(
     """
     if budget_mj is not None:
         _require_positive("budget_mj", budget_mj)
+        if not LEAST_BUDGET_MJ <= budget_mj <= MOST_BUDGET_MJ:
+            raise InvalidError(
+                f"a budget of {budget_mj:g} mJ per inference is no device's",
+                hint=f"{LEAST_BUDGET_MJ:g} to {MOST_BUDGET_MJ:g}, or leave it out for no budget",
+                field="budget_mj",
+            )
     figure = _figure(model, device_type, prediction, measurement)
     outcome = _outcome(figure, budget_mj)
     allowed = outcome in {"fits", "no_budget"} or (

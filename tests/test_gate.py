@@ -111,7 +111,7 @@ def test_force_changes_nothing_where_it_is_not_needed():
     assert ask(predicted(), budget_mj=200.0, forced_reason="to be sure").verdict == "fits"
 
 
-@pytest.mark.parametrize("budget_mj", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("budget_mj", [0.0, -1.0, float("nan"), float("inf"), 1e-300, 1e300])
 def test_a_budget_that_is_not_a_positive_number_is_refused(budget_mj):
     with pytest.raises(InvalidError) as caught:
         ask(predicted(), budget_mj=budget_mj)
