@@ -38,6 +38,8 @@ from controller.models.catalog import Catalogue
 from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
 from controller.predict.predictor import FleetPredictor
+from controller.predict.versions import FOLDER as PREDICTORS
+from controller.predict.versions import Versions
 from controller.records import Commands, Deployments, Measurements
 from controller.service import Service
 from controller.settings import Settings, load
@@ -53,7 +55,7 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
     artifacts = ArtifactStore(settings.data / "artifacts")
     catalogue = Catalogue(artifacts)
     catalogue.make(untrained.NAME)
-    predictor = FleetPredictor.load()
+    predictor = FleetPredictor.load(Versions(folder=settings.data / PREDICTORS).active_folder())
     measurements, corrections = Measurements(store), Corrections(store)
     deployments, outbox = Deployments(store), Outbox(store)
     bookkeeping = Bookkeeping(store=store, book=Book(store))

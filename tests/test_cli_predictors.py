@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 
 from broker.errors import ArtifactError, InvalidError
@@ -174,8 +173,18 @@ def test_a_board_of_ones_own_is_trained_on_and_answers_under_its_name(tmp_path, 
     own = readings.shipped().query("board == 'raspberry_pi_4' and runtime == 'tflite'")
     mine = own.assign(board="my_board", energy_mj=own["energy_mj"] * 3, power_mean_w=own["power_mean_w"] * 3)
     csv = tmp_path / "mine.csv"
-    pd.concat([readings.shipped(), mine]).to_csv(csv, index=False)
-    arguments = ["predictors", "train", "--data", str(csv), "--controller-data", str(tmp_path), "--json"]
+    mine.to_csv(csv, index=False)
+    arguments = [
+        "predictors",
+        "train",
+        "--data",
+        str(csv),
+        "--device",
+        "my_board",
+        "--controller-data",
+        str(tmp_path),
+        "--json",
+    ]
 
     assert run([*arguments, "--no-contest"]) == 0
     said = capsys.readouterr()
@@ -187,6 +196,7 @@ def test_a_board_of_ones_own_is_trained_on_and_answers_under_its_name(tmp_path, 
     ratio = predictor.predict(model, "My Board").energy_mj / predictor.predict(model, "raspberry_pi_4").energy_mj
 
     assert predictor.predict(model, "my_board").support == "high"
+    assert predictor.predict(model, "my_board").predictor != FleetPredictor.load().predict(model, "my_board").predictor
     assert ratio == pytest.approx(3, rel=0.1)
 
 

@@ -89,6 +89,17 @@ def test_a_latency_measured_on_the_device_needs_no_correction():
     assert corrected(said, timed, correction) is said
 
 
+def test_a_correction_of_another_predictor_is_not_applied_and_says_so():
+    correction = replace(
+        calibrate(PRIOR, "raspberry_pi_4", runs_at(1.5, "raspberry_pi_4")), predictor="raspberry_pi_4@0"
+    )
+    said = PRIOR.predict(network(0.3), "raspberry_pi_4")
+    after = corrected(said, network(0.3), correction)
+
+    assert after.energy_mj == said.energy_mj
+    assert "calibrate again" in after.reasons[0]
+
+
 def test_no_runs_and_impossible_energies_are_refused():
     with pytest.raises(InvalidError):
         calibrate(PRIOR, "raspberry_pi_4", [])

@@ -13,7 +13,7 @@ from controller.cli.console import Console, Table
 
 Rows = Annotated[
     list[Path] | None,
-    typer.Option("--data", metavar="CSV", help="Measured rows, several times for several files; ours when absent."),
+    typer.Option("--data", metavar="CSV", help="Measured rows; several times for several files."),
 ]
 Kept = Annotated[
     Path,
@@ -47,15 +47,16 @@ def _train(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write here instead of keeping a version.")] = None,
     kept: Kept = HOME,
 ) -> None:
-    """Train predictors on measured rows, beside the baseline and a challenger on the same folds.
+    """Train predictors on our measured rows and yours, beside the baseline and a challenger on the same folds.
 
     The new one is kept as a version; it answers when you say `edgewatt predictors use ID`.
     """
     from controller.predict import publish, readings, train  # noqa: PLC0415 - imported on use
 
     versions = _versions(kept)
-    table, sha256 = readings.read(data or [])
-    document = train.train(table, sha256, seed=seed, boards=device or [], say=console.say)
+    table, sha256 = readings.read(data or [], beside=True)
+    version = sha256[:8] if data or device or seed else train.VERSION
+    document = train.train(table, sha256, seed=seed, boards=device or [], version=version, say=console.say)
     if device:
         document["boards"] = _boards(versions.active_folder()) | document["boards"]
     if out:

@@ -117,10 +117,14 @@ def calibrate(prior: FleetPredictor, device_type: str, runs: Sequence[Run]) -> C
 def corrected(prediction: Prediction, features: Features, correction: Correction) -> Prediction:
     """Return `prediction`, made by `correction.prior_type`, as the runs on the board correct it.
 
-    A prediction without a figure, or from a latency measured on the device, is returned as it is.
+    A prediction without a figure, or from a latency measured on the device, is returned as it is; so is one of another
+    predictor than the correction was made against, with that as a reason.
     """
     if prediction.energy_mj is None or prediction.basis == "latency":
         return prediction
+    if prediction.predictor != correction.predictor:
+        stale = f"calibrated against {correction.predictor}, which no longer answers: calibrate again"
+        return replace(prediction, reasons=(stale, *prediction.reasons))
     mean, spread = _at(correction, features)
     half = Z_95 * spread
     energy_mj = prediction.energy_mj * math.exp(mean)

@@ -16,17 +16,19 @@ BYTES = {0: 4.0, 1: 1.0}
 """Per parameter, in float and in integers: the weights as they are computed with."""
 
 
-def read(files: Sequence[Path] = ()) -> tuple[pd.DataFrame, str]:
+def read(files: Sequence[Path] = (), *, beside: bool = False) -> tuple[pd.DataFrame, str]:
     """Return the rows of `files`, or of the tables that come with EdgeWatt when there are none, and their SHA-256.
 
-    InvalidError names the file, and the column or row in it, that cannot be used.
+    With `beside` the rows of `files` come after those of the tables: of repeated ones the last counts. InvalidError names
+    the file, and the column or row in it, that cannot be used.
     """
-    paths = list(files) or [DATA / name for name in SHIPPED]
+    ours = [DATA / name for name in SHIPPED] if beside or not files else []
+    paths = [*ours, *files]
     digest = hashlib.sha256()
     for path in paths:
         digest.update(_bytes(path))
-    table = pd.concat([_table(path) for path in files], ignore_index=True) if files else shipped()
-    return table, digest.hexdigest()
+    tables = [*([shipped()] if ours else []), *map(_table, files)]
+    return pd.concat(tables, ignore_index=True), digest.hexdigest()
 
 
 def shipped() -> pd.DataFrame:

@@ -24,8 +24,8 @@ from controller.predict.scores import Scores, ape_percent, scores
 from controller.predict.support import ranges
 from controller.predict.vectors import NAMES, Kind, matrix, work
 
-VERSION = 1
-"""Of the shape of energy_predictor.json."""
+VERSION = "1"
+"""Of the predictor that comes with EdgeWatt."""
 
 SOURCE = "MLPerf Inference v1.0-v3.0 (MLCommons, Apache-2.0)"
 
@@ -50,12 +50,18 @@ class Shared:
 
 
 def train(
-    table: pd.DataFrame, data_sha256: str, *, seed: int = SEED, boards: Sequence[str] = (), say: Say = _silent
+    table: pd.DataFrame,
+    data_sha256: str,
+    *,
+    seed: int = SEED,
+    boards: Sequence[str] = (),
+    version: str = VERSION,
+    say: Say = _silent,
 ) -> dict[str, Any]:
     """Return the whole of energy_predictor.json for the measured rows in `table`.
 
-    `boards` are those wanted (default: all that have enough rows); `say` is told what is being worked on. The same
-    rows and seed give the same document. InvalidError for a board without enough rows.
+    `boards` are those wanted (default: all that have enough rows); every prediction names `version`; `say` is told what
+    is being worked on. The same rows and seed give the same document. InvalidError for a board without enough rows.
     """
     able = [board for board, runtime in sets_in(table) if runtime == RUNTIME]
     for board in boards:
@@ -67,7 +73,7 @@ def train(
             )
     shared = kinds(table, seed, say)
     return {
-        "version": VERSION,
+        "version": version,
         "unit": "mJ per inference",
         "level": LEVEL,
         "seed": seed,
