@@ -1,7 +1,7 @@
 """Measures predictions: one warm, a thousand at once, loading; and against the row-by-row way on the same model.
 
-That way builds a frame for each row, scales it and predicts it, as notebooks do; here with the baseline that is
-shipped, whose answers at once are measured beside it: that ratio is of the way and not of the model.
+That way builds a frame for each row, scales it and predicts it, as notebooks do; here with the baseline,
+whose answers at once are measured beside it: that ratio is of the way and not of the model.
 """
 
 import json
@@ -12,13 +12,15 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from controller.predict import baseline
 from controller.predict.features import Features
 from controller.predict.predictor import FleetPredictor
+
+if TYPE_CHECKING:
+    from controller.predict.baseline import Baseline
 
 ROUNDS = 200
 BATCH = 1000
@@ -68,8 +70,12 @@ def models(count: int) -> list[Features]:
     ]
 
 
-def row_by_row(fitted: baseline.Baseline, rows: list[list[float]]) -> list[float]:
+def row_by_row(fitted: "Baseline", rows: list[list[float]]) -> list[float]:
     """Return a prediction for each of `rows` through a frame of its own."""
+    import pandas as pd  # noqa: PLC0415 - after our own was measured, which loads neither
+
+    from controller.predict import baseline  # noqa: PLC0415
+
     answers = []
     for row in rows:
         frame = pd.DataFrame([row], columns=list(baseline.NAMES))
@@ -84,8 +90,11 @@ def main() -> None:
     one, many = models(1)[0], models(BATCH)
     single = median_s(lambda: predictor.predict(one, BOARD), ROUNDS)
     batch = BATCH / median_s(lambda: predictor.predict_many(many, BOARD), ROUNDS // 4)
+    from controller.predict import baseline  # noqa: PLC0415 - only now: predictions do without scikit-learn
+
     cold, bare = cold_s(OURS), cold_s(BARE)
-    fitted, timed = baseline.load("unified"), [replace(model, latency_avg_s=0.03) for model in many]
+    timed = [replace(model, latency_avg_s=0.03) for model in many]
+    fitted = baseline.fit(timed, np.array([model.gmacs for model in many]))
     rows = baseline.matrix(timed[:ROW_BY_ROW]).tolist()
     slow = ROW_BY_ROW / median_s(lambda: row_by_row(fitted, rows), 5)
     quick = BATCH / median_s(lambda: fitted.predict(timed), 20)

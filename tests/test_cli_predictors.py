@@ -6,6 +6,7 @@ from dataclasses import replace
 import joblib
 import numpy as np
 import pytest
+import sklearn
 
 from broker.errors import ArtifactError, InvalidError
 from controller.cli.app import run
@@ -13,6 +14,7 @@ from controller.models.shipped import ARTIFACTS
 from controller.predict import baseline, readings
 from controller.predict.features import Features
 from controller.predict.predictor import FILES, FleetPredictor
+from controller.predict.publish import FEATURES
 from controller.predict.rows import check, sets_in, stack
 from controller.predict.versions import SHIPPED, Versions
 
@@ -127,6 +129,10 @@ def test_a_version_that_is_not_there_or_was_changed_cannot_be_used(tmp_path, cap
     assert versions.active == SHIPPED
 
 
+WROTE = json.loads((ARTIFACTS / FEATURES).read_text())["unified"]["scikit_learn"]
+
+
+@pytest.mark.skipif(sklearn.__version__ != WROTE, reason=f"scikit-learn {WROTE} wrote the pickles")
 @pytest.mark.parametrize("name", list(baseline.PAIRS))
 def test_the_shipped_baselines_answer_like_the_rows_they_saw(name):
     energy_mj = baseline.load(name).predict([MOBILENET])

@@ -7,6 +7,7 @@ gives the answer away: it cannot speak for a board before anything ran there. Th
 import hashlib
 import io
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.preprocessing import StandardScaler
 
 from broker.errors import ArtifactError, InvalidError
@@ -76,7 +78,8 @@ def save(name: str, fitted: Baseline, folder: Path) -> None:
 def load(name: str, folder: Path = ARTIFACTS) -> Baseline:
     """Return the baseline `name`, a key of `PAIRS`.
 
-    Its files are pickles, so nothing is read from them before the manifest's SHA-256 matched: ArtifactError otherwise.
+    Its files are pickles, so nothing is read from them before the manifest's SHA-256 matched: ArtifactError otherwise,
+    and when another version of scikit-learn wrote them than is installed.
     """
     try:
         manifest = json.loads((folder / FILES.manifest).read_text("utf-8"))
@@ -86,7 +89,15 @@ def load(name: str, folder: Path = ARTIFACTS) -> Baseline:
     for file, content in contents:
         if hashlib.sha256(content).hexdigest() != manifest.get(file):
             raise ArtifactError(f"{folder / file} is not the file that training wrote", hint="train again")
-    model, scaler = (joblib.load(io.BytesIO(content)) for _, content in contents)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InconsistentVersionWarning)
+        try:
+            model, scaler = (joblib.load(io.BytesIO(content)) for _, content in contents)
+        except InconsistentVersionWarning as error:
+            wrote, here = error.original_sklearn_version, error.current_sklearn_version
+            raise ArtifactError(
+                f"scikit-learn {wrote} wrote the baseline, {here} is here", hint="train again"
+            ) from None
     return Baseline(model=model, scaler=scaler)
 
 

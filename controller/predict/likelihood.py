@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize  # type: ignore[import-untyped]  # comes with scikit-learn, without stubs
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # as above
 
 from controller.predict.process import Floats, Kernel
 
@@ -20,12 +21,13 @@ def likeliest(x: Floats, y: Floats) -> Kernel:
     """Return the kernel under which the columns of `y` (one a set) over the networks `x` are likeliest.
 
     Each length is held near TYPICAL_LENGTH by a log-normal prior of width one, so that a column nobody needs
-    cannot run away. Same rows, same kernel.
+    cannot run away. Same rows, same kernel: one thread adds up in one order.
     """
     points, values = standard(x), standard(y)
     start = np.array([*START, *[np.log(TYPICAL_LENGTH)] * x.shape[1]])
     bounds = [*BOUNDS, *[LENGTHS] * x.shape[1]]
-    found = minimize(_surprise, start, (points, values), "L-BFGS-B", bounds=bounds, options={"maxiter": ROUNDS})
+    with threadpool_limits(1):
+        found = minimize(_surprise, start, (points, values), "L-BFGS-B", bounds=bounds, options={"maxiter": ROUNDS})
     return _kernel(found.x)
 
 

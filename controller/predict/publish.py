@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import sklearn
 
 from controller.predict import baseline
 from controller.predict.challengers import contest
@@ -84,6 +85,7 @@ def _baseline(name: str, table: pd.DataFrame, folder: Path, seed: int) -> dict[s
         "unit": "mJ per inference",
         "boards": list(boards),
         "rows": len(models),
+        "scikit_learn": sklearn.__version__,
     }
 
 

@@ -19,8 +19,8 @@ BYTES = {0: 4.0, 1: 1.0}
 def read(files: Sequence[Path] = (), *, beside: bool = False) -> tuple[pd.DataFrame, str]:
     """Return the rows of `files`, or of the tables that come with EdgeWatt when there are none, and their SHA-256.
 
-    With `beside` the rows of `files` come after those of the tables: of repeated ones the last counts. InvalidError names
-    the file, and the column or row in it, that cannot be used.
+    With `beside` the rows of `files` come after those of the tables: of repeated ones the last counts.
+    InvalidError names the file, and the column or row in it, that cannot be used.
     """
     ours = [DATA / name for name in SHIPPED] if beside or not files else []
     paths = [*ours, *files]
