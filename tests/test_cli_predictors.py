@@ -1,5 +1,6 @@
 """Predictors are trained, judged, listed and chosen from the command line, without a controller."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from controller.predict.predictor import FILES, FleetPredictor
 from controller.predict.publish import FEATURES
 from controller.predict.rows import check, sets_in, stack
 from controller.predict.versions import SHIPPED, Versions
+from tests.controlling import controller
 
 MOBILENET = Features(
     params_m=4.2, gmacs=0.57, size_mb=17.0, macts_m=5.0, input_res=224, dw_gmacs=0.017, n_convs=27, latency_avg_s=0.03
@@ -210,3 +212,22 @@ def test_energies_must_be_numbers():
     table = readings.shipped()
     with pytest.raises(InvalidError, match="energy_mj in row 2"):
         check(table.assign(energy_mj=np.nan))
+
+
+async def test_the_controller_answers_with_the_version_in_use(tmp_path):
+    trained = copy_of_shipped(tmp_path / "trained")
+    document = json.loads((trained / FILES.predictor).read_text()) | {"version": "mine"}
+    (trained / FILES.predictor).write_text(json.dumps(document))
+    digest = hashlib.sha256((trained / FILES.predictor).read_bytes()).hexdigest()
+    manifest = json.loads((trained / FILES.manifest).read_text()) | {FILES.predictor: digest}
+    (trained / FILES.manifest).write_text(json.dumps(manifest))
+    versions = Versions(folder=tmp_path / "controller" / "predictors")
+    versions.use(versions.add(trained))
+    asked = {"device_type": "raspberry_pi_4", "params_m": 4.2, "gmacs": 0.57, "size_mb": 17.0}
+
+    async with controller(tmp_path / "controller") as running:
+        answer = await running.post("/api/predict-energy", **asked)
+        lacking = await running.post("/api/predict-energy", device_type="raspberry_pi_4", gmacs=0.57, size_mb=17.0)
+
+    assert answer.json()["data"]["predictor"] == "raspberry_pi_4@mine"
+    assert (lacking.status_code, lacking.json()["error"]) == (422, "params_m is missing")
