@@ -178,8 +178,8 @@ def _device_facts(device: Document) -> list[tuple[str, str]]:
         ("before", text(previous.get("model"))),
         ("latency", f"p50 {number(latency.get('p50'), 'ms')}, p95 {number(latency.get('p95'), 'ms')}"),
         ("energy", f"{mj(energy.get('energy_mj'))} per inference (source: {text(energy.get('source'))})"),
-        ("predicted", f"{mj(predicted.get('energy_mj'))} ({predicted_interval(predicted)})"),
-        ("budget", f"{mj(budget.get('energy_mj'))}: {text(budget.get('status'))}"),
+        ("predicted", f"{mj(predicted.get('energy_mj'))} ({predicted_interval(predicted)})" if predicted else ABSENT),
+        ("budget", f"{mj(budget.get('energy_mj'))}: {text(budget.get('status'))}" if budget else ABSENT),
         ("temperature", number(latest.get("temperature_c"), "°C")),
         ("gaps in readings", text(device.get("gaps"))),
     ]
