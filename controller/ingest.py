@@ -125,11 +125,14 @@ class Ingest:
 
     async def _on_connected(self) -> None:
         self.connected_at = self.clock()
-        with self.service.store.transaction():
-            self.service.outbox.wake_all(self.clock())
-            self.service.lifecycle.repeat_desired(self.clock())
         try:
+            with self.service.store.transaction():
+                self.service.outbox.wake_all(self.clock())
+                self.service.lifecycle.repeat_desired(self.clock())
             await self._say(online=True)
+        except StorageError as error:
+            self.storage_fault = error.message
+            logger.error("connected, but nothing can be written: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
         except LinkError as error:
             logger.warning("presence not published: %s", error)
         self.wake()

@@ -178,17 +178,38 @@ async def test_a_full_disk_loses_no_batch_and_is_said(running):
     async with running.joined() as device:
         object.__setattr__(running.parts.service.store, "transaction", transaction)
         await device.sample(1, cpu_usage_percent=7.0)
-
-        async def complains():
-            return (await running.http.get("/readyz")).status_code == 507
-
-        await running.until(complains)
+        await running.until(lambda: complains(running))
         unsettled = len(running.parts.ingest.link.settled)
         full = False
         await running.until(lambda: has_reading(running))
 
     assert (await running.http.get("/readyz")).status_code == 200
     assert len(running.parts.ingest.link.settled) > unsettled
+
+
+async def test_a_disk_that_is_full_when_the_broker_comes_back_does_not_end_the_controller(running):
+    real = running.parts.service.store.transaction
+    full = True
+
+    def transaction():
+        if full:
+            raise StorageError("the database could not be written: disk is full", hint="free some disk space")
+        return real()
+
+    async with running.joined() as device:
+        object.__setattr__(running.parts.service.store, "transaction", transaction)
+        running.parts.ingest.link.lose()
+        running.parts.ingest.link.connect()
+        await running.until(lambda: complains(running))
+        full = False
+        await device.sample(1, cpu_usage_percent=7.0)
+        await running.until(lambda: has_reading(running))
+
+    assert (await running.http.get("/readyz")).status_code == 200
+
+
+async def complains(running):
+    return (await running.http.get("/readyz")).status_code == 507
 
 
 async def test_the_controller_says_who_it_is_and_goes_with_a_goodbye(running):
