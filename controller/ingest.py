@@ -41,6 +41,7 @@ class Ingest:
     last_loss: str | None = None
     storage_fault: str | None = None
     _rivals: Rivals = field(init=False)
+    _greeting_due: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -94,7 +95,8 @@ class Ingest:
         for event in batch:
             match event:
                 case Connected():
-                    await self._on_connected()
+                    self.connected_at, self._greeting_due = self.clock(), True
+                    self.wake()
                 case Disconnected(reason=reason):
                     self.connected_at, self.last_loss = None, reason
         packets = [event for event in batch if isinstance(event, Packet)]
@@ -123,19 +125,20 @@ class Ingest:
         self.storage_fault = None
         return True
 
-    async def _on_connected(self) -> None:
-        self.connected_at = self.clock()
+    async def _greet(self) -> None:
+        """Say who we are and, again, what every device should be; what fails is due until it is done."""
         try:
+            await self._say(online=True)
             with self.service.store.transaction():
                 self.service.outbox.wake_all(self.clock())
                 self.service.lifecycle.repeat_desired(self.clock())
-            await self._say(online=True)
         except StorageError as error:
             self.storage_fault = error.message
             logger.error("connected, but nothing can be written: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
         except LinkError as error:
             logger.warning("presence not published: %s", error)
-        self.wake()
+        else:
+            self._greeting_due = False
 
     async def _say(self, *, online: bool, reason: str | None = None) -> None:
         status = ControllerStatus(
@@ -151,6 +154,8 @@ class Ingest:
     async def _publish(self) -> None:
         while True:
             self._wake.clear()
+            if self.link.connected and self._greeting_due:
+                await self._greet()
             if self.link.connected:
                 await self._drain()
             with contextlib.suppress(TimeoutError):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.cli.app import run
 from tests.fleet.brokers import MOSQUITTO, RunningBroker
 from tests.fleet.brokers import free_port as find_free_port
 
@@ -32,6 +33,20 @@ def amqtt(tmp_path):
     running = RunningBroker("amqtt", tmp_path)
     yield running
     running.kill()
+
+
+@pytest.fixture
+def edgewatt(fake, monkeypatch, capsys, tmp_path):
+    """Run a command line against the `fake` controller of the test's module: exit code, stdout, stderr."""
+    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", fake.url)
+    monkeypatch.setenv("EDGEWATT_CONFIG", str(tmp_path / "none.toml"))
+
+    def call(*words):
+        code = run(words)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from controller.cli.app import run
 from controller.cli.exits import Exit
 from tests.dashboard import fake_controller, fake_fleet
 
@@ -18,18 +17,6 @@ def fake(monkeypatch):
     monkeypatch.setattr(fake_controller, "ROUTES", [*fake_controller.ROUTES, more])
     with fake_controller.FakeController(count=5) as running:
         yield running
-
-
-@pytest.fixture
-def edgewatt(fake, monkeypatch, capsys):
-    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", fake.url)
-
-    def call(*words):
-        code = run(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def deployed(fake):

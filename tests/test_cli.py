@@ -8,7 +8,7 @@ import sys
 import pytest
 from typer.main import get_command
 
-from controller.cli.app import app, run
+from controller.cli.app import app
 from controller.cli.exits import Exit
 from tests.dashboard.fake_controller import FakeController
 
@@ -20,20 +20,6 @@ ESCAPE = re.compile("\x1b")
 def fake():
     with FakeController(count=5) as running:
         yield running
-
-
-@pytest.fixture
-def edgewatt(fake, monkeypatch, capsys, tmp_path):
-    """Run a command line against the fake controller: exit code, stdout, stderr."""
-    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", fake.url)
-    monkeypatch.setenv("EDGEWATT_CONFIG", str(tmp_path / "none.toml"))
-
-    def call(*words):
-        code = run(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def commands(group=None, path=()):

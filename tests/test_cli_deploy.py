@@ -8,7 +8,6 @@ import threading
 
 import pytest
 
-from controller.cli.app import run
 from controller.cli.exits import Exit
 from tests.dashboard.fake_controller import FakeController
 
@@ -32,18 +31,6 @@ class Finishing(FakeController):
 def fake():
     with Finishing(count=5) as running:
         yield running
-
-
-@pytest.fixture
-def edgewatt(fake, monkeypatch, capsys):
-    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", fake.url)
-
-    def call(*words):
-        code = run(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def deployed(fake):

