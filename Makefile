@@ -44,7 +44,7 @@ system:
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python
-	@echo "installing EdgeWatt with its development tools (about a minute, once)"
+	@echo "installing EdgeWatt with its development tools and PyTorch (3 GB, some minutes, once)"
 	@$(PIP) -e '.[dev]'
 	@touch $@ .venv/.demo
 

@@ -25,6 +25,7 @@ from broker.errors import (
     WireError,
 )
 from controller.client_advice import Advice
+from controller.client_models import ModelShelf
 
 Document = dict[str, Any]
 
@@ -53,7 +54,7 @@ _BY_STATUS: dict[int, type[EdgeWattError]] = {
 }
 
 
-class Client(Advice):
+class Client(Advice, ModelShelf):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.
@@ -171,14 +172,6 @@ class Client(Advice):
     def predict_energy(self, payload: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Document:
         """Predict one payload or a list of them."""
         return self._send("POST", "/api/predict-energy", payload)
-
-    def models(self, *, limit: int = 100, offset: int = 0, q: str = "") -> Document:
-        """Return one page of the catalogue, `{total, models}`."""
-        return self._get("/api/models/all", limit=limit, offset=offset, q=q)
-
-    def recommended(self, device_type: str, *, limit: int = 10) -> Document:
-        """Return the models that cost least energy on `device_type`, with predictions."""
-        return self._get("/api/models/recommended", device_type=device_type, limit=limit)
 
     def ledger(self, *, device_type: str = "", device_id: str = "", limit: int = 100) -> Document:
         """Return predictions beside what devices reported, `{entries, summary, drift}`."""

@@ -3,7 +3,6 @@
 import difflib
 import json
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
 from controller.models import imagenet, untrained
 from controller.models.analyze import ModelFacts, analyze
+from controller.models.naming import NAME
 from controller.models.shipped import MODELS
 from controller.models.store import Artifact, ArtifactStore
 from controller.predict.features import Features
@@ -22,8 +22,6 @@ MAKERS: Mapping[str, Callable[[], bytes]] = {untrained.NAME: untrained.build, im
 
 QUICK = frozenset({untrained.NAME})
 """Of these, the ones made in less than a second."""
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ TOP1_PCT = 74.846
 def main() -> None:
     """Write the model to the file named on the command line."""
     path = Path(sys.argv[1])
-    operators = library.Library("torchvision", "FRAGMENT")
+    operators = library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch types it not
     _tolerate_cpu_torch(operators)
     _export(path)
     _describe(path)
@@ -69,7 +69,7 @@ def _tolerate_cpu_torch(library: Any) -> None:
 
 def _describe(path: Path) -> None:
     """Add labels, two photographs with what the model answers, and where it comes from."""
-    from timm.data import ImageNetInfo  # noqa: PLC0415  # as above
+    from timm.data import ImageNetInfo  # type: ignore[attr-defined]  # noqa: PLC0415  # as above
 
     info = ImageNetInfo()
     labels = [info.index_to_description(i).split(",")[0] for i in range(1000)]
