@@ -2,12 +2,14 @@
 
 import errno
 import hashlib
+import json
 import os
 import threading
 
 import pytest
 
 from broker.errors import ArtifactError, NotFoundError, StorageError
+from controller.models.manifest import About, Golden
 from controller.models.store import ArtifactStore
 
 CONTENT = b"weights" * 1000
@@ -31,6 +33,25 @@ def test_what_was_added_is_found_by_model_and_read_by_digest(store, tmp_path):
     assert store.find("net") == store.manifest(DIGEST) == artifact
     assert store.path(DIGEST).read_bytes() == CONTENT
     assert store.verify(DIGEST)
+
+
+def test_what_its_maker_says_of_an_artifact_is_kept_and_outlives_a_second_name(store, tmp_path):
+    golden = Golden(against="torch 2.13.0", inputs=8, max_abs=1e-5, cosine=0.9999, top1_agreement=1.0)
+    about = About(variant="int8", opset=17, ir_version=8, made_by={"torch": "2.13.0"}, golden=golden, licence="MIT")
+    store.add(CONTENT, model="net-int8", about=about)
+    store.add(CONTENT, model="alias")
+
+    assert ArtifactStore(tmp_path).manifest(DIGEST).about == about
+
+
+def test_a_manifest_of_an_older_version_and_one_of_a_newer_are_read(store, tmp_path):
+    store.add(CONTENT, model="net")
+    old = {"sha256": DIGEST, "size": len(CONTENT), "format": "onnx", "models": ["net"], "created_at": 5.0}
+    for document in (old, old | {"of_tomorrow": True}):
+        (tmp_path / "manifests" / f"{DIGEST}.json").write_text(json.dumps(document))
+        artifact = ArtifactStore(tmp_path).find("net")
+
+        assert (artifact.created_at, artifact.about, artifact.deployed_at) == (5.0, About(), None)
 
 
 def test_a_second_process_sees_the_same(store, tmp_path):

@@ -10,9 +10,10 @@ from pathlib import Path
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
 from controller.models import imagenet, untrained
 from controller.models.analyze import ModelFacts, analyze
+from controller.models.manifest import Artifact
 from controller.models.naming import NAME
 from controller.models.shipped import MODELS
-from controller.models.store import Artifact, ArtifactStore
+from controller.models.store import ArtifactStore
 from controller.predict.features import Features
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""What is known of an artifact beside its bytes: its variant, who made it, how well it agrees with its source."""
+"""What is known of an artifact beside its bytes: its names, its variant, its maker, how well it agrees with its source."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -33,3 +33,21 @@ class About:
     golden: Golden | None = None
     licence: str | None = None
     source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """One file of the store: its content's SHA-256, size in bytes, format and the models it is known as.
+
+    `signatures` holds one Ed25519 signature per model where a key is configured; `deployed_at` is when a device was
+    last told to fetch it, Unix seconds, None for never.
+    """
+
+    sha256: str
+    size: int
+    format: str
+    models: tuple[str, ...]
+    created_at: float
+    about: About = field(default_factory=About)
+    signatures: dict[str, str] = field(default_factory=dict)
+    deployed_at: float | None = None

@@ -1,20 +1,19 @@
 """Keeps model files by the SHA-256 of their content: whole or not at all, and found again by model and format."""
 
-import errno
 import hashlib
-import json
 import logging
-import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from broker.errors import ArtifactError, NotFoundError, StorageError
+from broker.errors import ArtifactError, NotFoundError, WireError
+from broker.wire import decode, encode
+from controller.models.manifest import About, Artifact
+from controller.models.whole import disk_errors, publish, temporary
 
 logger = logging.getLogger(__name__)
 
@@ -25,17 +24,6 @@ STALE_S = 3_600
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Signature = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
-    """One file of the store: its content's SHA-256, size in bytes, format and the models it is known as."""
-
-    sha256: str
-    size: int
-    format: str
-    models: tuple[str, ...]
-    created_at: float
 
 
 class ArtifactStore:
@@ -50,33 +38,36 @@ class ArtifactStore:
         self._manifests = root / "manifests"
         self._incoming = root / "incoming"
         self._sound: dict[str, Signature] = {}
-        with _disk_errors(root):
+        with disk_errors(root):
             for folder in (self._blobs, self._manifests, self._incoming):
                 folder.mkdir(parents=True, exist_ok=True)
             self._drop_stale()
 
-    def add(self, source: Path | bytes, *, model: str, format: str = "onnx") -> Artifact:  # noqa: A002  # the contract's word
+    def add(
+        self,
+        source: Path | bytes,
+        *,
+        model: str,
+        format: str = "onnx",  # noqa: A002  # the contract's word
+        about: About | None = None,
+    ) -> Artifact:
         """Keep `source` as an artifact of `model`; the same content again adds the name, and repairs a damaged file.
 
-        Raises ArtifactError when `source` is missing or empty, StorageError when the disk is full.
+        `about` None keeps what was said of that content before. Raises ArtifactError when `source` is missing or empty,
+        StorageError when the disk is full.
         """
-        with _disk_errors(self._incoming), self._temporary() as file:
+        with disk_errors(self._incoming), temporary(self._incoming) as file:
             digest, size = _copy(source, file)
             if not size:
                 raise ArtifactError(f"the {format} file of {model} is empty", hint="export or download it again")
             target = self._blobs / digest
             if not target.exists() or not self.verify(digest):
-                _publish(file, target)
+                publish(file, target)
                 self._sound.pop(digest, None)
         known = self._read(digest)
-        names = dict.fromkeys((*(known.models if known else ()), model))
-        artifact = Artifact(
-            sha256=digest,
-            size=size,
-            format=format,
-            models=tuple(names),
-            created_at=known.created_at if known else time.time(),
-        )
+        before = known or Artifact(sha256=digest, size=size, format=format, models=(), created_at=time.time())
+        names = tuple(dict.fromkeys((*before.models, model)))
+        artifact = replace(before, format=format, models=names, about=about or before.about)
         if artifact != known:
             self._write_manifest(artifact)
         return artifact
@@ -135,27 +126,17 @@ class ArtifactStore:
 
     def _read(self, sha256: str) -> Artifact | None:
         try:
-            document = json.loads((self._manifests / f"{sha256}.json").read_text("utf-8"))
-            return replace(Artifact(**document), models=tuple(document["models"]))
+            return decode(Artifact, (self._manifests / f"{sha256}.json").read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, WireError) as error:
             logger.warning("manifest %s cannot be read: %s", sha256, error)
             return None
 
     def _write_manifest(self, artifact: Artifact) -> None:
-        with _disk_errors(self._manifests), self._temporary() as file:
-            file.write(json.dumps(asdict(artifact), indent=1).encode())
-            _publish(file, self._manifests / f"{artifact.sha256}.json")
-
-    @contextmanager
-    def _temporary(self) -> Iterator[IO[bytes]]:
-        """Give a file beside the store that is gone afterwards unless it was published."""
-        with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as file:
-            try:
-                yield file
-            finally:
-                Path(file.name).unlink(missing_ok=True)
+        with disk_errors(self._manifests), temporary(self._incoming) as file:
+            file.write(encode(artifact))
+            publish(file, self._manifests / f"{artifact.sha256}.json")
 
     def _drop_stale(self) -> None:
         for path in self._incoming.iterdir():
@@ -183,26 +164,3 @@ def _chunks(source: Path | bytes) -> Iterator[bytes]:
     with opened:
         while chunk := opened.read(CHUNK_BYTES):
             yield chunk
-
-
-def _publish(file: IO[bytes], target: Path) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    os.fchmod(file.fileno(), 0o644)
-    Path(file.name).rename(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-@contextmanager
-def _disk_errors(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        what = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-        raise StorageError(
-            f"cannot write to {place}: {what}", hint="free some space or choose another --data folder"
-        ) from None
