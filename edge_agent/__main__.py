@@ -14,7 +14,7 @@ from typing import Any
 from broker.commands import Probe
 from broker.errors import EdgeWattError
 from broker.paho import PahoLink, address
-from edge_agent import vitals
+from edge_agent import power, vitals
 from edge_agent.alone import alone_in
 from edge_agent.bench import measure
 from edge_agent.compose import Parts, agent_version, compose, identify, machine, will
@@ -93,6 +93,9 @@ def _settings_flags(command: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, help="of simulated noise")
     add("--threads", type=int, help="of the runtime (default 1)")
+    add(
+        "--meter", help="what measures power: auto (default), ina3221, tegrastats, hwmon, pmic, rapl, nvml, model, none"
+    )
     add("--allow-host", action="append", dest="allow_hosts", metavar="HOST", help="artifacts may come from there too")
     add("--username")
     add("--password", help="better in EDGEWATT_PASSWORD")
@@ -148,6 +151,8 @@ def _check(arguments: argparse.Namespace) -> int:
     for refused in rejected:
         print(f"no runtime    {refused.reason}")
     print(f"energy        {f'{sensor.source}, {sensor.rail}' if sensor else 'no meter, and no model of this board'}")
+    for said in power.refused():
+        print(f"no meter      {said}")
     print(f"broker        {settings.broker}")
     return 0 if found else FAILED
 

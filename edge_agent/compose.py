@@ -66,7 +66,9 @@ class Parts:
 def machine(settings: Settings, device_type: str) -> Machine:
     """Return the board that `settings` simulate, or this machine."""
     if not settings.simulate:
-        return Machine(meter=power.pick(device_type), power=vitals.power, dress=lambda session: session)
+        return Machine(
+            meter=power.pick(device_type, wanted=settings.meter), power=vitals.power, dress=lambda session: session
+        )
     board = SimulatedBoard(
         board=BOARDS.get(device_type, BOARDS["raspberry_pi_4"]),
         seed=settings.seed,

@@ -31,6 +31,7 @@ class Settings:
     interval_s: float = 5.0
     seed: int = 0
     threads: int = 1
+    meter: str = "auto"
     allow_hosts: tuple[str, ...] = ()
     username: str | None = None
     password: str | None = None

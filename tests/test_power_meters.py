@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.power import hwmon, ina3221, pick, pmic, rapl
-from edge_agent.power.meter import CounterMeter, PowerMeter, counted_uj
+from broker.errors import InvalidError
+from edge_agent.power import hwmon, ina3221, nvml, pick, pmic, rapl, refused
+from edge_agent.power.meter import CounterMeter, PowerMeter
 from edge_agent.power.rails import board_rail
+from edge_agent.power.trace import counted
 
 METERS = Path(__file__).resolve().parents[2] / "shared" / "data" / "meters"
 recorded = pytest.mark.skipif(not METERS.exists(), reason="the recorded samples are not part of the project")
@@ -116,13 +118,13 @@ def test_rapl_that_only_root_may_read_is_no_meter(tmp_path):
 
 @given(start=st.integers(0, 999), steps=st.lists(st.integers(0, 999), max_size=20))
 def test_a_counter_that_wraps_loses_nothing(start, steps):
-    counted, now = 0, start
+    total, now = 0, start
     for step in steps:
         after = (now + step) % 1_000
-        counted += counted_uj(now, after, 1_000)
+        total += counted(now, after, 1_000)
         now = after
 
-    assert counted == sum(steps)
+    assert total == sum(steps)
 
 
 def test_a_counter_that_stops_answering_gives_nothing():
@@ -170,3 +172,80 @@ def test_the_best_source_is_picked_and_said(tmp_path):
     assert pick("raspberry_pi_4", sys=tmp_path).sensor.source == "model"
     assert pick("toaster", sys=tmp_path).sensor is None
     assert pick("toaster", sys=tmp_path).end(1.0) is None
+
+
+def test_rapl_that_only_root_may_read_says_so(tmp_path):
+    zone = "class/powercap/intel-rapl:0"
+    folder = tree(tmp_path, {f"{zone}/name": "package-0"})
+
+    assert "RAPL is there but only root may read it" in "; ".join(refused(folder))
+    assert refused(tree(folder, {f"{zone}/max_energy_range_uj": 100, f"{zone}/energy_uj": 1})) == ()
+
+
+def test_wrongly_labelled_rails_are_named_with_their_figures(tmp_path):
+    (said,) = refused(jetpack4(tmp_path, whole=3_075, gpu=8_791))
+
+    assert "cannot be trusted" in said
+    assert "POM_5V_IN 3075 mW, POM_5V_GPU 8791 mW" in said
+
+
+def test_a_wanted_meter_is_taken_or_refused_with_the_reason(tmp_path):
+    jetson = jetpack4(tmp_path / "jetson")
+    closed = tree(tmp_path / "pc", {"class/powercap/intel-rapl:0/name": "package-0"})
+
+    assert pick("toaster", sys=jetson, wanted="ina3221").sensor.source == "ina3221"
+    assert pick("raspberry_pi_4", sys=jetson, wanted="none").sensor is None
+    assert pick("raspberry_pi_4", sys=jetson, wanted="model").sensor.source == "model"
+    with pytest.raises(InvalidError, match="no rapl meter here: RAPL is there but only root"):
+        pick("toaster", sys=closed, wanted="rapl")
+    with pytest.raises(InvalidError, match="'crystal ball'"):
+        pick("toaster", sys=jetson, wanted="crystal ball")
+
+
+class RecordedNvml:
+    """The part of NVML's interface that we use, played from figures; a `None` in them is an error of the driver."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, *millijoules, cards=1):
+        self.readings, self.cards = list(millijoules), cards
+
+    def nvmlInit(self):  # noqa: N802 - the library's name
+        if not self.readings:
+            raise self.NVMLError("Driver Not Loaded")
+
+    def nvmlDeviceGetCount(self):  # noqa: N802
+        return self.cards
+
+    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
+        return f"card {index}"
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle):  # noqa: N802
+        assert handle == f"card {self.cards - 1}"
+        reading = self.readings.pop(0)
+        if reading is None:
+            raise self.NVMLError("Not Supported")
+        return reading
+
+
+def test_a_cards_energy_counter_is_read_in_millijoules():
+    meter = nvml.find(1, library=RecordedNvml(0, 5_000, 12_500, cards=2))
+    meter.begin()
+
+    assert meter.sensor.source == "nvml"
+    assert meter.sensor.rail == "gpu 1"
+    assert meter.end(0.1) == pytest.approx(7_500)
+
+
+@pytest.mark.parametrize("library", [RecordedNvml(), RecordedNvml(None), RecordedNvml(1, cards=0)])
+def test_a_card_without_a_counter_is_no_meter_and_says_why(library):
+    assert nvml.find(library=library) is None
+    assert nvml.why_not(library=library)
+
+
+def test_a_counter_that_began_anew_gives_nothing():
+    meter = nvml.find(library=RecordedNvml(0, 5_000, 3))
+    meter.begin()
+
+    assert meter.end(0.1) is None

@@ -1,16 +1,16 @@
 """One child process: its own group, its own log file, and no life without its parent."""
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
+from broker.tied import dies_with_us
+
 LAST_LINES = 12
 
 
@@ -86,23 +86,6 @@ async def launch(program: Program, logs: Path) -> Child:
             stderr=output,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **program.env},
             start_new_session=True,
-            preexec_fn=dies_with(os.getpid()),
+            preexec_fn=dies_with_us(),
         )
     return Child(program, process, log)
-
-
-def dies_with(parent: int) -> Callable[[], None]:
-    """Return what a new child calls so that the kernel kills it when `parent` is gone, even by SIGKILL.
-
-    Linux only (prctl PR_SET_PDEATHSIG); elsewhere a child outlives a killed parent.
-    """
-    if not sys.platform.startswith("linux"):
-        return lambda: None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def tie() -> None:
-        prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return tie

@@ -11,6 +11,9 @@ from edge_agent.power.sysfs import number, text
 RATE_HZ = 10.0
 """How often the sensor is asked; it converts every few milliseconds, a read takes about one."""
 
+STEP_MW = 40.0
+"""40 uV, the shunt channel's step (INA3221 data sheet), over the Jetsons' 5 mOhm shunts, at 5 V."""
+
 _SHUNT_SUM = 7
 """hwmon's in7 is the sum of the shunts, no rail (kernel Documentation/hwmon/ina3221.rst)."""
 
@@ -34,13 +37,26 @@ class Ina3221:
 
 def find(sys: Path) -> PowerMeter | None:
     """Return a meter on the first INA3221 under `sys` that knows the whole board's power."""
-    drivers = sys / "bus/i2c/drivers"
-    for folder in (*drivers.glob("ina3221x/*/iio:device*"), *drivers.glob("ina3221/*/hwmon/hwmon*")):
-        sensor = Ina3221(folder)
+    for sensor in _sensors(sys):
         rail = board_rail(sensor.rails_mw())
         if rail is not None:
-            return PowerMeter(sensor=PowerSensor(source="ina3221", rail=rail, rate_hz=RATE_HZ), read_mw=sensor.board_mw)
+            told = PowerSensor(source="ina3221", rail=rail, rate_hz=RATE_HZ)
+            return PowerMeter(sensor=told, read_mw=sensor.board_mw, step_mw=STEP_MW)
     return None
+
+
+def why_not(sys: Path) -> str | None:
+    """Return in words why the INA3221s under `sys` give no figure; None where one does, or there is none."""
+    rails = [rails for sensor in _sensors(sys) if (rails := sensor.rails_mw())]
+    if not rails or any(board_rail(named) for named in rails):
+        return None
+    found = ", ".join(f"{name} {mw:.0f} mW" for named in rails for name, mw in named.items())
+    return f"an INA3221 is there but its rails cannot be trusted to show the whole board: {found}"
+
+
+def _sensors(sys: Path) -> list[Ina3221]:
+    drivers = sys / "bus/i2c/drivers"
+    return [Ina3221(f) for f in (*drivers.glob("ina3221x/*/iio:device*"), *drivers.glob("ina3221/*/hwmon/hwmon*"))]
 
 
 def _iio(folder: Path) -> dict[str, float]:

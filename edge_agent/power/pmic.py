@@ -26,6 +26,13 @@ def find() -> PowerMeter | None:
     return PowerMeter(sensor=PowerSensor(source="pmic", rail="pmic rails", rate_hz=RATE_HZ), read_mw=read_mw)
 
 
+def why_not() -> str | None:
+    """Return in words why vcgencmd gives no figure; None where it does, or there is none."""
+    if shutil.which(COMMAND[0]) is None or read_mw() is not None:
+        return None
+    return "vcgencmd is there but knows no pmic_read_adc: only a Raspberry Pi 5 has that chip"
+
+
 def read_mw() -> float | None:
     """Return the board's power in mW now; None when the chip does not answer."""
     try:
