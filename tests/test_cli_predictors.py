@@ -57,6 +57,19 @@ def test_the_figures_beat_what_was_published(judged):
     assert len(figures["per_set"]) == 9
 
 
+def test_intervals_of_95_percent_hold_that_often_on_every_board(judged):
+    def held(rows):
+        sets = judged[1]["per_set"]
+        return {
+            board: np.mean([each[rows]["coverage_percent"] for each in sets if each["board"] == board])
+            for board in {each["board"] for each in sets}
+        }
+
+    assert [board for board, share in held("seen").items() if not 93 <= share <= 97] == []
+    assert [board for board, share in held("unseen_family").items() if not 93 <= share <= 98] == []
+    assert judged[1]["unseen_family"]["width_percent"] < 50
+
+
 def test_ten_runs_are_enough_for_a_board_that_was_never_seen(judged):
     ten = judged[1]["new_board"]["10"]
 

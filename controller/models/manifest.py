@@ -1,4 +1,4 @@
-"""What is known of an artifact beside its bytes: its names, its variant, its maker, how well it agrees with its source."""
+"""What is known of an artifact beside its bytes: names, variant, maker, and how well it agrees with its source."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -14,9 +14,6 @@ Floats = NDArray[np.float64]
 TOGETHER = 128
 """Rows worked out together: their covariances with some hundred points stay in the cache."""
 
-EPISTEMIC = 0.7
-"""Share of the spread away from the measured networks that is claimed: in full it is too much for families left out."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
@@ -53,23 +50,38 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A kernel on the points it was given: rows `x` and values `y`, both as they came."""
+    """A kernel on the points it was given: rows `x` and values `y`, both as they came.
+
+    `distrust` is the share of the doubt away from the points that is claimed: how far a network is unlike the measured
+    ones tells more on one board than on another.
+    """
 
     kernel: Kernel
     x: Floats
     y: Floats
+    distrust: float = 1.0
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Return the process that `document` describes; its inverse."""
         kernel = document["kernel"]
         named = Kernel(**{**kernel, "lengths": tuple(kernel["lengths"])})
-        return cls(kernel=named, x=np.array(document["x"]), y=np.array(document["y"]))
+        return cls(
+            kernel=named,
+            x=np.array(document["x"]),
+            y=np.array(document["y"]),
+            distrust=document.get("distrust", 1.0),
+        )
 
     @property
     def document(self) -> dict[str, Any]:
         """Everything needed to build it again, as plain numbers."""
-        return {"kernel": vars(self.kernel), "x": self.x.round(9).tolist(), "y": self.y.round(9).tolist()}
+        return {
+            "kernel": vars(self.kernel),
+            "x": self.x.round(9).tolist(),
+            "y": self.y.round(9).tolist(),
+            "distrust": self.distrust,
+        }
 
     @cached_property
     def scale(self) -> tuple[Floats, Floats]:
@@ -88,9 +100,14 @@ class Process:
 
     def at(self, x: Floats) -> tuple[Floats, Floats]:
         """Return mean and claimed standard deviation at each row of `x`, in the unit of y."""
+        mean, noise, doubt = self.doubted(x)
+        return mean, np.hypot(noise, self.distrust * doubt)
+
+    def doubted(self, x: Floats) -> tuple[Floats, float, Floats]:
+        """Return the mean at each row of `x`, the noise of a measurement, and the doubt away from the points."""
         parts = [self._at(x[start : start + TOGETHER]) for start in range(0, len(x), TOGETHER)]
-        means, spreads = zip(*parts, strict=True)
-        return np.concatenate(means), np.concatenate(spreads)
+        means, doubts = zip(*parts, strict=True)
+        return np.concatenate(means), float(self.kernel.noise * self.y.std()), np.concatenate(doubts)
 
     def nearest(self, x: Floats, count: int) -> NDArray[np.int_]:
         """Return, for each row of `x`, which `count` points the kernel holds nearest, the nearest first."""
@@ -106,5 +123,4 @@ class Process:
         cross = self.kernel(new, points)
         unsure = np.maximum(self.kernel.own(new) - ((cross @ inverse) * cross).sum(1), 0.0)
         spread = self.y.std()
-        claimed = np.sqrt(self.kernel.noise**2 + EPISTEMIC**2 * unsure)
-        return cross @ weights * spread + self.y.mean(), claimed * spread
+        return cross @ weights * spread + self.y.mean(), np.sqrt(unsure) * spread

@@ -13,11 +13,11 @@ import pandas as pd
 from scipy.optimize import nnls  # type: ignore[import-untyped]  # comes with scikit-learn, without stubs
 
 from broker.errors import InvalidError
-from controller.predict.evaluate import LEVEL, SEED, Held, conformal, folds, gaussian, held_out, widening
+from controller.predict.evaluate import LEVEL, SEED, Calibrated, Held, calibrated, conformal, folds, gaussian, held_out
 from controller.predict.features import Features
 from controller.predict.likelihood import likeliest
 from controller.predict.margins import RUNTIME, board_margin, version_margin
-from controller.predict.process import Floats, Kernel, Process
+from controller.predict.process import Kernel, Process
 from controller.predict.rows import Rows, newest, select, sets_in, stack
 from controller.predict.rows import features as architecture
 from controller.predict.scores import Scores, ape_percent, scores
@@ -44,7 +44,7 @@ class Shared:
 
     rows: Rows
     kernel: Kernel
-    widening: Floats
+    calibrated: Calibrated
     seen: Held
     unseen: Held
 
@@ -115,12 +115,11 @@ def kinds(table: pd.DataFrame, seed: int = SEED, say: Say = _silent) -> dict[Kin
         say(f"{kind}: the kernel of all boards, then architectures and families left out")
         rows = stack(table, kind)
         kernel = likeliest(rows.x, rows.y)
-        by_family = kind != "full"
-        fit = partial(gaussian, by_family=by_family, seed=seed)
+        fit = partial(gaussian, seed=seed)
         answer[kind] = Shared(
             rows=rows,
             kernel=kernel,
-            widening=widening(rows, kernel, by_family=by_family, seed=seed),
+            calibrated=calibrated(rows, kernel, seed=seed),
             seen=held_out(rows, folds(rows.architecture, seed), fit),
             unseen=held_out(rows, rows.family, fit),
         )
@@ -129,10 +128,15 @@ def kinds(table: pd.DataFrame, seed: int = SEED, say: Say = _silent) -> dict[Kin
 
 def _kind(kind: Kind, shared: Shared, board: str, rows: pd.DataFrame, models: list[Features]) -> dict[str, Any]:
     column = shared.rows.sets.index((board, RUNTIME))
-    process = Process(kernel=shared.kernel, x=matrix(kind, models), y=np.log(rows["energy_mj"].to_numpy(float)))
+    process = Process(
+        kernel=shared.kernel,
+        x=matrix(kind, models),
+        y=np.log(rows["energy_mj"].to_numpy(float)),
+        distrust=float(shared.calibrated.distrust[column]),
+    )
     return {
         "process": process.document,
-        "widening": float(shared.widening[column]),
+        "widening": float(shared.calibrated.widening[column]),
         "figures": _figures(scores(shared.seen, column)) | _figures(scores(shared.unseen, column), "family_"),
         "per_family_mape_pct": {
             name: round(float(ape_percent(shared.unseen.error[shared.rows.family == name, column]).mean()), 1)
