@@ -10,11 +10,15 @@ PR_SET_PDEATHSIG = 1
 
 
 def dies_with_us() -> Callable[[], None]:
-    """Return what a new child of this process calls so that the kernel kills it when we are gone, even by SIGKILL.
+    """Return what a new child of this process calls so that it does not outlive us."""
+    return dies_with(os.getpid())
+
+
+def dies_with(parent: int) -> Callable[[], None]:
+    """Return what a child of `parent` calls so that the kernel kills it when `parent` is gone, even by SIGKILL.
 
     Linux only (prctl PR_SET_PDEATHSIG); elsewhere a child outlives a killed parent.
     """
-    parent = os.getpid()
     if not sys.platform.startswith("linux"):
         return lambda: None
     prctl = ctypes.CDLL(None, use_errno=True).prctl

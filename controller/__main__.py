@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -44,14 +44,17 @@ from controller.records import Commands, Deployments, Measurements
 from controller.service import Service
 from controller.settings import Settings, load
 from controller.store import Store
+from controller.workshop.process import WORKER, Limits
+from controller.workshop.records import Jobs
+from controller.workshop.workshop import Workshop
 
 logger = logging.getLogger("controller")
 
 CLIENT_ID = "edgewatt-controller"
 
 
-def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
-    """Return the controller's collaborators, wired; nothing runs yet."""
+def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker: Sequence[str] = WORKER) -> Parts:
+    """Return the controller's collaborators, wired; nothing runs yet. `worker` is what makes models."""
     artifacts = ArtifactStore(settings.data / "artifacts")
     catalogue = Catalogue(artifacts)
     catalogue.make(untrained.NAME)
@@ -59,6 +62,14 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
     measurements, corrections = Measurements(store), Corrections(store)
     deployments, outbox = Deployments(store), Outbox(store)
     bookkeeping = Bookkeeping(store=store, book=Book(store))
+    workshop = Workshop(
+        store=store,
+        jobs=Jobs(store),
+        artifacts=artifacts,
+        folder=settings.data.resolve() / "workshop",
+        limits=Limits(timeout_s=settings.conversion_timeout_s, memory_mb=settings.conversion_memory_mb),
+        worker=worker,
+    )
     lifecycle = Lifecycle(
         store=store,
         bookkeeping=bookkeeping,
@@ -92,6 +103,7 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str) -> Parts:
         service=service,
         ingest=Ingest(link=link, hearing=hearing, calibrating=calibrating, epoch=epoch),
         catalogue=catalogue,
+        workshop=workshop,
         predictor=predictor,
         clock=time.time,
         started_at=time.time(),
@@ -142,13 +154,17 @@ async def serve(settings: Settings) -> None:
             loop.add_signal_handler(number, server.stop)
         with listening(settings.host, settings.port) as door:
             async with link:
-                ingest = asyncio.create_task(parts.ingest.run())
-                ingest.add_done_callback(lambda _: server.stop())
+                running = [asyncio.create_task(work) for work in (parts.ingest.run(), parts.workshop.run())]
+                for task in running:
+                    task.add_done_callback(lambda _: server.stop())
                 await server.serve([door])
                 await parts.ingest.say_goodbye()
-                if ingest.done():
-                    ingest.result()
-                ingest.cancel()
+                for task in running:
+                    task.cancel()
+                await asyncio.wait(running)
+                for task in running:
+                    if not task.cancelled():
+                        task.result()
     finally:
         store.close()
 

@@ -207,3 +207,24 @@ def m004_ledger(db: Database) -> None:
         strict=True,
     )
     db.table("corrections").create_index(["device_id", "current"])
+
+
+@migrations()
+def m005_jobs(db: Database) -> None:
+    """Keep what the workshop makes, made, and could not make with the converters of that time."""
+    db.table("jobs").create(
+        {
+            "id": str,
+            "key": str,
+            "model": str,
+            "state": str,
+            "open": int,
+            "sha256": str,
+            "created_at": float,
+            "document": str,
+        },
+        pk="id",
+        strict=True,
+    )
+    for columns in (["key", "created_at"], ["open"], ["sha256"], ["created_at"]):
+        db.table("jobs").create_index(columns)

@@ -19,6 +19,7 @@ class Settings:
     """Everything a controller can be told.
 
     `probe_inferences` are measured on the device before a model is committed; `soak_s` is how long it is watched then.
+    `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
     broker: str = "mqtt://127.0.0.1:1883"
@@ -29,6 +30,8 @@ class Settings:
     registration: Literal["open", "approve"] = "open"
     probe_inferences: int = 100
     soak_s: float = 10.0
+    conversion_timeout_s: float = 900.0
+    conversion_memory_mb: int = 6_000
     username: str = ""
     password_file: str = ""
 
@@ -39,6 +42,9 @@ class Settings:
             raise InvalidError(f"registration '{self.registration}' is neither open nor approve", field="registration")
         if not 0 <= self.port <= 65_535:  # noqa: PLR2004 - the range of ports
             raise InvalidError(f"port {self.port} is none", hint="1 to 65535", field="port")
+        for name in ("conversion_timeout_s", "conversion_memory_mb"):
+            if not getattr(self, name) > 0:
+                raise InvalidError(f"{name} must be positive", hint="900 seconds, 6000 MB by default", field=name)
 
     @property
     def base_url(self) -> str:
@@ -101,6 +107,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
 
 def _typed(name: str, value: Any) -> Any:
     kinds = {"port": int, "probe_inferences": int, "soak_s": float, "data": Path}
+    kinds |= {"conversion_timeout_s": float, "conversion_memory_mb": int}
     kind = kinds.get(name, str)
     try:
         return kind(value)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from controller.store import Store
 from tests.fleet.devices import FakeDevice
 
 WITHIN_S = 20
+FAKE_WORKER = str(Path(__file__).with_name("fake_worker.py"))
 
 
 @dataclass
@@ -67,20 +69,23 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def controller(folder, *, hub=None, epoch="e1", **settings):
-    """Run a controller with its data in `folder`; what it kept there before is still known."""
+async def controller(folder, *, hub=None, epoch="e1", worker="makes", **settings):
+    """Run a controller with its data in `folder`; what it kept there before is still known.
+
+    Models are made by the fake worker that does what `worker` says.
+    """
     hub = hub or MemoryHub()
     store = Store(folder / "controller.db")
     link = hub.link("controller")
     given = Settings(data=folder, soak_s=0, probe_inferences=5, **settings)
-    parts = compose(given, store, link, epoch)
+    parts = compose(given, store, link, epoch, worker=(FAKE_WORKER, worker))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(create(parts)), base_url="http://controller")
     async with link, http:
-        ingest = asyncio.create_task(parts.ingest.run())
+        running = [asyncio.create_task(work) for work in (parts.ingest.run(), parts.workshop.run())]
         try:
             yield Running(hub, parts, http)
         finally:
-            ingest.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ingest
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
             store.close()

@@ -12,6 +12,7 @@ from controller.ingest import Ingest
 from controller.models.catalog import Catalogue
 from controller.predict.predictor import FleetPredictor
 from controller.service import Service
+from controller.workshop.workshop import Workshop
 
 ORIGINS = frozenset({"cli", "dashboard"})
 
@@ -23,6 +24,7 @@ class Parts:
     service: Service
     ingest: Ingest
     catalogue: Catalogue
+    workshop: Workshop
     predictor: FleetPredictor
     clock: Callable[[], float]
     started_at: float

@@ -1,0 +1,1 @@
+"""The workshop: makes model files from networks, in processes of their own."""
