@@ -91,6 +91,7 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker:
             measurements=measurements,
             corrections=corrections,
             device_types=store.device_types,
+            device=store.device,
         ),
         artifacts=artifacts,
         artifact_base_url=settings.base_url,

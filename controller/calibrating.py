@@ -47,9 +47,8 @@ class Calibrating:
         """
         device = self.service.known_device(device_id)
         self._require_able(device)
-        judge, info = self.service.judge, device["info"] or {}
-        formats = tuple(info.get("formats") or ("onnx",))
-        runnable = [model for model in judge.catalogue.all() if model.format in formats]
+        judge = self.service.judge
+        runnable = [model for model in judge.catalogue.all() if judge.offer(device, model).artifact is not None]
         told = telling(judge.predictor, type_of(device), [m.features for m in runnable], FEWEST_RUNS)
         candidates = [model for model, tells in zip(runnable, told, strict=True) if tells]
         targets = [judge.model(name) for name in wanted] or candidates

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.errors import InvalidError
 from controller.gate import Policy, Verdict
 from controller.judge import Judge
-from controller.models.catalog import Model
+from controller.models.model import Model
 from controller.predict.advice import task_of
 from controller.predict.planner import Choice, Place
 from controller.store import Row
@@ -100,8 +100,7 @@ class Chooser:
         return LeftOut(device_id=device["id"], device_type=type_of(device), reason=reason)
 
     def _readable(self, device: Row) -> list[Model]:
-        formats = (device["info"] or {}).get("formats") or ("onnx",)
-        return [model for model in self.models if model.format in formats]
+        return [model for model in self.models if self.judge.offer(device, model).artifact is not None]
 
     def _ask(self, device: Row, model: Model, budget_mj: float | None) -> Verdict:
         judgement = self.judge.judge(

@@ -42,6 +42,7 @@ _KINDS: tuple[type[EdgeWattError], ...] = (
 )
 _BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} | {
     "no_prediction": RefusedError,
+    "no_format": RefusedError,
     "unknown_model": NotFoundError,
     "unknown_device": NotFoundError,
 }

@@ -13,8 +13,8 @@ from controller.predict.prediction import Prediction
 Policy = Literal["strict", "expected"]
 """`strict` asks the upper end of the 95 % interval to fit; `expected` asks the predicted figure itself."""
 
-Outcome = Literal["fits", "tight", "over", "unknown", "no_budget", "forced"]
-"""`tight`: the figure fits and the upper end of its interval does not."""
+Outcome = Literal["fits", "tight", "over", "unknown", "no_budget", "forced", "unrunnable"]
+"""`tight`: the figure fits, the upper end of its interval does not; `unrunnable`: the device runs no format of it."""
 
 LEAST_BUDGET_MJ, MOST_BUDGET_MJ = 1e-6, 1e9
 """A nanojoule and a megajoule: what lies outside is a slip of the keyboard, and no figure that can be read."""
@@ -77,7 +77,7 @@ class Verdict:
 
     allowed: bool
     verdict: Outcome
-    code: Literal["", "over_budget", "no_prediction"]
+    code: Literal["", "over_budget", "no_prediction", "no_format"]
     reason: str
     energy_mj: float | None
     low_mj: float | None
@@ -128,12 +128,14 @@ def decide(
     forced_reason: str | None = None,
     fits: Sequence[Alternative] = (),
     device_id: str = "ID",
+    unrunnable: str | None = None,
 ) -> Verdict:
     """Return whether `model` may go to a device of `device_type` under `budget_mj` (mJ per inference).
 
     A measurement on this very device beats a prediction. Under `strict` the upper end of the interval has to fit; with
     support `low` it has to under `expected` too. Without any figure a budget cannot be kept, so the answer is
-    `no_prediction`. `forced_reason` lets a refused model through and is kept in the reason.
+    `no_prediction`. `forced_reason` lets a refused model through and is kept in the reason; nothing lets one through of
+    which the device runs no format, for the reason `unrunnable`.
 
     Raises InvalidError for a budget or a measurement that is not a positive number.
     """
@@ -155,10 +157,13 @@ def decide(
     forced = (forced_reason or "").strip()
     if not allowed and forced:
         allowed, code, outcome, reason = True, "", "forced", f"forced ({forced}) although {reason}"
+    if unrunnable:
+        allowed, code, outcome = False, "no_format", "unrunnable"
+        reason = f"no format of {model} runs on {device_id}: {unrunnable}"
     return Verdict(
         allowed=allowed,
         verdict=outcome,
-        code=code,  # type: ignore[arg-type]  # one of the three literals above
+        code=code,  # type: ignore[arg-type]  # one of the literals above
         reason=reason,
         energy_mj=figure.energy_mj,
         low_mj=figure.low_mj,

@@ -1,6 +1,6 @@
 """Brings together what the gate needs to know: the model, its predicted and its measured energy, and what else fits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,9 @@ from controller.contest import OnDevice
 from controller.corrections import Corrections
 from controller.gate import Alternative, Elsewhere, Measurement, Policy, Verdict, decide
 from controller.ledger import SIMULATED
-from controller.models.catalog import Catalogue, Model
+from controller.models.catalog import Catalogue
+from controller.models.model import Model
+from controller.models.offer import Offer, Wanted, offer, wanted_formats
 from controller.predict.advice import elsewhere, variants, would_fit
 from controller.predict.calibrate import calibrate
 from controller.predict.prediction import Prediction, Predictor
@@ -33,19 +35,30 @@ class Judgement:
         return asdict(self.prediction)
 
 
+def nothing_is_built(_model: Model, _wanted: Sequence[Wanted]) -> bool:
+    """Say of every model that it cannot be made in any of the formats that a device takes."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Asks the predictor, the measurements and the gate."""
+    """Asks the predictor, the measurements and the gate; `buildable` says whether a missing format could be made."""
 
     catalogue: Catalogue
     predictor: FleetPredictor
     measurements: Measurements
     corrections: Corrections
     device_types: Callable[[], list[tuple[str, str]]]
+    device: Callable[[str], Row | None]
+    buildable: Callable[[Model, Sequence[Wanted]], bool] = nothing_is_built
 
     def model(self, name: str) -> Model:
         """Return a model, made now if the project can make it; raises NotFoundError with the nearest names."""
         return self.catalogue.get(name)
+
+    def offer(self, device: Row, model: Model) -> Offer:
+        """Return which artifact of `model` goes to `device`, and why the others do not."""
+        return offer(model.artifacts, device["info"], held=_held(device))
 
     def predict(self, device: Row, model: Model) -> Prediction:
         """Return what `model` is predicted to cost on `device`."""
@@ -74,16 +87,18 @@ class Judge:
         model = self.model(model_name)
         device_type, predictor = _type(device), self.predictor_for(device)
         prediction = predictor.predict(model.features, device_type)
+        offered = self.offer(device, model)
         verdict = decide(
             model=model.name,
             device_type=device_type,
             device_id=device["id"],
             prediction=prediction,
-            measurement=self._measurement(device, model, prediction),
+            measurement=self._measurement(device, model, prediction, offered),
             budget_mj=budget_mj,
             policy=policy,
             forced_reason=forced_reason,
-            fits=self._alternatives(predictor, device_type, budget_mj, model),
+            fits=self._alternatives(predictor, device, budget_mj, model),
+            unrunnable=self._unrunnable(device, model, offered),
         )
         if verdict.code:
             others = self._elsewhere(device["id"], model, budget_mj or 0.0)
@@ -91,9 +106,17 @@ class Judge:
             verdict = replace(verdict, elsewhere=others, variants=made)
         return Judgement(model=model, prediction=prediction, verdict=verdict)
 
-    def _measurement(self, device: Row, model: Model, prediction: Prediction) -> Measurement | None:
+    def _unrunnable(self, device: Row, model: Model, offered: Offer) -> str | None:
+        """Return why nothing of `model` can go to `device` and nothing can be made that could, or None."""
+        if offered.artifact is not None or self.buildable(model, wanted_formats(device["info"])):
+            return None
+        return offered.reasons or "the store has none"
+
+    def _measurement(self, device: Row, model: Model, prediction: Prediction, offered: Offer) -> Measurement | None:
+        """Return what the very file that the device would get cost there."""
         row = self.measurements.get(device["id"], model.name)
-        if row is None or row["artifact_sha256"] not in (None, model.artifact_sha256):
+        known = model.digests if offered.artifact is None else {offered.artifact.sha256}
+        if row is None or row["artifact_sha256"] not in known | {None}:
             return None
         if not _beats(row["source"], prediction, simulated=bool((device["info"] or {}).get("simulated"))):
             return None
@@ -106,19 +129,24 @@ class Judge:
         )
 
     def _alternatives(
-        self, predictor: Predictor, device_type: str, budget_mj: float | None, wanted: Model
+        self, predictor: Predictor, device: Row, budget_mj: float | None, wanted: Model
     ) -> tuple[Alternative, ...]:
         if budget_mj is None:
             return ()
-        return would_fit(self.catalogue.all(), predictor, device_type, budget_mj, wanted)
+        runnable = [model for model in self.catalogue.all() if self.offer(device, model).artifact is not None]
+        return would_fit(runnable, predictor, _type(device), budget_mj, wanted)
 
     def _elsewhere(self, device_id: str, model: Model, budget_mj: float) -> tuple[Elsewhere, ...]:
         others = [(name, kind) for name, kind in self.device_types() if name != device_id]
-        known = (None, model.artifact_sha256)
+        known = model.digests | {None}
         rows = self.measurements.of_model(model.name)
         usable = [row for row in rows if row["artifact_sha256"] in known and row["source"] in MEASURED | {SIMULATED}]
         measured = {row["device_id"]: row["energy_mj"] for row in usable}
-        return elsewhere(model, self.predictor, others, budget_mj, measured)
+        return elsewhere(model, self.predictor, others, budget_mj, measured, runs=lambda name: self._runs(name, model))
+
+    def _runs(self, device_id: str, model: Model) -> bool:
+        device = self.device(device_id)
+        return device is not None and self._unrunnable(device, model, self.offer(device, model)) is None
 
 
 def _beats(source: str, prediction: Prediction, *, simulated: bool) -> bool:
@@ -132,6 +160,13 @@ def _beats(source: str, prediction: Prediction, *, simulated: bool) -> bool:
     if source == SIMULATED:
         return simulated
     return prediction.support not in ("high", "proxy")
+
+
+def _held(device: Row) -> frozenset[str]:
+    """Return the SHA-256 of what is on the device already."""
+    state = device["state"] or {}
+    slots = (state.get("active") or {}, state.get("previous") or {})
+    return frozenset(slot["artifact_sha256"] for slot in slots if "artifact_sha256" in slot)
 
 
 def _type(device: Row) -> str:

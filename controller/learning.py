@@ -133,7 +133,7 @@ class Learning:
                 model = self.service.judge.model(entry.model)
             except EdgeWattError:
                 continue  # no longer in the catalogue
-            if entry.artifact_sha256 in (None, model.artifact_sha256):
+            if entry.artifact_sha256 in model.digests | {None}:
                 newest[entry.model] = Run(model.features, entry.actual_mj)
         return list(newest.values())
 

@@ -189,8 +189,10 @@ class Service:
             self.bookkeeping.on_bench(device, result, {}, None, at)
             return
         predicted = asdict(self.judge.predict(device, model))
-        self.lifecycle.measurements.put(device_id, name, None, result, at)
-        self.bookkeeping.on_bench(device, result, predicted, model.artifact_sha256, at)
+        offered = self.judge.offer(device, model).artifact
+        sha256 = offered.sha256 if offered else None
+        self.lifecycle.measurements.put(device_id, name, sha256, result, at)
+        self.bookkeeping.on_bench(device, result, predicted, sha256, at)
 
     def forget(self, device_id: str, who: str, at: float) -> None:
         """Remove a device and its retained documents. Raises NotFoundError."""
@@ -257,12 +259,12 @@ class Service:
         return deployment
 
     def _artifact(self, model: str, device: Row) -> ArtifactRef:
-        formats = tuple((device["info"] or {}).get("formats") or ("onnx",))
-        found = self.artifacts.find(self.judge.model(model).name, formats)
+        offered = self.judge.offer(device, self.judge.model(model))
+        found = offered.artifact
         if found is None:
             raise ArtifactError(
-                f"{model} is not in the store in a format that {device['id']} runs ({', '.join(formats)})",
-                code="no_artifact",
+                f"no format of {model} runs on {device['id']}: {offered.reasons or 'the store has none'}",
+                code="no_format",
                 hint="`edgewatt models list` shows the formats of each model",
             )
         url = f"{self.artifact_base_url}/models/sha256/{found.sha256}"
@@ -275,6 +277,7 @@ def refusal_of(deployment: Deployment) -> RefusedError | None:
         return None
     would_fit = [a["model"] for a in (deployment.verdict or {}).get("would_fit", ())]
     hint = f"try {would_fit[0]}, a larger budget, or an override with a reason" if would_fit else "measure it first"
+    hint = hint if deployment.code != "no_format" else "`edgewatt models list` shows the formats of each model"
     return RefusedError(
         deployment.reason or "refused",
         code=deployment.code or "over_budget",

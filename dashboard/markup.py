@@ -22,8 +22,15 @@ _PHASE_TONES = {
     "superseded": "mute",
     "expired": "mute",
 }
-_VERDICT_TONES = {"fits": "good", "tight": "warn", "over": "bad", "unknown": "odd", "no_budget": "mute"}
-VERDICTS = {"no_budget": "no budget", "forced": "overridden"}
+_VERDICT_TONES = {
+    "fits": "good",
+    "tight": "warn",
+    "over": "bad",
+    "unknown": "odd",
+    "no_budget": "mute",
+    "unrunnable": "bad",
+}
+VERDICTS = {"no_budget": "no budget", "forced": "overridden", "unrunnable": "cannot run"}
 
 
 def join(parts: Iterable[Markup | str], between: Markup = EMPTY) -> Markup:

@@ -15,7 +15,15 @@ from dashboard.markup import gauge, join, mark, pill, tag, verdict
 
 Document = dict[str, Any]
 
-TONES = {"fits": "good", "tight": "warn", "over": "bad", "unknown": "odd", "no_budget": "mute", "forced": "warn"}
+TONES = {
+    "fits": "good",
+    "tight": "warn",
+    "over": "bad",
+    "unknown": "odd",
+    "no_budget": "mute",
+    "forced": "warn",
+    "unrunnable": "bad",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from broker.commands import Ack, ArtifactRef, Command
-from broker.messages import ActiveModel, LastCommand
+from broker.messages import ActiveModel, LastCommand, RuntimeInfo
 from broker.phases import Phase
 from broker.topics import ACK, CMD
 from tests.controlling import controller
@@ -45,6 +45,33 @@ async def test_within_budget_the_complete_command_is_sent_and_the_device_carries
     phases = [event["phase"] for event in told["events"]]
     assert phases[:6] == ["requested", "predicted", "gated", "resolving", "ready", "queued"]
     assert phases[-3:] == ["probing", "active", "succeeded"]
+
+
+async def test_a_model_of_which_the_device_runs_no_format_is_refused_with_the_reason(running):
+    old = RuntimeInfo(name="onnxruntime", version="1.8.1", formats=("onnx",))
+    because = f"no format of {MODEL} runs on pi5-1: onnx opset 15 > 14 of onnxruntime 1.8.1"
+    async with running.joined(info={"runtimes": (old,)}):
+        asked = {"device_id": "pi5-1", "model_name": MODEL, "force": True, "reason": "to see"}
+        dry = (await running.deploy(**asked, dry_run=True)).json()["verdict"]
+        answer = await running.deploy(**asked)
+        measured = await running.post("/api/device/benchmark", device_id="pi5-1", model_name=MODEL)
+
+    assert (dry["allowed"], dry["verdict"], dry["sentence"]) == (False, "unrunnable", because)
+    assert (answer.status_code, answer.json()["code"], answer.json()["error"]) == (409, "no_format", because)
+    assert (measured.json()["success"], measured.json()["error"]) == (False, because)
+
+
+async def test_a_device_gets_the_format_that_its_first_runtime_reads(running):
+    tflite = running.parts.service.artifacts.add(b"tflite", model=MODEL, format="tflite")
+    both = tuple(
+        RuntimeInfo(name=name, version="2.3.0", formats=(form,))
+        for name, form in (("ai-edge-litert", "tflite"), ("onnxruntime", "onnx"))
+    )
+    async with running.joined(info={"runtimes": both, "formats": ("tflite", "onnx")}) as device:
+        await running.deploy(device_id="pi5-1", model_name=MODEL)
+        command = await device.next_command("deploy")
+
+    assert (command.artifact.format, command.artifact.sha256) == ("tflite", tflite.sha256)
 
 
 async def test_over_budget_is_refused_the_same_by_rest_and_by_hand_and_says_what_would_fit(running):

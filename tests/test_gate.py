@@ -178,3 +178,10 @@ def test_a_refusal_tells_the_accuracy_lost_where_the_model_would_fit_and_what_co
     assert replace(alone, variants=(made,)).sentence.endswith(
         "no model in the catalogue would fit; made anew would fit: m (int8) (30 mJ)"
     )
+
+
+def test_nothing_lets_a_model_through_of_which_the_device_runs_no_format():
+    verdict = ask(predicted(), budget_mj=None, forced_reason="try", unrunnable="onnx opset 18 > 15 of onnxruntime 1.10")
+
+    assert (verdict.allowed, verdict.code, verdict.verdict) == (False, "no_format", "unrunnable")
+    assert verdict.sentence == "no format of net runs on ID: onnx opset 18 > 15 of onnxruntime 1.10"

@@ -6,6 +6,7 @@ from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundEr
 from controller.models import imagenet, untrained
 from controller.models.__main__ import main
 from controller.models.catalog import Catalogue
+from controller.models.manifest import About
 from controller.models.shipped import MODELS
 from controller.models.store import ArtifactStore
 
@@ -56,6 +57,23 @@ def test_a_model_whose_file_was_damaged_is_called_so(catalogue, store):
     with pytest.raises(ArtifactError, match="damaged") as caught:
         catalogue.get("digits_mlp")
     assert "restart the controller" in caught.value.hint
+
+
+def test_a_model_with_two_formats_is_one_model_with_the_facts_of_its_onnx_file(catalogue, store):
+    tflite = store.add(b"tflite", model="digits_mlp", format="tflite", about=About(made_by={"litert-torch": "0.10.0"}))
+    model = catalogue.get("digits_mlp")
+
+    assert [m.name for m in catalogue.all()] == NAMES
+    assert (model.formats, model.format, model.size) == (("onnx", "tflite"), "onnx", model.artifacts[0].size)
+    assert model.digests == {model.artifact_sha256, tflite.sha256}
+    assert model.artifacts[0].about.opset == model.opset
+
+
+def test_a_damaged_format_is_left_out_and_named(catalogue, store):
+    tflite = store.add(b"tflite", model="digits_mlp", format="tflite")
+    store.path(tflite.sha256).write_bytes(b"tflitE")
+
+    assert (catalogue.get("digits_mlp").formats, catalogue.get("digits_mlp").damaged) == (("onnx",), (tflite.sha256,))
 
 
 def test_a_model_that_takes_long_to_make_says_how(catalogue):

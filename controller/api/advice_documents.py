@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from controller.api.documents import Document, prediction_document, verdict_document
 from controller.choosing import Chosen, LeftOut, plain
-from controller.models.catalog import Model
+from controller.models.model import Model
 from controller.predict.advice import task_of, variants
 from controller.predict.battery import Outlook, Source
 from controller.predict.features import derived

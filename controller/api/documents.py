@@ -6,7 +6,8 @@ from broker.energy import MWH_BASIS_INFERENCES, mwh_from_mj
 from broker.wire import document
 from controller.deployment import Deployment
 from controller.gate import Verdict
-from controller.models.catalog import Model
+from controller.models.manifest import Artifact
+from controller.models.model import Model
 from controller.predict.prediction import Prediction
 from controller.store import Row
 
@@ -53,9 +54,24 @@ def verdict_document(verdict: Verdict) -> Document:
 
 
 def model_document(model: Model) -> Document:
-    """Return a model of the catalogue."""
-    every = {name: getattr(model, name) for name in Model.__dataclass_fields__}
-    return every | {"formats": [model.format], "gflops": 2 * model.gmacs, "input_shape": list(model.input_shape)}
+    """Return a model of the catalogue; what is not stored has no file, and null for what only a file has."""
+    facts = {name: getattr(model, name) for name in Model.__dataclass_fields__}
+    preferred = {name: getattr(model, name) for name in ("stored", "format", "artifact_sha256", "size")}
+    lists = {name: list(getattr(model, name)) for name in ("formats", "input_shape", "damaged")}
+    artifacts = [artifact_document(artifact) for artifact in model.artifacts]
+    return facts | preferred | lists | {"gflops": 2 * model.gmacs, "artifacts": artifacts}
+
+
+def artifact_document(artifact: Artifact) -> Document:
+    """Return a file of the store with what its maker said of it."""
+    own = ("sha256", "size", "format", "models", "created_at", "deployed_at", "evicted_at")
+    about = ("variant", "quantization", "opset", "ir_version", "made_by", "licence", "source")
+    golden = artifact.about.golden
+    return (
+        {name: getattr(artifact, name) for name in own}
+        | {name: getattr(artifact.about, name) for name in about}
+        | {"golden": document(golden) if golden else None, "signed": bool(artifact.signatures)}
+    )
 
 
 def prediction_document(prediction: Prediction) -> Document:

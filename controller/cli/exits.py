@@ -68,6 +68,6 @@ def of_deployments(phases: Sequence[str], codes: Sequence[str]) -> Exit:
 
 
 def _of_deployment(phase: str, code: str) -> Exit:
-    if phase == "rejected" and code in {"over_budget", "no_prediction"}:
+    if phase == "rejected" and code in {"over_budget", "no_prediction", "no_format"}:
         return Exit.REFUSED
     return _BY_PHASE.get(phase, Exit.FAILED)

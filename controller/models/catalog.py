@@ -1,20 +1,22 @@
-"""The models that can be deployed, by name: shipped ones, made ones and those people added."""
+"""The models that can be deployed, by name: shipped ones, made ones, those people added, those that could be made."""
 
 import difflib
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
 from controller.models import imagenet, untrained
 from controller.models.analyze import ModelFacts, analyze
-from controller.models.manifest import Artifact
-from controller.models.naming import NAME
+from controller.models.manifest import FORMATS, About, Artifact, Variant
+from controller.models.model import Model
+from controller.models.naming import NAME, split
 from controller.models.shipped import MODELS
 from controller.models.store import ArtifactStore
-from controller.predict.features import Features
 
 logger = logging.getLogger(__name__)
 
@@ -25,66 +27,43 @@ QUICK = frozenset({untrained.NAME})
 """Of these, the ones made in less than a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """A model as people see it: what it is, what it computes, and the artifact that holds it.
+class Listed(Protocol):
+    """An architecture that could be made, with the figures of its default size."""
 
-    `size` in bytes, `size_mb` in 10^6 bytes, `top1_pct` on held-out data and None where nobody measured it, `trained`
-    None where the file does not say.
-    """
-
-    name: str
-    format: str
-    variant: str
-    artifact_sha256: str
-    size: int
-    size_mb: float
+    family: str
     params_m: float
     gmacs: float
     macts_m: float | None
     dw_gmacs: float
     n_convs: int
-    quantized: bool
-    opset: int
-    input_shape: tuple[int, ...]
-    input_res: int | None
+    input_res: int
     top1_pct: float | None
-    trained: bool | None
-    source: str
-    labels: int
     popular: bool
 
     @property
-    def features(self) -> Features:
-        """What a predictor asks about this model."""
-        return Features(
-            params_m=self.params_m,
-            gmacs=self.gmacs,
-            size_mb=self.size_mb,
-            macts_m=self.macts_m,
-            input_res=self.input_res,
-            quantized=self.quantized,
-            dw_gmacs=self.dw_gmacs,
-            n_convs=self.n_convs,
-        )
+    def weights(self) -> str:
+        """What timm calls its weights."""
 
 
 class Catalogue:
     """Names and facts over an artifact store; each file is read once."""
 
-    def __init__(self, store: ArtifactStore, *, shipped: Path = MODELS) -> None:
-        """Take the models in the folder `shipped` into `store`."""
+    def __init__(
+        self, store: ArtifactStore, *, shipped: Path = MODELS, listed: Mapping[str, Listed] = MappingProxyType({})
+    ) -> None:
+        """Take the models in the folder `shipped` into `store`; `listed` could be made."""
         self._store = store
+        self._listed = listed
         self._facts: dict[str, ModelFacts] = {}
         for path in sorted(shipped.glob("*.onnx")):
             store.add(path, model=path.stem)
-        self._shipped = frozenset(path.stem for path in shipped.glob("*.onnx"))
+        self.shipped = frozenset(path.stem for path in shipped.glob("*.onnx"))
 
     def all(self) -> list[Model]:
-        """Return every model by name, each in its newest sound artifact; what cannot be read is logged and left out."""
-        names = sorted({name for artifact in self._store.all() for name in artifact.models})
-        found = ((name, self._store.find(name)) for name in names)
-        return [model for name, artifact in found if artifact and (model := self._readable(name, artifact))]
+        """Return every model in the store by name; what is archived is left out, what cannot be read logged too."""
+        known = self._store.all()
+        names = sorted({name for artifact in known for name in artifact.models if name not in artifact.archived})
+        return [model for name in names if (model := self._readable(name, known))]
 
     def page(self, *, limit: int = 100, offset: int = 0, q: str = "") -> tuple[int, list[Model]]:
         """Return how many names contain `q` (any case), and `limit` of them from `offset` on.
@@ -97,19 +76,32 @@ class Catalogue:
         return len(matching), matching[offset : offset + limit]
 
     def get(self, name: str) -> Model:
-        """Return the model called `name`, made now where that takes no second.
+        """Return the model called `name`, made now where that takes no second; one that is only listed has no artifact.
 
-        Raises NotFoundError with the nearest names, ArtifactError when its file is damaged.
+        Raises NotFoundError with the nearest names, ArtifactError when its files are damaged, ConflictError when it is
+        archived.
         """
-        if name in QUICK:
+        if name in QUICK and not self._holds(name):
             return self.make(name)
-        artifact = self._store.find(name)
-        if artifact is None and any(name in known.models for known in self._store.all()):
-            hint = "restart the controller, which ships it" if name in self._shipped else "add it again"
+        known = self._store.all()
+        found = self._model(name, known)
+        if found is not None:
+            return found
+        if any(name in artifact.archived for artifact in known):
+            raise ConflictError(
+                f"{name} is archived", code="archived", hint=f"edgewatt models archive {name} --undo brings it back"
+            )
+        listed = self._of_list(name)
+        if listed is not None:
+            return listed
+        if any(name in artifact.models for artifact in known):
+            hint = "restart the controller, which ships it" if name in self.shipped else "add it again"
             raise ArtifactError(f"the file of {name} is damaged in the store", code="damaged", hint=hint)
-        if artifact is None:
-            raise NotFoundError(f"no model {name!r}", code="unknown_model", hint=self._hint(name))
-        return self._model(name, artifact)
+        raise NotFoundError(f"no model {name!r}", code="unknown_model", hint=self._hint(name))
+
+    def obtainable(self, name: str) -> bool:
+        """Return whether `name` could be had again if its files were gone: shipped, made here or listed."""
+        return name in self.shipped or name in MAKERS or split(name)[0] in self._listed
 
     def add(self, path: Path, *, name: str | None = None) -> Model:
         """Take the ONNX file at `path` in as `name` (default: what the file calls itself, or its stem).
@@ -121,9 +113,9 @@ class Catalogue:
         name = name or facts.metadata.get("edgewatt.model") or path.stem
         if not NAME.fullmatch(name):
             raise InvalidError(f"{name!r} cannot be a model's name", hint="letters, digits, . _ -", field="model_name")
-        if name in self._shipped:
+        if name in self.shipped:
             raise ConflictError(f"{name} is a model that EdgeWatt ships", hint="choose another name")
-        return self._model(name, self._store.add(path, model=name))
+        return self._of_artifacts(name, (self._store.add(path, model=name),))
 
     def make(self, name: str) -> Model:
         """Return the model called `name`, made now if need be; NotFoundError for one that nobody can make."""
@@ -132,25 +124,47 @@ class Catalogue:
                 f"{name!r} cannot be made", code="unknown_model", hint=f"these can: {', '.join(MAKERS)}"
             )
         artifact = self._store.find(name) or self._store.add(MAKERS[name](), model=name)
-        return self._model(name, artifact)
+        return self._of_artifacts(name, (artifact,))
 
-    def _readable(self, name: str, artifact: Artifact) -> Model | None:
+    def _holds(self, name: str) -> bool:
+        return any(name in artifact.models for artifact in self._store.all())
+
+    def _readable(self, name: str, known: Iterable[Artifact]) -> Model | None:
         try:
-            return self._model(name, artifact)
+            return self._model(name, known)
         except ArtifactError as error:
             logger.warning("%s is left out of the catalogue: %s", name, error)
             return None
 
-    def _model(self, name: str, artifact: Artifact) -> Model:
-        if artifact.sha256 not in self._facts:
-            self._facts[artifact.sha256] = analyze(self._store.path(artifact.sha256))
-        facts = self._facts[artifact.sha256]
+    def _model(self, name: str, known: Iterable[Artifact]) -> Model | None:
+        """Return the model `name` with the newest sound artifact of each format, or None where there is none."""
+        mine = [a for a in known if name in a.models and name not in a.archived]
+        sound: dict[str, Artifact] = {}
+        damaged = []
+        for artifact in reversed(mine):
+            if artifact.format in sound:
+                continue
+            if self._store.is_sound(artifact.sha256):
+                sound[artifact.format] = artifact
+            else:
+                logger.warning("artifact %s of %s is damaged and not offered", artifact.sha256, name)
+                damaged.append(artifact.sha256)
+        if not sound:
+            return None
+        return self._of_artifacts(name, sorted(sound.values(), key=_preference), tuple(damaged))
+
+    def _of_artifacts(self, name: str, artifacts: Iterable[Artifact], damaged: tuple[str, ...] = ()) -> Model:
+        preferred, *others = artifacts
+        if preferred.sha256 not in self._facts:
+            self._facts[preferred.sha256] = analyze(self._store.path(preferred.sha256))
+        facts = self._facts[preferred.sha256]
+        preferred = replace(preferred, about=_completed(preferred.about, facts))
+        listed = self._listed.get(split(name)[0])
         return Model(
             name=name,
-            format=artifact.format,
-            variant="int8" if facts.quantized else "fp32",
-            artifact_sha256=artifact.sha256,
-            size=artifact.size,
+            artifacts=(preferred, *others),
+            damaged=damaged,
+            variant=preferred.about.variant,
             size_mb=facts.size_mb,
             params_m=facts.params / 1e6,
             gmacs=facts.macs / 1e9,
@@ -163,17 +177,62 @@ class Catalogue:
             input_res=facts.input_res or None,
             top1_pct=_number(facts.metadata.get("edgewatt.top1_pct")),
             trained={"true": True, "false": False}.get(facts.metadata.get("edgewatt.trained", "")),
-            source=facts.metadata.get("edgewatt.source", "added by hand"),
+            source=facts.metadata.get("edgewatt.source") or preferred.about.source or "added by hand",
             labels=_length(facts.metadata.get("edgewatt.labels")),
-            popular=name in self._shipped or name in MAKERS,
+            popular=name in self.shipped or name in MAKERS or bool(listed and listed.popular),
+            family=listed.family if listed else None,
         )
+
+    def _of_list(self, name: str) -> Model | None:
+        base, variant = split(name)
+        listed = self._listed.get(base)
+        return _unmade(name, variant, listed) if listed else None
 
     def _hint(self, name: str) -> str:
         if name in MAKERS:
             return f"it can be made: python -m controller.models {name}"
-        known = sorted({n for artifact in self._store.all() for n in artifact.models} | set(MAKERS))
+        if any(name in artifact.models for artifact in self._store.evicted()):
+            return "its file was removed to make room; add it again"
+        stored = {n for artifact in self._store.all() for n in artifact.models}
+        known = sorted(stored | set(MAKERS) | set(self._listed))
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         return f"did you mean {', '.join(near)}?" if near else "edgewatt models list shows what there is"
+
+
+def _preference(artifact: Artifact) -> int:
+    return FORMATS.index(artifact.format) if artifact.format in FORMATS else len(FORMATS)
+
+
+def _completed(about: About, facts: ModelFacts) -> About:
+    """Return `about` with what the maker left out and the file itself says."""
+    variant: Variant = "int8" if facts.quantized and about.variant == "fp32" else about.variant
+    return replace(
+        about, variant=variant, opset=about.opset or facts.opset, ir_version=about.ir_version or facts.ir_version
+    )
+
+
+def _unmade(name: str, variant: Variant, listed: Listed) -> Model:
+    """Return a model that nobody has made yet; what its variant loses in accuracy is not known before."""
+    return Model(
+        name=name,
+        variant=variant,
+        size_mb=None,
+        params_m=listed.params_m,
+        gmacs=listed.gmacs,
+        macts_m=listed.macts_m,
+        dw_gmacs=listed.dw_gmacs,
+        n_convs=listed.n_convs,
+        quantized=variant == "int8",
+        opset=None,
+        input_shape=(1, 3, listed.input_res, listed.input_res),
+        input_res=listed.input_res,
+        top1_pct=listed.top1_pct if variant == "fp32" else None,
+        trained=None,
+        source=f"timm {listed.weights}",
+        labels=0,
+        popular=listed.popular,
+        family=listed.family,
+    )
 
 
 def _number(text: str | None) -> float | None:

@@ -1,10 +1,14 @@
 """What is known of an artifact beside its bytes: names, variant, maker, and how well it agrees with its source."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Variant = Literal["fp32", "fp16", "int8"]
 Format = Literal["onnx", "tflite"]
+Quantization = Literal["static", "dynamic"]
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+"""The first is preferred where a device does not matter: its file says most about itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +28,14 @@ class Golden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What the maker of an artifact says of it; `made_by` names each tool with its version."""
+    """What the maker of an artifact says of it; `made_by` names each tool with its version.
+
+    `quantization`: of an int8 file, whether its activations are integers of known ranges (`static`) or scaled anew for
+    each input (`dynamic`), None where nobody said.
+    """
 
     variant: Variant = "fp32"
+    quantization: Quantization | None = None
     opset: int | None = None
     ir_version: int | None = None
     made_by: dict[str, str] = field(default_factory=dict)
@@ -40,7 +49,8 @@ class Artifact:
     """One file of the store: its content's SHA-256, size in bytes, format and the models it is known as.
 
     `signatures` holds one Ed25519 signature per model where a key is configured; `deployed_at` is when a device was
-    last told to fetch it, Unix seconds, None for never.
+    last told to fetch it, Unix seconds, None for never. The models in `archived` are put away; an artifact with an
+    `evicted_at` has lost its bytes to make room.
     """
 
     sha256: str
@@ -51,3 +61,5 @@ class Artifact:
     about: About = field(default_factory=About)
     signatures: dict[str, str] = field(default_factory=dict)
     deployed_at: float | None = None
+    archived: tuple[str, ...] = ()
+    evicted_at: float | None = None

@@ -23,7 +23,8 @@ STALE_S = 3_600
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
-Signature = tuple[int, int, int]
+State = tuple[int, int, int]
+"""What of a file changes when its content does: inode, size, time of the last change in ns."""
 
 
 class ArtifactStore:
@@ -37,7 +38,8 @@ class ArtifactStore:
         self._blobs = root / "sha256"
         self._manifests = root / "manifests"
         self._incoming = root / "incoming"
-        self._sound: dict[str, Signature] = {}
+        self._sound: dict[str, State] = {}
+        self._read_before: dict[str, tuple[State, Artifact]] = {}
         with disk_errors(root):
             for folder in (self._blobs, self._manifests, self._incoming):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -66,8 +68,14 @@ class ArtifactStore:
                 self._sound.pop(digest, None)
         known = self._read(digest)
         before = known or Artifact(sha256=digest, size=size, format=format, models=(), created_at=time.time())
-        names = tuple(dict.fromkeys((*before.models, model)))
-        artifact = replace(before, format=format, models=names, about=about or before.about)
+        artifact = replace(
+            before,
+            format=format,
+            models=tuple(dict.fromkeys((*before.models, model))),
+            about=about or before.about,
+            archived=tuple(name for name in before.archived if name != model),
+            evicted_at=None,
+        )
         if artifact != known:
             self._write_manifest(artifact)
         return artifact
@@ -77,7 +85,7 @@ class ArtifactStore:
         path = self._blobs / sha256
         if not DIGEST.fullmatch(sha256) or not path.is_file():
             raise NotFoundError(f"no artifact {sha256[:64]!r}", hint="edgewatt models list shows what there is")
-        if not self._is_sound(sha256):
+        if not self.is_sound(sha256):
             raise ArtifactError(f"artifact {sha256} is damaged on disk", hint="add or download the model again")
         return path
 
@@ -100,33 +108,45 @@ class ArtifactStore:
         """Return the newest sound artifact of `model`, the earlier of `formats` first, or None."""
         for wanted in formats:
             offered = [a for a in self.all() if a.format == wanted and model in a.models]
-            for artifact in sorted(offered, key=lambda a: a.created_at, reverse=True):
-                if self._is_sound(artifact.sha256):
+            for artifact in reversed(offered):
+                if self.is_sound(artifact.sha256):
                     return artifact
                 logger.warning("artifact %s of %s is damaged and not offered", artifact.sha256, model)
         return None
 
     def all(self) -> list[Artifact]:
-        """Return every artifact that has a manifest, oldest first; an unreadable manifest is left out and logged."""
+        """Return every artifact that has bytes, oldest first; an unreadable manifest is left out and logged."""
+        return [artifact for artifact in self._every() if artifact.evicted_at is None]
+
+    def evicted(self) -> list[Artifact]:
+        """Return the artifacts of which only the manifest is left, oldest first."""
+        return [artifact for artifact in self._every() if artifact.evicted_at is not None]
+
+    def is_sound(self, sha256: str) -> bool:
+        """Return whether the file of `sha256` has that content; verified once for each state of the file."""
+        try:
+            state = _state(self._blobs / sha256)
+        except OSError:
+            return False
+        if self._sound.get(sha256) != state:
+            if not self.verify(sha256):
+                return False
+            self._sound[sha256] = state
+        return True
+
+    def _every(self) -> list[Artifact]:
         known = (self._read(path.stem) for path in self._manifests.glob("*.json"))
         return sorted((a for a in known if a), key=lambda a: (a.created_at, a.sha256))
 
-    def _is_sound(self, sha256: str) -> bool:
-        """Verify once for each state of the file: hashing it for every question would be the whole cost."""
-        try:
-            stat = (self._blobs / sha256).stat()
-        except OSError:
-            return False
-        signature = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-        if self._sound.get(sha256) != signature:
-            if not self.verify(sha256):
-                return False
-            self._sound[sha256] = signature
-        return True
-
     def _read(self, sha256: str) -> Artifact | None:
+        """Read a manifest once for each state of its file: the catalogue asks for all of them all the time."""
+        path = self._manifests / f"{sha256}.json"
         try:
-            return decode(Artifact, (self._manifests / f"{sha256}.json").read_bytes())
+            state = _state(path)
+            known = self._read_before.get(sha256)
+            if known is None or known[0] != state:
+                known = self._read_before[sha256] = state, decode(Artifact, path.read_bytes())
+            return known[1]
         except FileNotFoundError:
             return None
         except (OSError, WireError) as error:
@@ -143,6 +163,11 @@ class ArtifactStore:
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > STALE_S:
                     path.unlink()
+
+
+def _state(path: Path) -> State:
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _copy(source: Path | bytes, file: IO[bytes]) -> tuple[str, int]:

@@ -1,10 +1,11 @@
 """Names what is worth offering: what would fit a budget, where a model would, what is best, and what costs least."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from controller.gate import Alternative, Elsewhere, Variant
-from controller.models.catalog import Model
+from controller.models.model import Model
 from controller.predict.features import Features
 from controller.predict.prediction import Prediction, Predictor
 
@@ -57,8 +58,10 @@ def elsewhere(
     devices: Sequence[tuple[str, str]],
     budget_mj: float,
     measured: Mapping[str, float],
+    *,
+    runs: Callable[[str], bool] = lambda _: True,
 ) -> tuple[Elsewhere, ...]:
-    """Return which of `devices`, (id, type) each, `model` would fit, the cheapest first.
+    """Return which of `devices`, (id, type) each, `model` would fit, the cheapest first; only those that it `runs` on.
 
     What it cost on a device, mJ by its id in `measured`, beats what is predicted there, as at the gate.
     """
@@ -70,7 +73,8 @@ def elsewhere(
             energy_mj = high_mj = measured[device_id]
         if energy_mj is not None and high_mj is not None and high_mj <= budget_mj:
             fitting.append(Elsewhere(device_id=device_id, device_type=kind, energy_mj=energy_mj, high_mj=high_mj))
-    return tuple(sorted(fitting, key=lambda e: (e.high_mj, e.device_id))[:NAMED_ELSEWHERE])
+    fitting.sort(key=lambda e: (e.high_mj, e.device_id))
+    return tuple(islice((e for e in fitting if runs(e.device_id)), NAMED_ELSEWHERE))
 
 
 def variants(

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from broker.energy import MEASURED
-from controller.models.catalog import Model
+from controller.models.model import Model
 from controller.predict.advice import task_of
 from controller.predict.features import Features
 from controller.predict.latency import implied_ms
