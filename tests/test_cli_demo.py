@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
 
 
 def test_the_imagenet_model_without_its_extra_is_refused_before_anything_starts(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("controller.models.imagenet.NEEDED", ("no_such_package",))
+    monkeypatch.setattr("controller.workshop.imagenet.NEEDED", ("no_such_package",))
 
     code = run(["demo", "--imagenet", "--data", str(tmp_path / "data")])
 

@@ -3,12 +3,13 @@
 import pytest
 
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
-from controller.models import imagenet, untrained
+from controller.models import untrained
 from controller.models.__main__ import main
 from controller.models.catalog import Catalogue
 from controller.models.manifest import About
 from controller.models.shipped import MODELS
 from controller.models.store import ArtifactStore
+from controller.workshop import imagenet
 
 NAMES = ["digits_cnn_l", "digits_cnn_s", "digits_mlp"]
 

@@ -17,7 +17,7 @@ from controller.cli.ports import next_free
 from controller.cli.processes import python
 from controller.cli.supervisor import Say, Supervisor, supervised
 from controller.client import Client
-from controller.models import imagenet
+from controller.workshop import imagenet
 
 ALL_LIVE_S = 45.0
 LOOK_EVERY_S = 0.2

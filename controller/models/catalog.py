@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
-from controller.models import imagenet, untrained
+from controller.models import untrained
 from controller.models.analyze import ModelFacts, analyze
 from controller.models.manifest import FORMATS, About, Artifact, Variant
 from controller.models.model import Model
 from controller.models.naming import NAME, split
 from controller.models.shipped import MODELS
 from controller.models.store import ArtifactStore
+from controller.workshop import imagenet
 
 logger = logging.getLogger(__name__)
 

