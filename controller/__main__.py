@@ -37,13 +37,14 @@ from controller.models import untrained
 from controller.models.catalog import Catalogue
 from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
-from controller.predict.predictor import FleetPredictor
+from controller.predict.answering import Answering
 from controller.predict.versions import FOLDER as PREDICTORS
 from controller.predict.versions import Versions
 from controller.records import Commands, Deployments, Measurements
 from controller.service import Service
 from controller.settings import Settings, load
 from controller.store import Store
+from controller.succession import Succession
 from controller.workshop.process import WORKER, Limits
 from controller.workshop.records import Jobs
 from controller.workshop.workshop import Workshop
@@ -58,7 +59,7 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker:
     artifacts = ArtifactStore(settings.data / "artifacts")
     catalogue = Catalogue(artifacts)
     catalogue.make(untrained.NAME)
-    predictor = FleetPredictor.load(Versions(folder=settings.data / PREDICTORS).active_folder())
+    answering = Answering(Versions(folder=settings.data / PREDICTORS))
     measurements, corrections = Measurements(store), Corrections(store)
     deployments, outbox = Deployments(store), Outbox(store)
     bookkeeping = Bookkeeping(store=store, book=Book(store))
@@ -87,7 +88,7 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker:
         lifecycle=lifecycle,
         judge=Judge(
             catalogue=catalogue,
-            predictor=predictor,
+            answering=answering,
             measurements=measurements,
             corrections=corrections,
             device_types=store.device_types,
@@ -102,10 +103,15 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker:
     calibrating = Calibrating(service=service, learning=learning, calibrations=Calibrations(store))
     return Parts(
         service=service,
-        ingest=Ingest(link=link, hearing=hearing, calibrating=calibrating, epoch=epoch),
+        ingest=Ingest(
+            link=link,
+            hearing=hearing,
+            calibrating=calibrating,
+            succession=Succession(service=service, answering=answering),
+            epoch=epoch,
+        ),
         catalogue=catalogue,
         workshop=workshop,
-        predictor=predictor,
         clock=time.time,
         started_at=time.time(),
         version=version("edgewatt"),

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
+from broker.energy import MEASURED
 from controller.ledger import Entry, Watch
 from controller.store import Row, Store
 
@@ -31,6 +32,15 @@ class Book:
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
         sql = f"SELECT * FROM ledger WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - fixed names
         return [_entry(row) for row in self._store.query(sql, [*given.values(), limit])]
+
+    def measured_types(self) -> dict[str, int]:
+        """Return the types of real devices that a meter measured something on, and the newest such entry of each."""
+        marks = ", ".join("?" * len(MEASURED))
+        sql = (
+            f"SELECT device_type, max(id) AS newest FROM ledger WHERE simulated = 0 AND source IN ({marks}) "  # noqa: S608 - marks only
+            "GROUP BY device_type"
+        )
+        return {row["device_type"]: row["newest"] for row in self._store.query(sql, sorted(MEASURED))}
 
     def baseline(self, device_id: str, model: str) -> Entry | None:
         """Return what the newest deployment of `model` on a device ended with."""

@@ -2,12 +2,13 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from controller.predict.calibrate import Correction, Run, calibrate, corrected, prior_type
+from controller.predict.calibrate import Run, calibrate, prior_type
+from controller.predict.correction import Correction, spoken
 from controller.predict.features import Features
 from controller.predict.prediction import Prediction
-from controller.predict.predictor import MEASURE, FleetPredictor
+from controller.predict.predictor import FleetPredictor
 
 FEWEST = 5
 """Runs below which a challenger is not heard: leaving one of four out judges it on chance."""
@@ -20,6 +21,9 @@ MOST_DOUBT = 100.0
 
 All five measured boards together span a factor of 25 on an ordinary network; one alone spans 3,600 on a perceptron.
 """
+
+
+CALIBRATED = "calibrated on this device; its interval says how far the figure can be relied on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,22 +42,12 @@ class OnDevice:
     def predict_many(self, models: Sequence[Features], device_type: str) -> list[Prediction]:
         """Return a prediction for each of `models`, in order; `device_type` is the device's own."""
         del device_type  # the correction knows whom it corrects
-        said = self.prior.predict_many(models, self.correction.prior_type)
-        return [self._named(corrected(p, m, self.correction), p) for p, m in zip(said, models, strict=True)]
-
-    def _named(self, answer: Prediction, before: Prediction) -> Prediction:
-        if answer is before:
-            return before
         how = ("the runs were simulated, as the device is",) if self.simulated else ()
-        advice = answer.recommendation
-        if answer.support != "low" and MEASURE in advice:
-            advice = "calibrated on this device; its interval says how far the figure can be relied on"
-        return replace(
-            answer,
-            predictor=f"{before.predictor}+{self.device_id}",
-            reasons=(*answer.reasons, *how),
-            recommendation=advice,
-        )
+        said = self.prior.predict_many(models, self.correction.prior_type)
+        return [
+            spoken(before, model, self.correction, by=self.device_id, advice=CALIBRATED, reasons=how)
+            for before, model in zip(said, models, strict=True)
+        ]
 
 
 def telling(prior: FleetPredictor, device_type: str, models: Sequence[Features], fewest: int) -> list[bool]:
@@ -66,13 +60,13 @@ def telling(prior: FleetPredictor, device_type: str, models: Sequence[Features],
 def prior_error_percent(prior: FleetPredictor, device_type: str, runs: Sequence[Run]) -> float | None:
     """Return the mean absolute error of what other boards foretell for `runs`, None without any."""
     said = prior.predict_many([run.features for run in runs], prior_type(device_type))
-    return _mape([p.energy_mj for p in said], runs)
+    return mape_percent([p.energy_mj for p in said], runs)
 
 
 def correction_error_percent(prior: FleetPredictor, correction: Correction, runs: Sequence[Run]) -> float | None:
     """Return the mean absolute error of an existing correction on `runs`; those it learned from flatter it."""
     said = OnDevice(prior=prior, correction=correction, device_id="").predict_many([r.features for r in runs], "")
-    return _mape([p.energy_mj for p in said], runs)
+    return mape_percent([p.energy_mj for p in said], runs)
 
 
 def held_out_error_percent(prior: FleetPredictor, device_type: str, runs: Sequence[Run]) -> float | None:
@@ -84,7 +78,7 @@ def held_out_error_percent(prior: FleetPredictor, device_type: str, runs: Sequen
         others = [*runs[:i], *runs[i + 1 :]]
         fitted = OnDevice(prior=prior, correction=calibrate(prior, device_type, others), device_id="")
         said.append(fitted.predict(run.features, device_type).energy_mj)
-    return _mape(said, runs)
+    return mape_percent(said, runs)
 
 
 def takes_over(champion_percent: float | None, challenger_percent: float | None, runs: int) -> bool:
@@ -97,7 +91,8 @@ def takes_over(champion_percent: float | None, challenger_percent: float | None,
     return challenger_percent < MARGIN * champion_percent
 
 
-def _mape(said: Sequence[float | None], runs: Sequence[Run]) -> float | None:
+def mape_percent(said: Sequence[float | None], runs: Sequence[Run]) -> float | None:
+    """Return the mean absolute error of what was `said`, mJ per inference, for `runs`; None where nothing was."""
     errors = [
         100 * abs(energy_mj - run.energy_mj) / run.energy_mj
         for energy_mj, run in zip(said, runs, strict=True)

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from controller.calibration import Calibration
-from controller.predict.calibrate import Correction, Run
+from controller.predict.calibrate import Run
+from controller.predict.correction import Correction
 from controller.predict.features import Features
 from controller.store import Row, Store
 

@@ -19,6 +19,7 @@ from controller.hearing import Hearing
 from controller.rivals import Rivals
 from controller.service import Service
 from controller.store import Row
+from controller.succession import Succession
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Ingest:
     link: Link
     hearing: Hearing
     calibrating: Calibrating
+    succession: Succession
     epoch: str
     clock: Callable[[], float] = time.time
     connected_at: float | None = None
@@ -208,4 +210,5 @@ class Ingest:
                 service.lifecycle.apply(deployment, tick, at)
             service.bookkeeping.look(at)
             self.calibrating.tick(at)
+            self.succession.tick(at)
         self.wake()

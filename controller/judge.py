@@ -14,6 +14,7 @@ from controller.models.catalog import Catalogue
 from controller.models.model import Model
 from controller.models.offer import Offer, Wanted, offer, wanted_formats
 from controller.predict.advice import elsewhere, variants, would_fit
+from controller.predict.answering import Answering
 from controller.predict.calibrate import calibrate
 from controller.predict.prediction import Prediction, Predictor
 from controller.predict.predictor import FleetPredictor
@@ -45,12 +46,17 @@ class Judge:
     """Asks the predictor, the measurements and the gate; `buildable` says whether a missing format could be made."""
 
     catalogue: Catalogue
-    predictor: FleetPredictor
+    answering: Answering
     measurements: Measurements
     corrections: Corrections
     device_types: Callable[[], list[tuple[str, str]]]
     device: Callable[[str], Row | None]
     buildable: Callable[[Model, Sequence[Wanted]], bool] = nothing_is_built
+
+    @property
+    def predictor(self) -> FleetPredictor:
+        """Who answers for a device that was not calibrated."""
+        return self.answering.current
 
     def model(self, name: str) -> Model:
         """Return a model, made now if the project can make it; raises NotFoundError with the nearest names."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from broker.errors import InvalidError
-from controller.predict.calibrate import Correction, Run, calibrate, choose_runs, corrected, prior_type
+from controller.predict.calibrate import Run, calibrate, choose_runs, prior_type
+from controller.predict.correction import Correction, corrected
 from controller.predict.features import Features
 from controller.predict.predictor import FleetPredictor
 

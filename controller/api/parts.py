@@ -25,12 +25,16 @@ class Parts:
     ingest: Ingest
     catalogue: Catalogue
     workshop: Workshop
-    predictor: FleetPredictor
     clock: Callable[[], float]
     started_at: float
     version: str
     broker_url: str
     data_dir: Path
+
+    @property
+    def predictor(self) -> FleetPredictor:
+        """Who answers for a type of device now."""
+        return self.service.judge.predictor
 
     @property
     def calibrating(self) -> Calibrating:

@@ -118,12 +118,12 @@ def _list(console: Console, *, kept: Kept = HOME) -> None:
 
 
 def _use(console: Console, named: Annotated[str, typer.Argument(metavar="ID")], *, kept: Kept = HOME) -> None:
-    """Let a version answer, from the next start of the controller on; `shipped` goes back to the first."""
+    """Let a version answer from now on; `shipped` goes back to the first."""
     versions = _versions(kept)
     before = versions.active
     versions.use(named)
     console.show({"active": named, "before": before}, Table(columns=("ANSWERS", "BEFORE"), rows=[(named, before)]))
-    console.say("the controller takes it at its next start")
+    console.say("a controller that runs takes it within a minute")
 
 
 def _versions(kept: Path) -> Any:

@@ -5,21 +5,20 @@ tell stays in the interval.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import Protocol
 
 import numpy as np
 
 from broker.errors import InvalidError
 from controller.predict.boards import UNIFIED, route
+from controller.predict.correction import Correction
 from controller.predict.features import Features
-from controller.predict.prediction import Prediction
 from controller.predict.predictor import FleetPredictor
-from controller.predict.transfer import Floats, Transfer, points
+from controller.predict.transfer import Floats, points
 
-Z_95 = 1.96
 CHOSEN = 10
 
 
@@ -48,39 +47,6 @@ class Named(Protocol):
     def features(self) -> Features:
         """What a predictor is told about it."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
-    """What `n` runs told about a board, against the predictor named `predictor` asked for `prior_type`.
-
-    The logarithm of (cost here / prior) at a model is k · `weights` with variance k0 - k · `inverse` · k, k being the
-    covariances between the model and the measured `points`; `bias` is its mean over the runs, `spread` what is left.
-    """
-
-    predictor: str
-    device_type: str
-    prior_type: str
-    n: int
-    made_at: str
-    bias: float
-    spread: float
-    transfer: Transfer
-    points: tuple[tuple[float, ...], ...]
-    weights: tuple[float, ...]
-    inverse: tuple[tuple[float, ...], ...]
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """Everything in it, as JSON takes it."""
-        return asdict(self)
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Return the correction that `document` describes."""
-        nested = {key: tuple(map(tuple, document[key])) for key in ("points", "inverse")}
-        transfer = Transfer.from_document(document["transfer"])
-        return cls(**{**document, **nested, "transfer": transfer, "weights": tuple(document["weights"])})
 
 
 def prior_type(device_type: str) -> str:
@@ -114,32 +80,6 @@ def calibrate(prior: FleetPredictor, device_type: str, runs: Sequence[Run]) -> C
     )
 
 
-def corrected(prediction: Prediction, features: Features, correction: Correction) -> Prediction:
-    """Return `prediction`, made by `correction.prior_type`, as the runs on the board correct it.
-
-    A prediction without a figure, or from a latency measured on the device, is returned as it is; so is one of another
-    predictor than the correction was made against, with that as a reason.
-    """
-    if prediction.energy_mj is None or prediction.basis == "latency":
-        return prediction
-    if prediction.predictor != correction.predictor:
-        stale = f"calibrated against {correction.predictor}, which no longer answers: calibrate again"
-        return replace(prediction, reasons=(stale, *prediction.reasons))
-    mean, spread = _at(correction, features)
-    half = Z_95 * spread
-    energy_mj = prediction.energy_mj * math.exp(mean)
-    measured = f"calibrated: {correction.n} models measured on this board, prior from {correction.predictor}"
-    return replace(
-        prediction,
-        energy_mj=energy_mj,
-        low_mj=energy_mj * math.exp(-half),
-        high_mj=energy_mj * math.exp(half),
-        support="low" if prediction.far else "high",
-        reasons=(measured, *prediction.reasons) if prediction.far else (measured,),
-        mape_pct=None,
-    )
-
-
 def choose_runs(
     candidates: Sequence[Named], wanted: Sequence[Features], prior: FleetPredictor, device_type: str, k: int = CHOSEN
 ) -> list[str]:
@@ -152,13 +92,6 @@ def choose_runs(
     at = points([candidate.features for candidate in candidates])
     chosen = prior.transfer(device_type).choose(at, points(wanted), k)
     return [candidates[i].name for i in chosen]
-
-
-def _at(correction: Correction, features: Features) -> tuple[float, float]:
-    """Return mean and standard deviation of the logarithm of the correction for `features`, measurement included."""
-    learned = np.array(correction.weights), np.array(correction.inverse)
-    mean, spread = correction.transfer.told(points([features]), np.array(correction.points), learned)
-    return float(mean[0]), float(spread[0])
 
 
 def _bare(features: Features) -> Features:

@@ -16,6 +16,9 @@ Basis = Literal["architecture", "latency"]
 Category = Literal["EXCELLENT", "GOOD", "ACCEPTABLE", "HIGH"]
 
 
+MEASURE = "measure it on the device before relying on this figure: edgewatt devices measure ID MODEL"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """Energy per inference on one type of device, in mJ, with a 95 % interval; all three None when support is none.

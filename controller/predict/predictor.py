@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +13,9 @@ from broker.errors import ArtifactError
 from controller.models.shipped import ARTIFACTS
 from controller.predict.board import BoardPredictor, Figure
 from controller.predict.boards import UNIFIED, Route, plain, route
+from controller.predict.correction import Correction, spoken
 from controller.predict.features import Features
-from controller.predict.prediction import Prediction, Support
+from controller.predict.prediction import MEASURE, Prediction, Support
 from controller.predict.transfer import Transfer
 
 
@@ -35,7 +36,18 @@ ADVICE = {
     "HIGH": "among the dearest quarter of what was measured on this board: choose a smaller model or infer rarely",
 }
 
-MEASURE = "measure it on the device before relying on this figure: edgewatt devices measure ID MODEL"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What devices of one type taught about it: a correction of what other boards foretell, and on how many devices."""
+
+    correction: Correction
+    devices: int
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return what `document` describes."""
+        return cls(correction=Correction.from_document(document["correction"]), devices=document["devices"])
 
 
 class FleetPredictor:
@@ -43,8 +55,9 @@ class FleetPredictor:
 
     def __init__(self, document: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
         """Take what training wrote; `metadata` is only passed on."""
-        self._document = document
+        self.document = document
         self._metadata = dict(metadata or {})
+        self._learned = {name: Learned.from_document(part) for name, part in document.get("learned", {}).items()}
         self._boards = {name: BoardPredictor.from_document(part) for name, part in document["boards"].items()}
 
     @classmethod
@@ -70,6 +83,18 @@ class FleetPredictor:
 
     def predict_many(self, models: Sequence[Features], device_type: str) -> list[Prediction]:
         """Return a prediction for each of `models`, worked out together."""
+        learned = self._learned.get(plain(device_type))
+        if learned is None:
+            return self._from_boards(models, device_type)
+        said = self._from_boards(models, learned.correction.prior_type)
+        return [_taught(before, model, learned) for before, model in zip(said, models, strict=True)]
+
+    def unlearned(self, device_type: str) -> "FleetPredictor":
+        """Return the same predictor without what devices of `device_type` taught."""
+        kept = {name: part for name, part in self.document.get("learned", {}).items() if name != plain(device_type)}
+        return FleetPredictor({**self.document, "learned": kept}, self._metadata)
+
+    def _from_boards(self, models: Sequence[Features], device_type: str) -> list[Prediction]:
         way = self.way(device_type)
         if way is UNIFIED:
             return [self._unified(model) for model in models]
@@ -92,7 +117,7 @@ class FleetPredictor:
         """Return how a board of `device_type` may differ from its prior: a sibling's bias is that between versions."""
         way = self.way(device_type)
         if way.margin == "runtime_version":
-            return Transfer(bias=self._document["margins"][way.margin])
+            return Transfer(bias=self.document["margins"][way.margin])
         return Transfer()
 
     def thresholds(self) -> dict[str, dict[str, Any]]:
@@ -100,7 +125,7 @@ class FleetPredictor:
         answer = {}
         for name in (*self._boards, "raspberry_pi_5", "jetson_nano_2gb"):
             way = route(name)
-            percentiles = self._document["boards"][way.board]["percentiles_mj"]
+            percentiles = self.document["boards"][way.board]["percentiles_mj"]
             answer[name] = {
                 "energy_mj": percentiles,
                 "energy_mwh": {p: round(mwh_from_mj(value), 4) for p, value in percentiles.items()},
@@ -115,8 +140,8 @@ class FleetPredictor:
 
     def _unified(self, model: Features) -> Prediction:
         """Return the range over all boards: their mean, from the lowest low to the highest high, and a margin."""
-        margin = math.exp(self._document["margins"][UNIFIED.margin])
-        answers = [self.predict(model, name) for name in self._boards]
+        margin = math.exp(self.document["margins"][UNIFIED.margin])
+        answers = [self._from_boards([model], name)[0] for name in self._boards]
         energies = [a.energy_mj for a in answers if a.energy_mj]
         return Prediction(
             energy_mj=math.exp(sum(map(math.log, energies)) / len(energies)),
@@ -125,13 +150,13 @@ class FleetPredictor:
             support="low",
             reasons=(UNIFIED.reason, *answers[0].reasons),
             far=answers[0].far,
-            predictor=f"unified@{self._document['version']}",
+            predictor=f"unified@{self.document['version']}",
             basis=answers[0].basis,
             recommendation=MEASURE,
         )
 
     def _say(self, way: Route, board: BoardPredictor, figure: Figure, latency_s: float | None) -> Prediction:
-        margin = self._document["margins"][way.margin] if way.margin else 0.0
+        margin = self.document["margins"][way.margin] if way.margin else 0.0
         support: Support = "low" if figure.far else way.support
         category = board.category(figure.energy_mj)
         advice = ADVICE[category]
@@ -141,13 +166,20 @@ class FleetPredictor:
             high_mj=figure.energy_mj * math.exp(figure.half_high + margin),
             support=support,
             reasons=(way.reason, *figure.reasons) if way.reason else figure.reasons,
-            predictor=f"{way.device_type}@{self._document['version']}",
+            predictor=f"{way.device_type}@{self.document['version']}",
             basis="architecture" if latency_s is None else "latency",
             category=category,
             recommendation=f"{advice}; {MEASURE}" if support == "low" else advice,
             mape_pct=None if way.margin else figure.mape_pct,
             far=figure.far,
         )
+
+
+def _taught(before: Prediction, model: Features, learned: Learned) -> Prediction:
+    """Return `before` as the devices of its type correct it: another device of the type stands in for each, no more."""
+    some = f"learned on {learned.devices} {'devices' if learned.devices > 1 else 'device'} of this type"
+    after = spoken(before, model, learned.correction, by="fleet", advice=f"{some}; calibrate this one to be surer")
+    return replace(after, support="proxy") if after.support == "high" != before.support else after
 
 
 def _latency_s(model: Features) -> float | None:

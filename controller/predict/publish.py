@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -51,7 +52,27 @@ def write(
     say("the named baseline")
     _write(folder / FEATURES, {name: _baseline(name, table, folder, seed) for name in baseline.PAIRS})
     _write(folder / FILES.metadata, _metadata(document, table, say, against=against) | {"trained_at": trained_at})
-    names = [FILES.predictor, FILES.thresholds, FILES.metadata, FEATURES, *chain(*baseline.PAIRS.values())]
+    _seal(folder, [FILES.predictor, FILES.thresholds, FILES.metadata, FEATURES, *chain(*baseline.PAIRS.values())])
+
+
+def amend(
+    before: Path, document: Mapping[str, Any], folder: Path, *, trained_at: str, learned: Mapping[str, Any]
+) -> None:
+    """Write the predictor in the folder `before` with `document` instead of its own into the new `folder`.
+
+    `learned` goes into the metadata; what training wrote beside them stays, and the manifest speaks of all of it.
+    """
+    manifest = json.loads((before / FILES.manifest).read_text("utf-8"))
+    folder.mkdir(parents=True)
+    for name in manifest:
+        shutil.copyfile(before / name, folder / name)
+    metadata = json.loads((before / FILES.metadata).read_text("utf-8"))
+    _write(folder / FILES.predictor, document)
+    _write(folder / FILES.metadata, metadata | {"trained_at": trained_at, "learned": dict(learned)})
+    _seal(folder, list(manifest))
+
+
+def _seal(folder: Path, names: Sequence[str]) -> None:
     _write(folder / FILES.manifest, {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})
 
 

@@ -46,6 +46,14 @@ class Versions:
             return SHIPPED
         return named if named == SHIPPED or ID.fullmatch(named) else SHIPPED
 
+    @property
+    def chosen_at(self) -> float:
+        """When the one that answers was chosen, Unix s; 0 when nobody ever chose."""
+        try:
+            return (self.folder / ACTIVE).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def active_folder(self) -> Path:
         """Return where the files of the active one lie, for `FleetPredictor.load`."""
         return self._where(self.active)
@@ -67,7 +75,7 @@ class Versions:
         return named
 
     def use(self, named: str) -> Path:
-        """Let `named` answer from the next start of the controller on; return its folder.
+        """Let `named` answer from now on; return its folder.
 
         NotFoundError when there is none, ArtifactError when its files are not those that training wrote.
         """
