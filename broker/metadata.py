@@ -15,6 +15,11 @@ MEMBER = "edgewatt.json"
 MAX_BYTES = 16_000_000
 """Labels and golden samples of an ImageNet model take under half a megabyte."""
 
+BOUNDED = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""The others unpack a whole block at once, however much it becomes."""
+
+DEFLATE = "append it with deflate or stored"
+
 
 def read_appended(path: Path) -> dict[str, str]:
     """Return the texts that follow the TFLite model at `path`, none where nothing follows it.
@@ -27,10 +32,13 @@ def read_appended(path: Path) -> dict[str, str]:
         with zipfile.ZipFile(path) as archive:
             if MEMBER not in archive.namelist():
                 return {}
-            if archive.getinfo(MEMBER).file_size > MAX_BYTES:
+            member = archive.getinfo(MEMBER)
+            if member.file_size > MAX_BYTES:
                 raise ArtifactError(f"{path.name}: its metadata is over {MAX_BYTES / 1e6:.0f} MB")
-            with archive.open(MEMBER) as member:
-                found = json.loads(member.read(MAX_BYTES))
+            if member.compress_type not in BOUNDED:
+                raise ArtifactError(f"{path.name}: its metadata is packed in a way that is not read", hint=DEFLATE)
+            with archive.open(member) as texts:
+                found = json.loads(texts.read(MAX_BYTES))
     except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{path.name}: its metadata cannot be read: {error}") from None
     if not isinstance(found, dict):

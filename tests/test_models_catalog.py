@@ -1,5 +1,6 @@
 """Models are found by name, and a miss names the nearest ones."""
 
+import numpy as np
 import pytest
 
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
@@ -10,6 +11,7 @@ from controller.models.manifest import About
 from controller.models.shipped import MODELS
 from controller.models.store import ArtifactStore
 from controller.workshop import imagenet
+from tests.tiny_tflite import tiny_tflite
 
 NAMES = ["digits_cnn_l", "digits_cnn_s", "digits_mlp"]
 
@@ -118,6 +120,18 @@ def test_a_users_model_is_added_under_its_own_name(catalogue, tmp_path):
     assert catalogue.add(tmp_path / "my_net.onnx", name="my_net").name == "my_net"
     assert catalogue.get("my_net").gmacs > 0.5
     assert not catalogue.get("my_net").popular
+
+
+def test_a_users_tflite_file_is_told_by_its_content_and_kept_with_what_its_owner_says(catalogue, tmp_path):
+    (tmp_path / "mine.bin").write_bytes(tiny_tflite(stored=np.int8, between=np.int8))
+    made = catalogue.add(tmp_path / "mine.bin", about=About(licence="MIT", top1_pct=61.5))
+
+    assert (made.name, made.formats, made.variant, made.quantized) == ("mine", ("tflite",), "int8", True)
+    assert (made.top1_pct, made.artifacts[0].about.licence, made.artifacts[0].about.quantization) == (
+        61.5,
+        "MIT",
+        "static",
+    )
 
 
 def test_a_users_model_cannot_take_the_name_of_a_shipped_one_or_a_path(catalogue):

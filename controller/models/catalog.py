@@ -11,7 +11,8 @@ from typing import Protocol
 
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
 from controller.models import untrained
-from controller.models.analyze import ModelFacts, analyze
+from controller.models.analyze import analyze
+from controller.models.facts import ModelFacts
 from controller.models.manifest import FORMATS, About, Artifact, Variant
 from controller.models.model import Model
 from controller.models.naming import NAME, split
@@ -104,19 +105,24 @@ class Catalogue:
         """Return whether `name` could be had again if its files were gone: shipped, made here or listed."""
         return name in self.shipped or name in MAKERS or split(name)[0] in self._listed
 
-    def add(self, path: Path, *, name: str | None = None) -> Model:
-        """Take the ONNX file at `path` in as `name` (default: what the file calls itself, or its stem).
+    def add(
+        self, path: Path, *, name: str | None = None, facts: ModelFacts | None = None, about: About | None = None
+    ) -> Model:
+        """Take the file at `path` in as `name` (default: what the file calls itself, or its stem).
 
-        Raises ArtifactError for a file that is not sound, InvalidError for a name that cannot be one, ConflictError
-        for the name of a shipped model.
+        `facts` are those of the file where they are known already; `about` is what its owner says of it. Raises
+        ArtifactError for a file that is not sound, InvalidError for a name that cannot be one, ConflictError for the
+        name of a shipped model.
         """
-        facts = analyze(path)
+        facts = facts or analyze(path)
         name = name or facts.metadata.get("edgewatt.model") or path.stem
         if not NAME.fullmatch(name):
             raise InvalidError(f"{name!r} cannot be a model's name", hint="letters, digits, . _ -", field="model_name")
         if name in self.shipped:
             raise ConflictError(f"{name} is a model that EdgeWatt ships", hint="choose another name")
-        return self._of_artifacts(name, (self._store.add(path, model=name),))
+        artifact = self._store.add(path, model=name, format=facts.format, about=about)
+        self._facts[artifact.sha256] = facts
+        return self._of_artifacts(name, (artifact,))
 
     def make(self, name: str) -> Model:
         """Return the model called `name`, made now if need be; NotFoundError for one that nobody can make."""
@@ -176,7 +182,7 @@ class Catalogue:
             opset=facts.opset,
             input_shape=facts.input_shape,
             input_res=facts.input_res or None,
-            top1_pct=_number(facts.metadata.get("edgewatt.top1_pct")),
+            top1_pct=_number(facts.metadata.get("edgewatt.top1_pct")) or preferred.about.top1_pct,
             trained={"true": True, "false": False}.get(facts.metadata.get("edgewatt.trained", "")),
             source=facts.metadata.get("edgewatt.source") or preferred.about.source or "added by hand",
             labels=_length(facts.metadata.get("edgewatt.labels")),
@@ -206,9 +212,12 @@ def _preference(artifact: Artifact) -> int:
 
 def _completed(about: About, facts: ModelFacts) -> About:
     """Return `about` with what the maker left out and the file itself says."""
-    variant: Variant = "int8" if facts.quantized and about.variant == "fp32" else about.variant
     return replace(
-        about, variant=variant, opset=about.opset or facts.opset, ir_version=about.ir_version or facts.ir_version
+        about,
+        variant=facts.variant if about.variant == "fp32" else about.variant,
+        quantization=about.quantization or facts.quantization,
+        opset=about.opset or facts.opset,
+        ir_version=about.ir_version or facts.ir_version,
     )
 
 

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from controller.models.analyze import examine
+from controller.models.onnx_file import examine
 
 OPSET = 15
 IR_VERSION = 8
@@ -105,7 +105,7 @@ class Net:
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="edgewatt"
         )
-        facts = examine(model, name=self.name, size=model.ByteSize())
+        facts = examine(model, name=self.name)
         cost = {"edgewatt.gmacs": facts.macs / 1e9, "edgewatt.params_m": facts.params / 1e6}
         document = {"edgewatt.model": self.name, **cost, **(metadata or {})}
         helper.set_model_props(model, {key: _text(value) for key, value in document.items()})

@@ -31,7 +31,7 @@ class About:
     """What the maker of an artifact says of it; `made_by` names each tool with its version.
 
     `quantization`: of an int8 file, whether its activations are integers of known ranges (`static`) or scaled anew for
-    each input (`dynamic`), None where nobody said.
+    each input (`dynamic`), None where nobody said. `top1_pct` is what the owner of an uploaded file claims.
     """
 
     variant: Variant = "fp32"
@@ -42,6 +42,7 @@ class About:
     golden: Golden | None = None
     licence: str | None = None
     source: str | None = None
+    top1_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from broker.errors import ArtifactError
+from controller.models.onnx_tensors import KEEP_ELEMENTS, all_graphs, stored
 
 ARITHMETIC = frozenset(
     {
@@ -35,9 +36,6 @@ ARITHMETIC = frozenset(
         "Unsqueeze",
     }
 )
-MAX_ELEMENTS = 64
-"""A shape has few numbers; nothing larger is ever computed here."""
-
 MAX_ROUNDS = 64
 """Each round tells at least one more shape; networks need one for each padded stage."""
 
@@ -45,14 +43,12 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def static_shapes(model: onnx.ModelProto) -> Shapes:
-    """Return the shape of every tensor of `model` that can be told; large weights in `model` lose their values.
+    """Return the shape of every tensor of `model` that can be told, also of those in graphs inside it.
 
-    Raises onnx.shape_inference.InferenceError where shapes contradict each other.
+    `model`, whose large weights need no values any more, is used up. Raises onnx.shape_inference.InferenceError where
+    shapes contradict each other.
     """
     values = _small_values(model)
-    for tensor in model.graph.initializer:
-        if math.prod(tensor.dims) > MAX_ELEMENTS:
-            tensor.ClearField("raw_data")
     for _ in range(MAX_ROUNDS):
         shapes = _infer(model)
         if not _fold(model, shapes, values):
@@ -61,22 +57,23 @@ def static_shapes(model: onnx.ModelProto) -> Shapes:
 
 
 def _infer(model: onnx.ModelProto) -> Shapes:
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {t.name: tuple(t.dims) for t in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        kind = value.type.tensor_type
-        if kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim):
-            shapes[value.name] = tuple(d.dim_value for d in kind.shape.dim)
+    shapes: Shapes = {}
+    for graph in all_graphs(onnx.shape_inference.infer_shapes(model, data_prop=True).graph):
+        shapes.update((name, dims) for name, dims, _ in stored(graph))
+        for value in (*graph.input, *graph.value_info, *graph.output):
+            kind = value.type.tensor_type
+            if kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim):
+                shapes[value.name] = tuple(d.dim_value for d in kind.shape.dim)
     return shapes
 
 
 def _small_values(model: onnx.ModelProto) -> dict[str, Any]:
     """Return what is stored in the file itself and small enough to be part of a shape."""
-    stored = {t.name: t for t in model.graph.initializer}
+    constants = {t.name: t for t in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant":
-            stored.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
-    return {name: numpy_helper.to_array(t) for name, t in stored.items() if math.prod(t.dims) <= MAX_ELEMENTS}
+            constants.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
+    return {name: numpy_helper.to_array(t) for name, t in constants.items() if math.prod(t.dims) <= KEEP_ELEMENTS}
 
 
 def _fold(model: onnx.ModelProto, shapes: Shapes, values: dict[str, Any]) -> bool:
@@ -105,7 +102,7 @@ def _value(model: onnx.ModelProto, node: onnx.NodeProto, shapes: Shapes, values:
     names = [name for name in node.input if name]
     if not names or any(name not in values for name in names):
         return None
-    if node.op_type == "ConstantOfShape" and not 0 <= math.prod(values[names[0]].tolist()) <= MAX_ELEMENTS:
+    if node.op_type == "ConstantOfShape" and not 0 <= math.prod(values[names[0]].tolist()) <= KEEP_ELEMENTS:
         return None
     return _evaluate(model, node, {name: values[name] for name in names})
 
@@ -122,4 +119,4 @@ def _evaluate(model: onnx.ModelProto, node: onnx.NodeProto, inputs: dict[str, An
         result = np.asarray(outputs[0])
     except (ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError) as error:
         raise ArtifactError(f"the shape at {node.op_type} {node.name!r} makes no sense: {error}") from None
-    return result if result.size <= MAX_ELEMENTS else None
+    return result if result.size <= KEEP_ELEMENTS else None
