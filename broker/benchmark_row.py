@@ -12,7 +12,7 @@ class BenchmarkRow:
     """`energy_mj` is gross, what the device drew while the model ran; `energy_net_mj` is above its idle power.
 
     `uncertainty_percent` bounds the error of the energy by the meter's rate and resolution; `at` is UTC, ISO 8601;
-    `error` says why a model gave no figures.
+    `error` says why a model gave no figures; `source` where a figure was published, which tells repeated runs apart.
     """
 
     model: str
@@ -44,6 +44,7 @@ class BenchmarkRow:
     quantized: int | None = None
     artifact_sha256: str = ""
     error: str = ""
+    source: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(BenchmarkRow))

@@ -14,6 +14,7 @@ from controller.cli import (
     advice_commands,
     bus_commands,
     calibration_commands,
+    data_commands,
     deploy_commands,
     device_commands,
     event_commands,
@@ -51,6 +52,7 @@ local_commands.add_to(app)
 device_commands.add_to(app)
 model_commands.add_to(app)
 predictor_commands.add_to(app)
+data_commands.add_to(app)
 deploy_commands.add_to(app)
 advice_commands.add_to(app)
 calibration_commands.add_to(app)

@@ -1,0 +1,47 @@
+"""Keeps one of the rows that measured the same network on the same board in the same way."""
+
+from collections.abc import Iterable, Iterator
+
+from controller.dataset.case import Case, Status
+from controller.models.naming import split
+
+SAME_NETWORK = 0.02
+"""Relative difference of parameters up to which two names of an architecture are the same network."""
+
+Key = tuple[object, ...]
+
+
+def one_of_each(cases: Iterable[Case]) -> Iterator[Case]:
+    """Yield `cases`; of those that are the same measurement all but the first that stands are rejected."""
+    kept: dict[Key, list[tuple[int, str, float | None]]] = {}
+    for case in cases:
+        if case.status is Status.REJECTED:
+            yield case
+            continue
+        others = kept.setdefault(_key(case), [])
+        twin = next((other for other in others if _same(other[2], case.row.params_m)), None)
+        if twin is None:
+            others.append((case.line, case.row.model, case.row.params_m))
+            yield case
+        else:
+            line, model, _ = twin
+            what = f"line {line} is kept" if model == case.row.model else f"the network of line {line}, {model}: kept"
+            yield case.rejected("duplicate", what, "model")
+
+
+def _key(case: Case) -> Key:
+    """Return what tells measurements apart; a `source` or a time does where the file has one."""
+    row = case.row
+    network, variant = split(case.network)
+    return (
+        *(network, variant, row.quantized, row.input_res or _native(case)),
+        *(row.device, row.runtime, row.version, row.threads, row.at, row.source, row.artifact_sha256),
+    )
+
+
+def _native(case: Case) -> int | None:
+    return next(iter(case.known.gmacs_at)) if case.known else None
+
+
+def _same(left: float | None, right: float | None) -> bool:
+    return left is None or right is None or abs(left - right) <= SAME_NETWORK * max(left, right)
