@@ -33,7 +33,7 @@ from controller.ingest import Ingest
 from controller.judge import Judge
 from controller.learning import Learning
 from controller.lifecycle import Lifecycle
-from controller.models import untrained
+from controller.models import listed, untrained
 from controller.models.catalog import Catalogue
 from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
@@ -57,7 +57,7 @@ CLIENT_ID = "edgewatt-controller"
 def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker: Sequence[str] = WORKER) -> Parts:
     """Return the controller's collaborators, wired; nothing runs yet. `worker` is what makes models."""
     artifacts = ArtifactStore(settings.data / "artifacts")
-    catalogue = Catalogue(artifacts)
+    catalogue = Catalogue(artifacts, listed=listed.load())
     catalogue.make(untrained.NAME)
     answering = Answering(Versions(folder=settings.data / PREDICTORS))
     measurements, corrections = Measurements(store), Corrections(store)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from typing import Any
+from urllib.parse import quote
 
 Document = dict[str, Any]
 
@@ -15,10 +16,41 @@ class ModelShelf(ABC):
     @abstractmethod
     def _send(self, method: str, path: str, body: Any = None) -> Document: ...
 
-    def models(self, *, limit: int = 100, offset: int = 0, q: str = "") -> Document:
-        """Return one page of the catalogue, `{total, models}`."""
-        return self._get("/api/models/all", limit=limit, offset=offset, q=q)
+    def models(
+        self,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+        q: str = "",
+        family: str = "",
+        stored: bool | None = None,
+        popular: bool | None = None,
+        max_params_m: float | None = None,
+        sort: str = "",
+        device_type: str = "",
+    ) -> Document:
+        """Return one page of the catalogue, `{total, models, families}`, with predictions for a `device_type`."""
+        return self._get(
+            "/api/models/all",
+            limit=limit,
+            offset=offset,
+            q=q,
+            family=family,
+            stored=stored,
+            popular=popular,
+            max_params_m=max_params_m,
+            sort=sort,
+            device_type=device_type,
+        )
 
-    def recommended(self, device_type: str, *, limit: int = 10) -> Document:
-        """Return the models that cost least energy on `device_type`, with predictions."""
-        return self._get("/api/models/recommended", device_type=device_type, limit=limit)
+    def model(self, name: str, *, device_type: str = "") -> Document:
+        """Return one model, `{model}`; NotFoundError with the nearest names."""
+        return self._get(f"/api/models/named/{quote(name, safe='')}", device_type=device_type)
+
+    def popular(self) -> Document:
+        """Return the well-known models, `{total, models}`, those in the store first."""
+        return self._get("/api/models/popular")
+
+    def recommended(self, device_type: str, *, limit: int = 10, stored: bool | None = None) -> Document:
+        """Return the models that cost least on `device_type`, with predictions; `stored` None asks for both kinds."""
+        return self._get("/api/models/recommended", device_type=device_type, limit=limit, stored=stored)

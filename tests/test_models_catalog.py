@@ -36,15 +36,6 @@ def test_the_shipped_models_are_there_with_their_facts(catalogue):
     assert large.features.gmacs == large.gmacs
 
 
-def test_a_page_says_how_many_there_are_in_all(catalogue):
-    total, models = catalogue.page(limit=1, offset=1, q="CNN")
-
-    assert (total, [m.name for m in models]) == (2, ["digits_cnn_s"])
-    assert catalogue.page(offset=99) == (3, [])
-    with pytest.raises(InvalidError):
-        catalogue.page(limit=-1)
-
-
 def test_a_miss_names_the_nearest(catalogue):
     with pytest.raises(NotFoundError) as caught:
         catalogue.get("digit_cnn_xl")

@@ -1,39 +1,77 @@
 """The catalogue of models, and the bytes that devices download."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
 
-from controller.api.documents import model_document, prediction_document
-from controller.api.parts import Given
-from controller.predict.advice import recommended
+from broker.errors import InvalidError
+from controller.api.documents import Document, model_document, prediction_document
+from controller.api.parts import Given, Parts
+from controller.models.model import Model
+from controller.models.search import Order, Search, families, ordered
+from controller.predict.advice import predicted, recommended
 
 router = APIRouter(tags=["models"])
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+Offset = Annotated[int, Query(ge=0)]
+
 
 @router.get("/api/models/all")
 async def list_models(
     parts: Given,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
-    q: str = "",
+    search: Annotated[Search, Depends()],
+    *,
+    sort: Literal[Order, "energy_mj"] = "shelf",
+    device_type: str = "",
+    limit: Limit = 100,
+    offset: Offset = 0,
 ) -> dict[str, Any]:
-    """List the models that can be deployed, by name."""
-    total, models = parts.catalogue.page(limit=limit, offset=offset, q=q)
-    return {"success": True, "total": total, "models": [model_document(model) for model in models]}
+    """List the models that are stored and those that could be made, a page of those looked for.
+
+    With `device_type` each says what it is predicted to cost there; `sort=energy_mj` puts the cheapest first.
+    `families` says how many there are of each, as if none had been asked for.
+    """
+    of_any_family = [m for m in parts.catalogue.everything() if replace(search, family="").matches(m)]
+    found = [model for model in of_any_family if search.matches(model)]
+    if sort == "energy_mj":
+        documents = _cheapest(parts, found, device_type, limit=limit, offset=offset)
+    else:
+        documents = _documents(parts, ordered(found, sort)[offset : offset + limit], device_type)
+    return {"success": True, "total": len(found), "models": documents, "families": families(of_any_family)}
+
+
+@router.get("/api/models/popular")
+async def list_popular(parts: Given, device_type: str = "") -> dict[str, Any]:
+    """List the well-known models, with `device_type` as `/api/models/all` does; those in the store first."""
+    found = ordered([model for model in parts.catalogue.everything() if model.popular], "shelf")
+    return {"success": True, "total": len(found), "models": _documents(parts, found, device_type)}
 
 
 @router.get("/api/models/recommended")
 async def recommend(
-    parts: Given, device_type: str, min_top1: float | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 10
+    parts: Given,
+    device_type: str,
+    min_top1: Annotated[float | None, Query(ge=0, le=100)] = None,
+    stored: bool | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
 ) -> dict[str, Any]:
-    """Return the models that are predicted to cost least energy on a type of device."""
-    found = recommended(parts.catalogue.all(), parts.predictor, device_type, min_top1_pct=min_top1, limit=limit)
-    models = [model_document(model) | {"prediction": prediction_document(p)} for model, p in found]
-    return {"success": True, "device_type": device_type, "models": models}
+    """Return the models, stored or not, that are predicted to cost least energy on a type of device."""
+    models = [model for model in parts.catalogue.everything() if stored in (None, model.stored)]
+    found = recommended(models, parts.predictor, device_type, min_top1_pct=min_top1, limit=limit)
+    documents = [model_document(model) | {"prediction": prediction_document(p)} for model, p in found]
+    return {"success": True, "device_type": device_type, "models": documents}
+
+
+@router.get("/api/models/named/{name}")
+async def show_model(parts: Given, name: str, device_type: str = "") -> dict[str, Any]:
+    """Return one model; 404 with the nearest names for one that is not known."""
+    return {"success": True, "model": _documents(parts, [parts.catalogue.get(name)], device_type)[0]}
 
 
 @router.get("/models/sha256/{sha256}")
@@ -43,3 +81,17 @@ async def download(parts: Given, sha256: str) -> FileResponse:
     path = parts.service.artifacts.path(sha256)
     headers = {"ETag": f'"{sha256}"', "X-Checksum-SHA256": sha256, "Cache-Control": IMMUTABLE}
     return FileResponse(path, media_type="application/octet-stream", headers=headers)
+
+
+def _documents(parts: Parts, models: Sequence[Model], device_type: str) -> list[Document]:
+    if not device_type:
+        return [model_document(model) for model in models]
+    found = predicted(models, parts.predictor, device_type)
+    return [model_document(model) | {"prediction": prediction_document(said)} for model, said in found]
+
+
+def _cheapest(parts: Parts, models: Sequence[Model], device_type: str, *, limit: int, offset: int) -> list[Document]:
+    if not device_type:
+        raise InvalidError("to sort by energy, a device_type is needed", hint="device_type=…", field="device_type")
+    found = recommended(models, parts.predictor, device_type, limit=offset + limit)[offset:]
+    return [model_document(model) | {"prediction": prediction_document(said)} for model, said in found]

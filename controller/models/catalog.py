@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
 
 from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundError
 from controller.models import untrained
 from controller.models.analyze import analyze
 from controller.models.facts import ModelFacts
+from controller.models.listed import LABELS, Listed
 from controller.models.manifest import FORMATS, About, Artifact, Variant
 from controller.models.model import Model
 from controller.models.naming import NAME, split
@@ -29,24 +29,6 @@ QUICK = frozenset({untrained.NAME})
 """Of these, the ones made in less than a second."""
 
 
-class Listed(Protocol):
-    """An architecture that could be made, with the figures of its default size."""
-
-    family: str
-    params_m: float
-    gmacs: float
-    macts_m: float | None
-    dw_gmacs: float
-    n_convs: int
-    input_res: int
-    top1_pct: float | None
-    popular: bool
-
-    @property
-    def weights(self) -> str:
-        """What timm calls its weights."""
-
-
 class Catalogue:
     """Names and facts over an artifact store; each file is read once."""
 
@@ -56,6 +38,7 @@ class Catalogue:
         """Take the models in the folder `shipped` into `store`; `listed` could be made."""
         self._store = store
         self._listed = listed
+        self._unmade = tuple(_unmade(name, "fp32", each) for name, each in sorted(listed.items()))
         self._facts: dict[str, ModelFacts] = {}
         for path in sorted(shipped.glob("*.onnx")):
             store.add(path, model=path.stem)
@@ -67,15 +50,11 @@ class Catalogue:
         names = sorted({name for artifact in known for name in artifact.models if name not in artifact.archived})
         return [model for name in names if (model := self._readable(name, known))]
 
-    def page(self, *, limit: int = 100, offset: int = 0, q: str = "") -> tuple[int, list[Model]]:
-        """Return how many names contain `q` (any case), and `limit` of them from `offset` on.
-
-        Raises InvalidError for a negative limit or offset.
-        """
-        if limit < 0 or offset < 0:
-            raise InvalidError("limit and offset must not be negative", hint="limit=100&offset=0", field="limit")
-        matching = [model for model in self.all() if q.lower() in model.name.lower()]
-        return len(matching), matching[offset : offset + limit]
+    def everything(self) -> list[Model]:
+        """Return every model in the store by name and, after them, each that is only listed and not archived."""
+        stored = self.all()
+        taken = {model.name for model in stored}.union(*(artifact.archived for artifact in self._store.all()))
+        return stored + [model for model in self._unmade if model.name not in taken]
 
     def get(self, name: str) -> Model:
         """Return the model called `name`, made now where that takes no second; one that is only listed has no artifact.
@@ -167,6 +146,7 @@ class Catalogue:
         facts = self._facts[preferred.sha256]
         preferred = replace(preferred, about=_completed(preferred.about, facts))
         listed = self._listed.get(split(name)[0])
+        top1_pct, top1_source = _accuracy(facts, preferred.about)
         return Model(
             name=name,
             artifacts=(preferred, *others),
@@ -182,12 +162,15 @@ class Catalogue:
             opset=facts.opset,
             input_shape=facts.input_shape,
             input_res=facts.input_res or None,
-            top1_pct=_number(facts.metadata.get("edgewatt.top1_pct")) or preferred.about.top1_pct,
+            top1_pct=top1_pct,
+            top1_source=top1_source,
             trained={"true": True, "false": False}.get(facts.metadata.get("edgewatt.trained", "")),
             source=facts.metadata.get("edgewatt.source") or preferred.about.source or "added by hand",
             labels=_length(facts.metadata.get("edgewatt.labels")),
             popular=name in self.shipped or name in MAKERS or bool(listed and listed.popular),
             family=listed.family if listed else None,
+            gmacs_published=listed.gmacs_published if listed else None,
+            note=listed.note or None if listed else None,
         )
 
     def _of_list(self, name: str) -> Model | None:
@@ -239,10 +222,21 @@ def _unmade(name: str, variant: Variant, listed: Listed) -> Model:
         top1_pct=listed.top1_pct if variant == "fp32" else None,
         trained=None,
         source=f"timm {listed.weights}",
-        labels=0,
+        labels=LABELS,
         popular=listed.popular,
         family=listed.family,
+        top1_source=listed.top1_source if variant == "fp32" else None,
+        gmacs_published=listed.gmacs_published,
+        note=listed.note or None,
     )
+
+
+def _accuracy(facts: ModelFacts, about: About) -> tuple[float | None, str | None]:
+    """Return top-1 in % and who says so: the file itself before its owner."""
+    told = _number(facts.metadata.get("edgewatt.top1_pct"))
+    if told is not None:
+        return told, "its file"
+    return (None, None) if about.top1_pct is None else (about.top1_pct, "its owner")
 
 
 def _number(text: str | None) -> float | None:

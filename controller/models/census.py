@@ -22,15 +22,12 @@ from controller.models.census_report import Report
 from controller.models.cpu_torch import load_timm
 from controller.models.differences import Parts, note
 from controller.models.families import POPULAR, family
-from controller.models.listed import COLUMNS, Listed
+from controller.models.listed import COLUMNS, LABELS, Listed
 from controller.models.results import Results
 from controller.models.shipped import DATA
 from controller.models.tracing import Trace, trace
 
 MAX_PARAMS_M = 100
-
-LABELS = 1_000
-"""All are counted, and published, with the labels of ImageNet-1k."""
 
 LABEL_SETS = {LABELS, 11_221, 11_821, 19_168, 21_841, 21_842, 21_843}
 """How many labels the sets of ImageNet have that timm's weights answer; other sizes of an answer are embeddings."""

@@ -12,6 +12,9 @@ from controller.models.naming import NAME
 from controller.models.shipped import DATA
 from controller.predict.features import Features
 
+LABELS = 1_000
+"""Every listed model is counted with the labels of ImageNet-1k."""
+
 BYTES_PER_PARAM = 4
 """In fp32: what a file of the model would hold, the graph left out."""
 

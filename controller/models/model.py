@@ -14,7 +14,8 @@ class Model:
 
     `artifacts` holds the newest sound one of each format, none for a model that is only listed; `damaged` the SHA-256
     of newer ones that are left out. `size_mb` in 10^6 bytes of the file, `top1_pct` on held-out data and None where
-    nobody measured it, `trained` None where nothing says so.
+    nobody measured it, as `top1_source` says; `trained` None where nothing says so. `gmacs_published` is timm's figure
+    for the architecture, and `note` why it differs from ours.
     """
 
     name: str
@@ -35,6 +36,9 @@ class Model:
     labels: int
     popular: bool
     family: str | None = None
+    top1_source: str | None = None
+    gmacs_published: float | None = None
+    note: str | None = None
     artifacts: tuple[Artifact, ...] = ()
     damaged: tuple[str, ...] = ()
 

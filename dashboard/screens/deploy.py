@@ -168,7 +168,7 @@ def main() -> None:
     """Draw the steps as far as the choices go."""
     frame.title("Deploy a model", "The gate says what it will cost each device before anything is sent.")
     actions.report()
-    catalogue, fleet = api.read_slowly("models", limit=500), api.fleet()
+    catalogue, fleet = api.read_slowly("models", limit=500, stored=True), api.fleet()
     if not frame.answered(catalogue, "models") or not frame.answered(fleet, "devices"):
         return
     if not catalogue.get("models") or not fleet.get("devices"):

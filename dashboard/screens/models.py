@@ -27,7 +27,7 @@ def board(devices: list[dict[str, str]]) -> str:
 def main() -> None:
     """Draw the catalogue, and the map of accuracy against energy."""
     frame.title("Models", "What can be shipped, and what one inference is predicted to cost.")
-    reading, fleet = api.read_slowly("models", limit=MOST), api.fleet()
+    reading, fleet = api.read_slowly("models", limit=MOST, stored=True), api.fleet()
     if not frame.answered(reading, "models"):
         return
     models = reading.get("models", [])
@@ -36,7 +36,9 @@ def main() -> None:
         return
     devices = fleet.get("devices", [])
     chosen = board(devices)
-    advised = api.read_slowly("recommended", device_type=chosen, limit=100).get("models", []) if chosen else []
+    advised = (
+        api.read_slowly("recommended", device_type=chosen, limit=100, stored=True).get("models", []) if chosen else []
+    )
     forecast = shelf.predictions(advised)
     spots = shelf.spots(models, forecast)
     if len(spots) > 1:
