@@ -12,7 +12,9 @@ class BenchmarkRow:
     """`energy_mj` is gross, what the device drew while the model ran; `energy_net_mj` is above its idle power.
 
     `uncertainty_percent` bounds the error of the energy by the meter's rate and resolution; `at` is UTC, ISO 8601;
-    `error` says why a model gave no figures; `source` where a figure was published, which tells repeated runs apart.
+    `rss_mb` is the process's memory after the model was loaded, `rss_peak_mb` its most until the runs were over; `note`
+    says what stood in the way of clean figures, `error` why a model gave none; `source` where a figure was published,
+    which tells repeated runs apart.
     """
 
     model: str
@@ -43,6 +45,9 @@ class BenchmarkRow:
     input_res: int | None = None
     quantized: int | None = None
     artifact_sha256: str = ""
+    rss_peak_mb: float | None = None
+    temperature_c: float | None = None
+    note: str = ""
     error: str = ""
     source: str = ""
 

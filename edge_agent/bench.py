@@ -1,5 +1,6 @@
 """Measures a loaded model: latency, energy and golden answers over as many inferences as asked for."""
 
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Measured:
     latency_p50_ms: float
     latency_p95_ms: float
     latency_max_ms: float
+    latency_mean_ms: float
+    latency_std_ms: float
     energy_mj: float | None = None
     energy_source: Source | None = None
     golden: float | None = None
@@ -37,8 +40,10 @@ class Measured:
     def result(self) -> dict[str, Any]:
         """The figures as a command's result; what is unknown is left out."""
         figures: dict[str, Any] = {
+            "latency_mean_ms": round(self.latency_mean_ms, 4),
             "latency_p50_ms": round(self.latency_p50_ms, 4),
             "latency_p95_ms": round(self.latency_p95_ms, 4),
+            "latency_std_ms": round(self.latency_std_ms, 4),
             "inferences": self.inferences,
         }
         if self.energy_mj is not None:
@@ -80,9 +85,11 @@ def measure(session: Session, meter: Meter, probe: Probe, *, stop: Event, turn: 
         latency_p50_ms=percentile(latencies, 50),
         latency_p95_ms=percentile(latencies, 95),
         latency_max_ms=max(latencies),
+        latency_mean_ms=statistics.fmean(latencies),
+        latency_std_ms=statistics.pstdev(latencies),
         energy_mj=sum(energies) / len(energies) if energies else None,
         energy_source=meter.sensor.source if meter.sensor and energies else None,
-        golden=_golden(session, turn),
+        golden=golden(session, turn),
     )
 
 
@@ -111,7 +118,8 @@ def _goes_on(done: int, elapsed_s: float, probe: Probe) -> bool:
     return elapsed_s < LONGEST_S and (done < probe.inferences or elapsed_s < probe.min_s)
 
 
-def _golden(session: Session, turn: Lock) -> float | None:
+def golden(session: Session, turn: Lock) -> float | None:
+    """Return the worst relative difference from what its samples expect; None when they expect nothing."""
     differences = []
     for i in range(len(session.facts.samples)):
         with turn:

@@ -9,6 +9,7 @@ from broker.commands import OPS, Command, Fault, Probe
 from broker.errors import ConflictError, EdgeWattError, InvalidError
 from broker.phases import Phase
 from broker.wire import document
+from edge_agent import vitals
 from edge_agent.admission import tombstone
 from edge_agent.cadence import Cadence
 from edge_agent.install import Installer
@@ -18,6 +19,7 @@ from edge_agent.loglines import LogLines
 from edge_agent.modelstore import Held
 from edge_agent.outgoing import Outgoing
 from edge_agent.reporting import Reporter, current_entry
+from edge_agent.runtimes.session import Session
 from edge_agent.work import Ending, StoppedError, Work
 
 ALONE = frozenset({"rollback", "undeploy", "bench"})
@@ -124,10 +126,10 @@ class Commands:
             held, session = self._active(), installer.server.session
             if session is None or command.model not in (None, held.model.model):
                 raise ConflictError(f"{command.model or held.model.model} is not running here", code="no_model")
-            return {"model": held.model.model, **(await installer.prover.measure(session, probe, work)).result}
+            return await self._benchmarked(held.model.model, session, probe, work)
         try:
             session = await installer.load_apart(command, work)
-            return {"model": command.model, **(await installer.prover.measure(session, probe, work)).result}
+            return await self._benchmarked(command.model, session, probe, work)
         finally:
             installer.tidy(but=work.id)
 
@@ -171,6 +173,10 @@ class Commands:
         self.installer.server.set_rate(pace.rate)
         self.outgoing.renew_status()
         return dict(document(pace))
+
+    async def _benchmarked(self, model: str | None, session: Session, probe: Probe, work: Work) -> dict[str, Any]:
+        figures = (await self.installer.prover.benchmark(session, probe, work)).result
+        return {"model": model, **figures, "rss_mb": vitals.own_rss_mb()}
 
     def _run_model(self, *, running: bool) -> dict[str, Any]:
         held = self._active()

@@ -145,7 +145,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         hosts=lambda: fleetmate.hosts,
         progress_every_s=settings.progress_s,
     )
-    prover = Prover(runtimes=parts.runtimes, meter=board.meter, server=server, dress=board.dress)
+    prover = Prover(runtimes=parts.runtimes, meter=board.meter, server=server, dress=board.dress, senses=board.power)
     installer = Installer(
         journal=journal,
         store=store,

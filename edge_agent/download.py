@@ -105,7 +105,7 @@ class Downloader:
         ) as answer:
             start = ask(answer, resume, ref.size)
             if start is None:
-                _forget(part)
+                forget(part)
                 raise TryAgainError("the server does not continue this file; beginning anew")
             _remember_tag(part, answer.getheader("ETag"))
             body = _watched(answer, start, ref.size, stop, on_progress)
@@ -159,7 +159,8 @@ def _remember_tag(part: Path, tag: str | None) -> None:
         _tag_file(part).write_text(tag)
 
 
-def _forget(part: Path) -> None:
+def forget(part: Path) -> None:
+    """Remove `part` and what is remembered of its source."""
     part.unlink(missing_ok=True)
     _tag_file(part).unlink(missing_ok=True)
 

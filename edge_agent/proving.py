@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.commands import Command, Probe
+from broker.messages import PowerState
 from edge_agent.bench import Measured, figure, measure, over_budget
+from edge_agent.benchmark.figures import Benchmarked, Plan
+from edge_agent.benchmark.run import benchmark
 from edge_agent.power.meter import Meter
 from edge_agent.runtimes import choose
 from edge_agent.runtimes.session import Runtime, Session
@@ -15,6 +18,10 @@ from edge_agent.work import Work
 
 SOAK_INFERENCES = 50
 """Inferences of the measurement that ends a soak: enough for a p95."""
+
+
+REST_S = 2.0
+"""How long the device rests before a benchmark, for the power that it draws anyway."""
 
 
 class UnfitError(Exception):
@@ -28,12 +35,16 @@ class UnfitError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prover:
-    """Runtimes, a meter and the serving thread's turn; `dress` may put a simulated board around a session."""
+    """Runtimes, a meter and the serving thread's turn.
+
+    `dress` may put a simulated board around a session, `senses` tells temperature and throttling.
+    """
 
     runtimes: Sequence[Runtime]
     meter: Meter
     server: Server
     dress: Callable[[Session], Session]
+    senses: Callable[[], PowerState] = PowerState
 
     def runtime_for(self, command: Command) -> Runtime:
         """Return what runs the artifact; raises RuntimeUnavailableError."""
@@ -60,6 +71,16 @@ class Prover:
     async def measure(self, session: Session, probe: Probe, work: Work) -> Measured:
         """Measure in a thread, so that the loop goes on."""
         return await asyncio.to_thread(measure, session, self.meter, probe, stop=work.stop, turn=self.server.turn)
+
+    async def benchmark(self, session: Session, probe: Probe, work: Work) -> Benchmarked:
+        """Measure for the record while the running model pauses; raises StoppedError, ArtifactError."""
+        plan = Plan(runs=probe.inferences, warmup=probe.warmup, min_s=probe.min_s, idle_s=REST_S)
+
+        def alone() -> Benchmarked:
+            with self.server.paused():
+                return benchmark(session, self.meter, plan, stop=work.stop, turn=self.server.turn, senses=self.senses)
+
+        return await asyncio.to_thread(alone)
 
 
 def judge(measured: Measured, budget_mj: float | None) -> None:

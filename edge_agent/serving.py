@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
@@ -57,6 +58,7 @@ class Server:
         self._on_fault = on_fault
         self._figures = _Figures()
         self._wanted = True
+        self._paused = False
         self._wake = Event()
         self._ended = False
         self._thread = Thread(target=self._serve, name="serving", daemon=True)
@@ -89,6 +91,18 @@ class Server:
         """Run or rest."""
         self._wanted = running
         self._wake.set()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Begin no inference of the running model in this context, so that a benchmark measures its own."""
+        self._paused = True
+        try:
+            with self.turn:
+                pass  # the one at work has ended now
+            yield
+        finally:
+            self._paused = False
+            self._wake.set()
 
     def set_rate(self, rate: float) -> None:
         """Change the inferences per second."""
@@ -148,7 +162,7 @@ class Server:
     def _serve(self) -> None:
         due = time.monotonic()
         while not self._ended:
-            if not self.active:
+            if not self.active or self._paused:
                 self._wake.wait()
                 self._wake.clear()
                 due = time.monotonic()

@@ -58,6 +58,24 @@ def temperature_c(read: Callable[[], dict[str, list[tuple[str, float | None]]]] 
     return next((t for t in readings if t is not None and t > 0), None)
 
 
+def own_rss_mb() -> float:
+    """Return the memory that this process holds."""
+    return round(float(psutil.Process().memory_info().rss) / MB, 1)
+
+
+def own_peak_rss_mb() -> float | None:
+    """Return the most memory that this process ever held; None where the kernel does not tell.
+
+    `getrusage` would not do: its figure outlives `exec`, so a child's includes its parent.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    kilobytes = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return next((round(int(kb) * 1_024 / MB, 1) for kb in kilobytes), None)
+
+
 def board_name() -> str | None:
     """Return the board's own name from the device tree; None on a machine without one."""
     try:

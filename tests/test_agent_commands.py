@@ -165,7 +165,12 @@ async def test_bench_measures_the_active_model(server, tmp_path):
 
         assert end.result["inferences"] == 5
         assert end.result["latency_p95_ms"] >= end.result["latency_p50_ms"]
+        assert end.result["latency_mean_ms"] > 0
+        assert end.result["latency_std_ms"] >= 0
+        assert end.result["throughput_per_s"] == pytest.approx(1_000 / end.result["latency_mean_ms"], rel=0.01)
+        assert end.result["rss_mb"] > 10
         assert end.result["energy_source"] == "simulated"
+        assert end.result["power_mw"] > 0
 
 
 async def test_bench_of_an_artifact_leaves_everything_as_it_was(server, tmp_path):

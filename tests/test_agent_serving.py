@@ -97,6 +97,18 @@ def test_a_model_that_rests_runs_nothing(server):
     assert resting.take().inferences == 0
 
 
+def test_a_paused_model_begins_no_inference_until_the_pause_is_over(server):
+    serving = server(Pretended())
+    served(serving)
+    with serving.paused():
+        serving.take()
+
+        assert serving.active
+        assert serving.take().inferences == 0
+        assert serving.infer(None)
+    assert served(serving).inferences
+
+
 def test_an_inference_that_fails_is_told_and_serving_goes_on(server):
     told = []
     failing = server(Pretended(fails=True), on_fault=told.append)

@@ -1,0 +1,1 @@
+"""Benchmarks of model files on this device, one row each."""

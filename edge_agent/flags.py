@@ -1,0 +1,56 @@
+"""The flags of the command line that are settings of the agent, the same for each of its commands."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from edge_agent.settings import Settings, load, tags_from
+
+HEATS_AFTER_S = 30.0
+
+
+def add_settings(command: argparse.ArgumentParser) -> None:
+    """Give `command` a flag for each setting."""
+    add = command.add_argument
+    add("--settings", type=Path, metavar="FILE", help="a TOML file with the names below, without dashes")
+    add("--id", help="device id; by default made of the host's name")
+    add("--broker", metavar="URL", help="mqtt://host:1883")
+    add("--data", type=Path, metavar="DIR", help="where models and journal live")
+    add("--device-type", metavar="TYPE", help="such as raspberry_pi_5; by default read from the board")
+    add("--tag", action="append", metavar="K=V", dest="tags", help="may be given more than once")
+    add("--simulate", action="store_true", default=None, help="play the board of --device-type; figures say so")
+    add(
+        "--simulate-throttle",
+        nargs="?",
+        type=float,
+        const=HEATS_AFTER_S,
+        metavar="SECONDS",
+        dest="heats_after_s",
+        help=f"heat up and throttle that long after the first inference (default {HEATS_AFTER_S:g})",
+    )
+    add("--battery-wh", type=float, metavar="WH", help="the battery behind the board, for advice on how long it lasts")
+    add("--solar-wh", type=float, dest="solar_wh_per_day", metavar="WH", help="what a panel yields in a day")
+    add("--rate", type=float, help="inferences per second (default 1)")
+    add(
+        "--interval", type=float, dest="interval_s", metavar="SECONDS", help="between two telemetry samples (default 5)"
+    )
+    add("--seed", type=int, help="of simulated noise")
+    add("--threads", type=int, help="of the runtime (default 1)")
+    add(
+        "--meter", help="what measures power: auto (default), ina3221, tegrastats, hwmon, pmic, rapl, nvml, model, none"
+    )
+    add("--allow-host", action="append", dest="allow_hosts", metavar="HOST", help="artifacts may come from there too")
+    add("--username")
+    add("--password", help="better in EDGEWATT_PASSWORD")
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the settings that flags, environment and file make together; raises EdgeWattError."""
+    names = {field.name for field in fields(Settings)}
+    flags: dict[str, Any] = {name: value for name, value in vars(arguments).items() if name in names}
+    if flags.get("tags") is not None:
+        flags["tags"] = tags_from(flags["tags"])
+    if flags.get("heats_after_s") is not None:
+        flags["simulate"] = True
+    return load(flags, file=arguments.settings)
