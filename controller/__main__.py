@@ -24,6 +24,7 @@ from broker.topics import CONTROLLER_STATUS
 from broker.wire import encode
 from controller.api.app import create
 from controller.api.parts import Parts
+from controller.api.zero_copy import zero_copy
 from controller.book import Book
 from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
@@ -155,7 +156,7 @@ async def serve(settings: Settings) -> None:
     )
     try:
         parts = compose(settings, store, link, epoch)
-        server = Server(uvicorn.Config(create(parts), log_level="warning", lifespan="off"))
+        server = Server(uvicorn.Config(zero_copy(create(parts)), log_level="warning", lifespan="off"))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)

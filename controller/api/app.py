@@ -2,7 +2,19 @@
 
 from fastapi import FastAPI
 
-from controller.api import advice, calibration, deployments, devices, energy, errors, ledger, logs, models, system
+from controller.api import (
+    advice,
+    artifacts,
+    calibration,
+    deployments,
+    devices,
+    energy,
+    errors,
+    ledger,
+    logs,
+    models,
+    system,
+)
 from controller.api.parts import Parts
 
 DESCRIPTION = "Know what a model will cost a device before you ship it. Energy is mJ per inference."
@@ -13,6 +25,6 @@ def create(parts: Parts) -> FastAPI:
     app = FastAPI(title="EdgeWatt", version=parts.version, description=DESCRIPTION)
     app.state.parts = parts
     errors.install(app)
-    for module in (system, devices, deployments, energy, models, advice, ledger, calibration, logs):
+    for module in (system, devices, deployments, energy, models, artifacts, advice, ledger, calibration, logs):
         app.include_router(module.router)
     return app

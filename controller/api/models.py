@@ -1,11 +1,10 @@
-"""The catalogue of models, and the bytes that devices download."""
+"""The catalogue of models."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import FileResponse
 
 from broker.errors import InvalidError
 from controller.api.documents import Document, model_document, prediction_document
@@ -15,8 +14,6 @@ from controller.models.search import Order, Search, families, ordered
 from controller.predict.advice import predicted, recommended
 
 router = APIRouter(tags=["models"])
-
-IMMUTABLE = "public, max-age=31536000, immutable"
 
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 Offset = Annotated[int, Query(ge=0)]
@@ -72,15 +69,6 @@ async def recommend(
 async def show_model(parts: Given, name: str, device_type: str = "") -> dict[str, Any]:
     """Return one model; 404 with the nearest names for one that is not known."""
     return {"success": True, "model": _documents(parts, [parts.catalogue.get(name)], device_type)[0]}
-
-
-@router.get("/models/sha256/{sha256}")
-@router.head("/models/sha256/{sha256}", include_in_schema=False)
-async def download(parts: Given, sha256: str) -> FileResponse:
-    """Serve an artifact by its hash, with Range and ETag."""
-    path = parts.service.artifacts.path(sha256)
-    headers = {"ETag": f'"{sha256}"', "X-Checksum-SHA256": sha256, "Cache-Control": IMMUTABLE}
-    return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
 
 def _documents(parts: Parts, models: Sequence[Model], device_type: str) -> list[Document]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -82,18 +83,30 @@ class ArtifactStore:
 
     def path(self, sha256: str) -> Path:
         """Return the file of `sha256`; NotFoundError when there is none, ArtifactError when it is damaged."""
-        path = self._blobs / sha256
-        if not DIGEST.fullmatch(sha256) or not path.is_file():
-            raise NotFoundError(f"no artifact {sha256[:64]!r}", hint="edgewatt models list shows what there is")
-        if not self.is_sound(sha256):
+        self.open(sha256).close()
+        return self._blobs / sha256
+
+    def open(self, sha256: str) -> IO[bytes]:
+        """Return the open file of `sha256`, verified as it lies open; raises as `path` does.
+
+        Whoever holds it can read it to its end, also after the store has removed it.
+        """
+        if not DIGEST.fullmatch(sha256):
+            raise _missing(sha256)
+        try:
+            file = (self._blobs / sha256).open("rb")
+        except FileNotFoundError:
+            raise _missing(sha256) from None
+        if not self._has_content(file, sha256):
+            file.close()
             raise ArtifactError(f"artifact {sha256} is damaged on disk", hint="add or download the model again")
-        return path
+        return file
 
     def manifest(self, sha256: str) -> Artifact:
         """Return what is known of `sha256`; NotFoundError when nothing is."""
         artifact = self._read(sha256) if DIGEST.fullmatch(sha256) else None
         if artifact is None:
-            raise NotFoundError(f"no artifact {sha256[:64]!r}", hint="edgewatt models list shows what there is")
+            raise _missing(sha256)
         return artifact
 
     def verify(self, sha256: str) -> bool:
@@ -125,11 +138,17 @@ class ArtifactStore:
     def is_sound(self, sha256: str) -> bool:
         """Return whether the file of `sha256` has that content; verified once for each state of the file."""
         try:
-            state = _state(self._blobs / sha256)
-        except OSError:
+            if self._sound.get(sha256) == _state((self._blobs / sha256).stat()):
+                return True
+            self.open(sha256).close()
+        except (OSError, ArtifactError, NotFoundError):
             return False
+        return True
+
+    def _has_content(self, file: IO[bytes], sha256: str) -> bool:
+        state = _state(os.fstat(file.fileno()))
         if self._sound.get(sha256) != state:
-            if not self.verify(sha256):
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:  # type: ignore[arg-type]  # any binary file
                 return False
             self._sound[sha256] = state
         return True
@@ -142,7 +161,7 @@ class ArtifactStore:
         """Read a manifest once for each state of its file: the catalogue asks for all of them all the time."""
         path = self._manifests / f"{sha256}.json"
         try:
-            state = _state(path)
+            state = _state(path.stat())
             known = self._read_before.get(sha256)
             if known is None or known[0] != state:
                 known = self._read_before[sha256] = state, decode(Artifact, path.read_bytes())
@@ -165,9 +184,12 @@ class ArtifactStore:
                     path.unlink()
 
 
-def _state(path: Path) -> State:
-    stat = path.stat()
+def _state(stat: os.stat_result) -> State:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _missing(sha256: str) -> NotFoundError:
+    return NotFoundError(f"no artifact {sha256[:64]!r}", hint="edgewatt models list shows what there is")
 
 
 def _copy(source: Path | bytes, file: IO[bytes]) -> tuple[str, int]:

@@ -1,0 +1,168 @@
+"""Throughput of the artifact route against nginx: the same file, the same clients, one run in turns."""
+
+import contextlib
+import getpass
+import hashlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from broker.memory import MemoryHub
+from controller.__main__ import compose
+from controller.api.app import create
+from controller.api.zero_copy import zero_copy
+from controller.settings import Settings
+from controller.store import Store
+
+FILE_BYTES = 20_000_000
+ROUNDS = 7
+DOWNLOADS = 50
+"""In each turn, whether one after the other or all at once."""
+
+BUDGET = 0.7
+BUFFER_BYTES = 1 << 20
+UP_WITHIN_S = 30.0
+CASES = (("whole", 1), ("part of the", 1), ("whole", 50), ("part of the", 50))
+
+NGINX = """
+user {user}; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  server {{ listen 127.0.0.1:{port}; root {folder}/served; }}
+}}
+"""
+
+
+def main() -> None:
+    """Print one row per number of clients, with and without Range."""
+    nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+    if nginx is None:
+        print("skipped: nginx is not installed (apt-get install nginx-light)")
+        return
+    with tempfile.TemporaryDirectory(prefix="edgewatt-bench-") as name:
+        folder = Path(name)
+        content = os.urandom(FILE_BYTES)
+        sha256 = hashlib.sha256(content).hexdigest()
+        served = folder / "served" / "models" / "sha256" / sha256
+        served.parent.mkdir(parents=True)
+        served.write_bytes(content)
+        ports = {"edgewatt": free_port(), "nginx": free_port()}
+        configuration = folder / "nginx.conf"
+        configuration.write_text(NGINX.format(user=getpass.getuser(), folder=folder, port=ports["nginx"]))
+        ours = [sys.executable, "-m", "benchmarks.artifact_download", "serve", str(folder), str(ports["edgewatt"])]
+        theirs = [nginx, "-c", str(configuration), "-p", str(folder)]
+        with running(ours, ports["edgewatt"]), running(theirs, ports["nginx"]):
+            for kind, clients in CASES:
+                row(kind, clients, f"/models/sha256/{sha256}", ports)
+
+
+def row(kind: str, clients: int, path: str, ports: dict[str, int]) -> None:
+    """Measure both servers in turns and print the medians."""
+    speeds: dict[str, list[float]] = {name: [] for name in ports}
+    for _ in range(ROUNDS):
+        for name, port in ports.items():
+            speeds[name].append(mb_per_s(port, path, kind, clients))
+    ours, theirs = statistics.median(speeds["edgewatt"]), statistics.median(speeds["nginx"])
+    ratio = statistics.median(mine / other for mine, other in zip(speeds["edgewatt"], speeds["nginx"], strict=True))
+    figure = {
+        "name": f"artifact download, {kind} file, {clients} at once",
+        "value": round(ours),
+        "unit": "MB/s",
+        "reference": f"nginx {theirs:.0f} MB/s",
+        "ratio": round(ratio, 2),
+        "budget": BUDGET,
+        "met": ratio >= BUDGET,
+    }
+    print(json.dumps(figure), flush=True)
+
+
+def mb_per_s(port: int, path: str, kind: str, clients: int) -> float:
+    """Return what `clients` at once receive together from the server on `port`; refuses any other length."""
+    first = FILE_BYTES // 3 if kind != "whole" else 0
+    extra = f"Range: bytes={first}-\r\n" if first else ""
+    request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n{extra}\r\n".encode()
+    got: list[int] = []
+    each = max(1, DOWNLOADS // clients)
+
+    def client() -> None:
+        got.extend(body_bytes(port, request) for _ in range(each))
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took_s = time.perf_counter() - began
+    if got != [FILE_BYTES - first] * clients * each:
+        raise SystemExit(f"port {port} answered {set(got)} bytes, not {FILE_BYTES - first}")
+    return sum(got) / 1e6 / took_s
+
+
+def body_bytes(port: int, request: bytes) -> int:
+    """Return how many bytes follow the head of one answer."""
+    buffer = bytearray(BUFFER_BYTES)
+    with socket.create_connection(("127.0.0.1", port)) as door:
+        door.sendall(request)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += door.recv(4096)
+        received = len(head.partition(b"\r\n\r\n")[2])
+        while count := door.recv_into(buffer):
+            received += count
+    return received
+
+
+@contextlib.contextmanager
+def running(command: list[str], port: int) -> Iterator[None]:
+    """Run a server until it is no longer needed."""
+    process = subprocess.Popen(command)
+    try:
+        deadline = time.monotonic() + UP_WITHIN_S
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"{command[0]} does not listen on {port}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def serve(folder: Path, port: int) -> None:
+    """Serve the file from a store of its own, by the application that a controller runs."""
+    store = Store(folder / "controller.db")
+    parts = compose(Settings(data=folder / "data"), store, MemoryHub().link("bench"), "e1")
+    [content] = (folder / "served" / "models" / "sha256").iterdir()
+    parts.service.artifacts.add(content, model="bench", format="tflite")
+    uvicorn.run(zero_copy(create(parts)), host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve(Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main()

@@ -1,0 +1,76 @@
+"""Sends bytes of an open file, and breaks off when somebody writes to it meanwhile."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from typing import IO
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from controller.api.ranges import Span
+from controller.api.zero_copy import EXTENSION
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 256 << 10
+KERNEL_BYTES = 8 << 20
+
+
+class OpenFileResponse(Response):
+    """The bytes `span` of `file`, which it closes.
+
+    The open file stays whole when its name is taken away. A file that changes while it is sent ends the connection
+    before the promised length is reached, so that no client takes it for complete.
+    """
+
+    def __init__(self, file: IO[bytes], span: Span, *, status_code: int = 200, headers: Mapping[str, str]) -> None:
+        """Promise `span`; the file is read when the response is sent."""
+        self._file, self._span, self._state = file, span, _state(file)
+        self.status_code = status_code
+        self.media_type = "application/octet-stream"
+        self.background = None
+        self.init_headers({**headers, "Content-Length": str(span.end - span.start)})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send head and bytes."""
+        with self._file:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if scope["method"] == "HEAD" or self._span.start == self._span.end:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            left = asyncio.ensure_future(_left(receive))
+            try:
+                await self._body(send, left, by_kernel=EXTENSION in scope.get("extensions", {}))
+            finally:
+                left.cancel()
+
+    async def _body(self, send: Send, left: "asyncio.Future[None]", *, by_kernel: bool) -> None:
+        """Send the bytes; the last of them are read before the file is looked at, so that none after them counts."""
+        loop, offset, end = asyncio.get_running_loop(), self._span.start, self._span.end
+        while offset < end and not left.done():
+            count = min(KERNEL_BYTES, end - CHUNK_BYTES - offset) if by_kernel else 0
+            if count > 0:
+                message = {"file": self._file, "offset": offset, "count": count, "more_body": True}
+                await send({"type": EXTENSION, **message})
+            else:
+                count = min(CHUNK_BYTES, end - offset)
+                chunk = await loop.run_in_executor(None, os.pread, self._file.fileno(), count, offset)
+                if len(chunk) < count or _state(self._file) != self._state:
+                    break
+                await send({"type": "http.response.body", "body": chunk, "more_body": offset + count < end})
+            offset += count
+        if offset < end and not left.done():
+            logger.error("%s changed while it was sent; the connection is ended", self._file.name)
+
+
+async def _left(receive: Receive) -> None:
+    """Wait until the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _state(file: IO[bytes]) -> tuple[int, int]:
+    stat = os.fstat(file.fileno())
+    return stat.st_size, stat.st_mtime_ns
