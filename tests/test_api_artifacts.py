@@ -13,6 +13,7 @@ from controller.api.app import create
 from controller.api.file_response import CHUNK_BYTES
 from controller.api.zero_copy import zero_copy
 from tests.controlling import controller
+from tests.tiny_tflite import tiny_tflite
 
 CONTENT = os.urandom(80 * CHUNK_BYTES + 17)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -22,7 +23,7 @@ PATH = f"/models/sha256/{DIGEST}"
 @pytest.fixture
 async def running(tmp_path):
     async with controller(tmp_path) as whole:
-        whole.parts.service.artifacts.add(CONTENT, model="digits_mlp", format="tflite")
+        whole.parts.service.artifacts.add(CONTENT, model="blob", format="tflite")
         yield whole
 
 
@@ -104,12 +105,14 @@ async def test_who_has_the_file_is_told_so_without_bytes(served):
     assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", f'"{DIGEST}"')
 
 
-async def test_a_model_is_served_by_its_name_in_the_format_asked_for(served):
+async def test_a_model_is_served_by_its_name_in_the_format_asked_for(served, running):
+    small = tiny_tflite()
+    running.parts.service.artifacts.add(small, model="digits_mlp", format="tflite")
     onnx, tflite = await served.get("/models/digits_mlp"), await served.get("/models/digits_mlp?format=tflite")
     missing = await served.get("/models/digits_mlp?format=rknn")
 
-    assert hashlib.sha256(onnx.content).hexdigest() == onnx.headers["x-checksum-sha256"] != DIGEST
-    assert (tflite.content, (await served.get(f"/models/{DIGEST}")).content) == (CONTENT, CONTENT)
+    assert hashlib.sha256(onnx.content).hexdigest() == onnx.headers["x-checksum-sha256"]
+    assert (tflite.content, (await served.get(f"/models/{DIGEST}")).content) == (small, CONTENT)
     assert tflite.headers["cache-control"] == "no-cache"
     assert (missing.status_code, missing.json()["code"]) == (404, "no_artifact")
     assert (await served.get("/models/nobody_knows")).json()["code"] == "unknown_model"
@@ -118,7 +121,7 @@ async def test_a_model_is_served_by_its_name_in_the_format_asked_for(served):
 async def test_a_damaged_file_is_not_served_and_a_mended_one_is(served, running):
     blob(running).write_bytes(CONTENT[:-1] + b"X")
     refused = await served.get(PATH)
-    running.parts.service.artifacts.add(CONTENT, model="digits_mlp", format="tflite")
+    running.parts.service.artifacts.add(CONTENT, model="blob", format="tflite")
 
     assert (refused.status_code, refused.json()["success"]) == (422, False)
     assert (await served.get(PATH)).content == CONTENT

@@ -10,6 +10,7 @@ from broker.messages import ActiveModel, LastCommand, RuntimeInfo
 from broker.phases import Phase
 from broker.topics import ACK, CMD
 from tests.controlling import controller
+from tests.tiny_tflite import tiny_tflite
 
 MODEL = "digits_cnn_s"
 GENEROUS_MJ = 100_000.0
@@ -62,7 +63,7 @@ async def test_a_model_of_which_the_device_runs_no_format_is_refused_with_the_re
 
 
 async def test_a_device_gets_the_format_that_its_first_runtime_reads(running):
-    tflite = running.parts.service.artifacts.add(b"tflite", model=MODEL, format="tflite")
+    tflite = running.parts.service.artifacts.add(tiny_tflite(), model=MODEL, format="tflite")
     both = tuple(
         RuntimeInfo(name=name, version="2.3.0", formats=(form,))
         for name, form in (("ai-edge-litert", "tflite"), ("onnxruntime", "onnx"))

@@ -7,6 +7,7 @@ from broker.errors import ArtifactError, ConflictError, InvalidError, NotFoundEr
 from controller.models import untrained
 from controller.models.__main__ import main
 from controller.models.catalog import Catalogue
+from controller.models.listed import load
 from controller.models.manifest import About
 from controller.models.shipped import MODELS
 from controller.models.store import ArtifactStore
@@ -23,7 +24,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def catalogue(store):
-    return Catalogue(store)
+    return Catalogue(store, listed=load())
 
 
 def test_the_shipped_models_are_there_with_their_facts(catalogue):
@@ -54,7 +55,7 @@ def test_a_model_whose_file_was_damaged_is_called_so(catalogue, store):
 
 
 def test_a_model_with_two_formats_is_one_model_with_the_facts_of_its_onnx_file(catalogue, store):
-    tflite = store.add(b"tflite", model="digits_mlp", format="tflite", about=About(made_by={"litert-torch": "0.10.0"}))
+    tflite = store.add(tiny_tflite(), model="digits_mlp", format="tflite")
     model = catalogue.get("digits_mlp")
 
     assert [m.name for m in catalogue.all()] == NAMES
@@ -64,13 +65,42 @@ def test_a_model_with_two_formats_is_one_model_with_the_facts_of_its_onnx_file(c
 
 
 def test_a_damaged_format_is_left_out_and_named(catalogue, store):
-    tflite = store.add(b"tflite", model="digits_mlp", format="tflite")
-    store.path(tflite.sha256).write_bytes(b"tflitE")
+    tflite = store.add(tiny_tflite(), model="digits_mlp", format="tflite")
+    store.path(tflite.sha256).write_bytes(b"rust")
 
     assert (catalogue.get("digits_mlp").formats, catalogue.get("digits_mlp").damaged) == (("onnx",), (tflite.sha256,))
 
 
-def test_a_model_that_takes_long_to_make_says_how(catalogue):
+def test_a_format_that_cannot_be_read_is_left_out(catalogue, store):
+    store.add(b"no model", model="digits_mlp", format="tflite")
+
+    assert catalogue.get("digits_mlp").formats == ("onnx",)
+
+
+def test_a_model_that_is_only_listed_is_known_and_has_no_file(catalogue):
+    listed, integers = catalogue.get("resnet18"), catalogue.get("resnet18-int8")
+
+    assert (listed.stored, listed.format, listed.artifact_sha256, listed.size, listed.formats) == (
+        False,
+        None,
+        None,
+        None,
+        (),
+    )
+    assert (listed.variant, integers.variant, integers.quantized, integers.top1_pct) == ("fp32", "int8", True, None)
+    assert listed.features.size_mb == pytest.approx(4 * integers.features.size_mb)
+    assert "resnet18" not in [m.name for m in catalogue.all()]
+
+
+def test_only_what_the_workshop_made_can_be_made_again(catalogue, store):
+    made = store.add(b"a", model="resnet18-int8", about=About(made_by={"torch": "2.13.0"}))
+    own = store.add(b"b", model="resnet18", about=About(licence="mine"))
+
+    assert (catalogue.could_be_made(made), catalogue.could_be_made(own)) == (True, False)
+
+
+def test_a_model_that_takes_long_to_make_says_how(store):
+    catalogue = Catalogue(store)
     with pytest.raises(NotFoundError) as caught:
         catalogue.get(imagenet.NAME)
 

@@ -35,7 +35,7 @@ class Catalogue:
     def __init__(
         self, store: ArtifactStore, *, shipped: Path = MODELS, listed: Mapping[str, Listed] = MappingProxyType({})
     ) -> None:
-        """Take the models in the folder `shipped` into `store`; `listed` could be made."""
+        """Take the models in the folder `shipped` into `store`; those `listed` could be made."""
         self._store = store
         self._listed = listed
         self._unmade = tuple(_unmade(name, "fp32", each) for name, each in sorted(listed.items()))
@@ -80,9 +80,9 @@ class Catalogue:
             raise ArtifactError(f"the file of {name} is damaged in the store", code="damaged", hint=hint)
         raise NotFoundError(f"no model {name!r}", code="unknown_model", hint=self._hint(name))
 
-    def obtainable(self, name: str) -> bool:
-        """Return whether `name` could be had again if its files were gone: shipped, made here or listed."""
-        return name in self.shipped or name in MAKERS or split(name)[0] in self._listed
+    def could_be_made(self, artifact: Artifact) -> bool:
+        """Return whether the workshop made `artifact` and could make it again; a person's own file is the only one."""
+        return bool(artifact.about.made_by) and all(split(name)[0] in self._listed for name in artifact.models)
 
     def add(
         self, path: Path, *, name: str | None = None, facts: ModelFacts | None = None, about: About | None = None
@@ -126,30 +126,37 @@ class Catalogue:
         """Return the model `name` with the newest sound artifact of each format, or None where there is none."""
         mine = [a for a in known if name in a.models and name not in a.archived]
         sound: dict[str, Artifact] = {}
-        damaged = []
+        damaged, unreadable = [], None
         for artifact in reversed(mine):
             if artifact.format in sound:
                 continue
-            if self._store.is_sound(artifact.sha256):
-                sound[artifact.format] = artifact
-            else:
+            if not self._store.is_sound(artifact.sha256):
                 logger.warning("artifact %s of %s is damaged and not offered", artifact.sha256, name)
                 damaged.append(artifact.sha256)
-        if not sound:
-            return None
-        return self._of_artifacts(name, sorted(sound.values(), key=_preference), tuple(damaged))
+                continue
+            try:
+                self._read(artifact)
+            except ArtifactError as error:
+                unreadable = error
+            else:
+                sound[artifact.format] = artifact
+        if not sound and unreadable is not None:
+            raise unreadable
+        return self._of_artifacts(name, sorted(sound.values(), key=_preference), tuple(damaged)) if sound else None
+
+    def _read(self, artifact: Artifact) -> ModelFacts:
+        if artifact.sha256 not in self._facts:
+            self._facts[artifact.sha256] = analyze(self._store.path(artifact.sha256))
+        return self._facts[artifact.sha256]
 
     def _of_artifacts(self, name: str, artifacts: Iterable[Artifact], damaged: tuple[str, ...] = ()) -> Model:
-        preferred, *others = artifacts
-        if preferred.sha256 not in self._facts:
-            self._facts[preferred.sha256] = analyze(self._store.path(preferred.sha256))
-        facts = self._facts[preferred.sha256]
-        preferred = replace(preferred, about=_completed(preferred.about, facts))
+        told = tuple(replace(a, about=_completed(a.about, self._read(a))) for a in artifacts)
+        preferred, facts = told[0], self._read(told[0])
         listed = self._listed.get(split(name)[0])
         top1_pct, top1_source = _accuracy(facts, preferred.about)
         return Model(
             name=name,
-            artifacts=(preferred, *others),
+            artifacts=told,
             damaged=damaged,
             variant=preferred.about.variant,
             size_mb=facts.size_mb,
