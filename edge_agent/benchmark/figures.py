@@ -9,12 +9,16 @@ from edge_agent.benchmark.rest import Rest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """At least `runs` inferences over at least `min_s`, after `warmup` others and `idle_s` of rest."""
+    """At least `runs` inferences over at least `min_s`, after `warmup` others and `idle_s` of rest.
+
+    Without a meter the rest is cut short, unless an `external` one records it.
+    """
 
     runs: int = 100
     warmup: int = 10
     min_s: float = 0.0
     idle_s: float = 3.0
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,8 @@ def benchmark(
     """
     bench = _Bench(session=session, meter=meter, trace=meter.trace(), stop=stop, turn=turn)
     with bench.sampling():
-        rest = watch(plan.idle_s if bench.trace else min(plan.idle_s, GLANCE_S), bench.trace, stop)
+        metered = bench.trace is not None or plan.external
+        rest = watch(plan.idle_s if metered else min(plan.idle_s, GLANCE_S), bench.trace, stop)
         for i in range(plan.warmup):
             bench.once(i)
         work, started_at = OtherWork(), time.time()

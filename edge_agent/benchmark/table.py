@@ -116,7 +116,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def texts(row: BenchmarkRow) -> dict[str, str]:
     """Return `row` as the fields of a line: absent is empty, a note has one line."""
-    return {name: _text(value) for name, value in asdict(row).items()}
+    return {name: field_text(value) for name, value in asdict(row).items()}
 
 
 def key_of(row: BenchmarkRow) -> Key:
@@ -156,7 +156,8 @@ def _foreign(path: Path, why: str) -> InvalidError:
     return InvalidError(f"{path} is no table of benchmarks: {why}", code="bad_table", hint="name another file")
 
 
-def _text(value: object) -> str:
+def field_text(value: object) -> str:
+    """Return `value` as a field of a line."""
     if value is None:
         return ""
     if isinstance(value, float):

@@ -37,6 +37,15 @@ class Drawn:
     uncertainty_percent: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """From `start` to `end` in seconds of the readings' clock, and the power at rest before it where that is known."""
+
+    start: float
+    end: float
+    rest_mw: float | None = None
+
+
 class Trace(Protocol):
     """Readings of one meter; any thread may add one."""
 
@@ -79,19 +88,9 @@ class PowerTrace:
     def between(self, start: float, end: float, *, rest_mw: float | None = None) -> Drawn | None:
         """Integrate by trapezoids; the first and the last reading within hold to the edges."""
         with self._turn:
-            inside = [(at, mw) for at, mw in self._readings if start <= at <= end]
-        if not inside or end <= start:
-            return None
-        held = [(start, inside[0][1]), *inside, (end, inside[-1][1])]
-        energy_mj = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(held))
-        powers, length_s = [mw for _, mw in inside], end - start
-        contrast_mw = abs(energy_mj / length_s - (rest_mw or 0.0))
-        parts = (
-            contrast_mw * self.interval_s * math.sqrt(2) * RECTANGULAR,
-            max(self.step_mw, _smallest_step(powers)) * length_s * RECTANGULAR,
-            statistics.pstdev(powers) * length_s / math.sqrt(len(powers)),
-        )
-        return _drawn(energy_mj, length_s, len(inside), parts)
+            readings = list(self._readings)
+        window = Window(start=start, end=end, rest_mw=rest_mw)
+        return integrated(readings, window, interval_s=self.interval_s, step_mw=self.step_mw)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,6 +134,28 @@ class CounterTrace:
         contrast_mw = abs(energy_mj / length_s - (rest_mw or 0.0))
         parts = (contrast_mw * self.interval_s * edges, self.step_uj / 1_000 * edges)
         return _drawn(energy_mj, length_s, sum(start <= at <= end for at, _ in readings), parts)
+
+
+def integrated(
+    readings: Sequence[tuple[float, float]], window: Window, *, interval_s: float, step_mw: float = 0.0
+) -> Drawn | None:
+    """Integrate (moment, mW) over `window` by trapezoids; its first and its last reading hold to its edges.
+
+    None where no reading falls into it. `interval_s` and `step_mw` are what the uncertainty is about.
+    """
+    inside = [(at, mw) for at, mw in readings if window.start <= at <= window.end]
+    if not inside or window.end <= window.start:
+        return None
+    held = [(window.start, inside[0][1]), *inside, (window.end, inside[-1][1])]
+    energy_mj = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(held))
+    powers, length_s = [mw for _, mw in inside], window.end - window.start
+    contrast_mw = abs(energy_mj / length_s - (window.rest_mw or 0.0))
+    parts = (
+        contrast_mw * interval_s * math.sqrt(2) * RECTANGULAR,
+        max(step_mw, _smallest_step(powers)) * length_s * RECTANGULAR,
+        statistics.pstdev(powers) * length_s / math.sqrt(len(powers)),
+    )
+    return _drawn(energy_mj, length_s, len(inside), parts)
 
 
 def counted(before: int, after: int, span: int | None) -> int | None:
