@@ -54,8 +54,11 @@ def energy(
     return _finished([*layers, *_deployed(marks, _time(history))])
 
 
-def cost(models: pd.DataFrame) -> alt.LayerChart:
-    """Draw what is known of models: top-1 in % against predicted mJ per inference, hollow, with intervals."""
+def cost(models: pd.DataFrame, *, named: bool = True) -> alt.LayerChart:
+    """Draw what is known of models: top-1 in % against predicted mJ per inference, hollow, with intervals.
+
+    Each has its name beside it when `named`, on hover always.
+    """
     scale = alt.Scale(type="log", nice=True)
     across = alt.X("energy_mj:Q", title="predicted mJ per inference, log scale", scale=scale, axis=alt.Axis(grid=False))
     up = alt.Y("top1_pct:Q", title="top-1, %", scale=alt.Scale(zero=False, padding=14))
@@ -67,7 +70,7 @@ def cost(models: pd.DataFrame) -> alt.LayerChart:
     said = [alt.Tooltip(name) for name in ("name", "energy_mj", "low_mj", "high_mj", "top1_pct")]
     dots = base.mark_point(size=110, color=color, filled=False, strokeWidth=2, fill="transparent")
     names = base.mark_text(dy=-14, fontSize=12, color=style.PREDICTED).encode(x=across, y=up, text="name:N")
-    return _finished([bars, dots.encode(x=across, y=up, tooltip=said), names], height=280)
+    return _finished([bars, dots.encode(x=across, y=up, tooltip=said), *([names] if named else [])], height=280)
 
 
 def _lines(

@@ -11,16 +11,16 @@ from dashboard.markup import join, link, number, pill, table, tag
 
 Document = dict[str, Any]
 
+NAMED_UP_TO = 30
+"""More names than this would hide the dots of a chart."""
 
-def predictions(advised: Iterable[Document]) -> dict[str, Document]:
+_GAP = Markup(" ")
+
+
+def predictions(models: Iterable[Document]) -> dict[str, Document]:
     """Return the prediction of each model that the controller had one for."""
-    found = {}
-    for each in advised:
-        name = each.get("name") or (each.get("model") or {}).get("name")
-        said = each.get("predicted") or each.get("prediction")
-        if name and said and said.get("energy_mj") is not None:
-            found[name] = said
-    return found
+    said = {each["name"]: each.get("prediction") or {} for each in models}
+    return {name: prediction for name, prediction in said.items() if prediction.get("energy_mj") is not None}
 
 
 def spots(models: Iterable[Document], forecast: Mapping[str, Document]) -> list[Document]:
@@ -40,7 +40,7 @@ def where(devices: Iterable[Document]) -> Counter[str]:
 
 def catalogue(models: Iterable[Document], forecast: Mapping[str, Document], running: Mapping[str, int]) -> Markup:
     """Return the catalogue's table."""
-    head = ["Model", "Trained", "Size", "MACs", "Parameters", "Top-1", "Predicted per inference", "Runs on", ""]
+    head = ["Model", "Stored", "Size", "MACs", "Parameters", "Top-1", "Predicted per inference", "Runs on", ""]
     rows = [_row(each, forecast.get(each["name"]), running.get(each["name"], 0)) for each in models]
     return table(head, rows, right=(2, 3, 4, 5, 6, 7))
 
@@ -57,16 +57,34 @@ def _scaled(value: float | None, unit_size: float, unit: str) -> Markup:
 
 
 def _row(model: Document, said: Document | None, running: int) -> list[Markup | str]:
-    origin = " · ".join(each for each in (model.get("format") or "", model.get("source") or "") if each)
+    origin = " · ".join(each for each in (model.get("family") or "", model.get("source") or "") if each)
     name = tag("b", words.short(model["name"]), title=model["name"])
     return [
         tag("span", join([name, tag("small", words.short(origin, 60))]), of="stack"),
-        pill("trained", "good") if model.get("trained") else pill("untrained", "warn", "Its answers mean nothing."),
+        _places(model),
         _scaled(model.get("size_mb"), 1e6, "B"),
         _scaled(model.get("gmacs"), 1e9, ""),
         _scaled(model.get("params_m"), 1e6, ""),
-        number(model.get("top1_pct"), "%"),
+        _accuracy(model),
         tables.predicted(said),
         words.count(running, "device") if running else words.NOTHING,
         link("deploy it", "deploy", of="ew-go nowrap", model=model["name"]),
     ]
+
+
+def _places(model: Document) -> Markup:
+    """Return the formats that a model is stored in, each with its file on hover, or that it is not."""
+    stored = [
+        pill(each["format"], "good", f"{words.megabytes(each['size'])}, SHA-256 {each['sha256']}")
+        for each in model.get("artifacts") or ()
+    ]
+    return join(
+        stored or [pill("not stored", "mute", "Nobody made it yet; its figures are of the architecture.")], _GAP
+    )
+
+
+def _accuracy(model: Document) -> Markup:
+    """Return top-1 with who says so on hover; an untrained network has none."""
+    if model.get("trained") is False:
+        return pill("untrained", "warn", "Its answers mean nothing.")
+    return tag("span", number(model.get("top1_pct"), "%"), title=model.get("top1_source") or "")

@@ -91,9 +91,11 @@ def rows(judges: Iterable[Judged]) -> Markup:
 
 
 def model_facts(model: Document) -> Markup:
-    """Return what is known of a model in one line; an untrained one says so first."""
+    """Return what is known of a model in one line; an untrained one, and one that is not stored, says so first."""
     top1 = model.get("top1_pct")
     trained = pill("trained", "good") if model.get("trained") else pill("untrained: its answers mean nothing", "warn")
+    if not model.get("stored", True):
+        trained = pill("not stored: it is made first", "mute", model.get("source") or "")
     said = [
         _scaled(model.get("size_mb"), 1e6, "B"),
         _scaled(model.get("gmacs"), 1e9, " MACs"),

@@ -1,7 +1,7 @@
 """Commands about models, and what they would cost."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,48 +11,59 @@ from controller.cli.console import Console
 
 PAGE = 1_000
 
+Order = Literal["shelf", "name", "params_m", "gmacs", "top1_pct", "energy_mj"]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     models = group("models", "Models that can be deployed.")
-    command(models, "list", example="edgewatt models list")(_list)
+    command(models, "list", example="edgewatt models list --family resnet --sort gmacs")(_list)
     command(models, "show", example="edgewatt models show digits_cnn_s")(_show)
     app.add_typer(models)
     command(app, "predict", example="edgewatt predict digits_cnn_s --on raspberry_pi_5")(_predict)
-
-
-def find_model(console: Console, name: str) -> dict[str, Any]:
-    """Return the model `name`. Raises NotFoundError with the nearest names."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only a wrong name needs it
-
-    known: dict[str, dict[str, Any]] = {each["name"]: each for each in console.client.models(limit=PAGE)["models"]}
-    if name not in known:
-        near = ", ".join(get_close_matches(name, known, cutoff=0.4)) or "see `edgewatt models list`"
-        raise NotFoundError(f"there is no model '{name}'", code="unknown_model", hint=f"nearest: {near}")
-    return known[name]
 
 
 def _list(
     console: Console,
     *,
     matching: Annotated[str, typer.Option(help="Part of the name.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=PAGE)] = 100,
+    family: Annotated[str, typer.Option(help="Only of this family, such as resnet.")] = "",
+    stored: Annotated[bool, typer.Option("--stored", help="Only what is in the store.")] = False,
+    popular: Annotated[bool, typer.Option("--popular", help="Only well-known ones.")] = False,
+    max_params: Annotated[float | None, typer.Option(metavar="MILLIONS", help="Only so large.")] = None,
+    on: Annotated[str, typer.Option(metavar="TYPE", help="With the energy predicted on a device type.")] = "",
+    sort: Annotated[
+        Order, typer.Option(help="`shelf`: what is stored, then what is well known, then the rest.")
+    ] = "shelf",
+    limit: Annotated[int, typer.Option(min=1, max=PAGE)] = 25,
+    offset: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """List the models with their size, work and accuracy."""
-    from controller.cli import tables  # noqa: PLC0415 - imported on use
+    """List the models in the store and those that could be made, with their size, work and accuracy."""
+    from controller.cli import model_tables  # noqa: PLC0415 - imported on use
 
-    found = console.client.models(limit=limit, q=matching)
-    console.show(found, tables.models(found["models"]))
-    if not console.as_json and found["total"] > len(found["models"]):
-        console.say(f"{found['total'] - len(found['models'])} more: --limit {found['total']}")
+    found = console.client.models(
+        limit=limit,
+        offset=offset,
+        q=matching,
+        family=family,
+        stored=stored or None,
+        popular=popular or None,
+        max_params_m=max_params,
+        sort=sort,
+        device_type=on,
+    )
+    console.show(found, model_tables.models(found["models"], predicted=bool(on)))
+    shown = offset + len(found["models"])
+    if not console.as_json and found["total"] > shown:
+        console.say(f"{found['total'] - shown:,} more: --offset {shown}, or say which: --matching, --family, --stored")
 
 
 def _show(console: Console, model: str) -> None:
-    """Show everything known of one model."""
-    from controller.cli import tables  # noqa: PLC0415 - imported on use
+    """Show everything known of one model, stored or not."""
+    from controller.cli import model_tables  # noqa: PLC0415 - imported on use
 
-    found = find_model(console, model)
-    console.show(found, tables.model(found))
+    found = console.client.model(model)["model"]
+    console.show(found, *model_tables.model(found))
 
 
 def _predict(

@@ -56,17 +56,6 @@ def deployment(document: Document) -> list[Table]:
     ]
 
 
-def models(found: Iterable[Document]) -> Table:
-    """Return one row per model of the catalogue."""
-    columns = ("model", "format", "params", "MACs", "size", "top-1", "trained", "source")
-    return Table(columns=columns, rows=[_model_row(model) for model in found])
-
-
-def model(document: Document) -> Table:
-    """Return everything known of one model."""
-    return Table(columns=("what", "value"), rows=[(name, text(value)) for name, value in document.items()])
-
-
 def predictions(found: Iterable[tuple[str, Document]]) -> Table:
     """Return one row per board: a figure with its interval, or why there is none."""
     rows = [
@@ -198,20 +187,6 @@ def _deployment_row(each: Document) -> tuple[str, ...]:
         predicted_interval(predicted),
         text(each.get("origin")),
         text(each.get("reason")),
-    )
-
-
-def _model_row(model: Document) -> tuple[str, ...]:
-    gmacs, params = model.get("gmacs"), model.get("params_m")
-    return (
-        model["name"],
-        text(model.get("format")),
-        number(None if params is None else params * 1_000, "k") if (params or 0) < 1 else number(params, "M"),
-        number(None if gmacs is None else gmacs * 1_000, "M"),
-        number(model.get("size_mb"), "MB"),
-        number(model.get("top1_pct"), "%"),
-        "yes" if model.get("trained") else "no",
-        text(model.get("source")),
     )
 
 

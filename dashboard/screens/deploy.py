@@ -160,6 +160,15 @@ def same(model: str, ids: tuple[str, ...], reasons: dict[str, str], budget_mj: f
         st.code(verdicts.mqtt_lines(model, ids[:10], budget_mj, broker), language="sh", wrap_lines=True)
 
 
+def _not_stored(stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the model that the address names when it is not among those in the store but could be made."""
+    name = st.session_state.get("model") or st.query_params.get("model", "")
+    if not name or name in {model["name"] for model in stored}:
+        return []
+    found = api.read_slowly("model", name=name).get("model")
+    return [found] if found else []
+
+
 def _switch(model: str) -> None:
     st.session_state["switch-model"] = model
 
@@ -175,7 +184,7 @@ def main() -> None:
         empty = "models" if not catalogue.get("models") else "devices"
         st.html(note(f"There are no {empty} yet", "`edgewatt demo` starts five devices with four models."))
         return
-    model = choose_model(catalogue.get("models"))
+    model = choose_model(catalogue.get("models") + _not_stored(catalogue.get("models")))
     ids = choose_devices(fleet.get("devices"))
     budget_mj, policy = choose_budget()
     if model is None or not ids:

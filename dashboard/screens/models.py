@@ -1,55 +1,100 @@
-"""Models: what can be shipped, and what it is predicted to cost on a board."""
+"""Models: what is in the store, what could be made, and what it is predicted to cost on a board."""
+
+from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import api, charts, frame, shelf
+from dashboard import api, charts, frame, shelf, words
 from dashboard.markup import heading, note
 
-MOST = 500
+PAGE_ROWS = 100
+PLACES = {"in the store": {"stored": True}, "well known": {"popular": True}, "all": {}}
+SORTS = {
+    "stored first": "",
+    "most accurate": "top1_pct",
+    "least work": "gmacs",
+    "smallest": "params_m",
+    "by name": "name",
+}
+CHEAPEST = {"least energy": "energy_mj"}  # needs a board
 
 
-def board(devices: list[dict[str, str]]) -> str:
-    """Draw the picker of a board type; return it, or nothing."""
-    types = shelf.boards(devices)
-    picked = st.selectbox(
+def filters(boards: list[str], families: Iterable[str]) -> dict[str, Any]:
+    """Draw search, place, family, order and board, all kept in the address; return what to ask the controller."""
+    search, place, family, order, board = st.columns([3, 2, 2, 2, 2])
+    q = search.text_input(
+        "Search", key="find", bind="query-params", placeholder="Part of the name", label_visibility="collapsed"
+    )
+    where = place.selectbox("Place", list(PLACES), key="place", bind="query-params", label_visibility="collapsed")
+    of = family.selectbox(
+        "Family",
+        ["", *families],
+        key="family",
+        bind="query-params",
+        format_func=lambda name: name or "Any family",
+        label_visibility="collapsed",
+    )
+    chosen = board.selectbox(
         "Board",
-        types,
-        index=0 if types else None,
+        boards,
+        index=0 if boards else None,
         key="board",
         bind="query-params",
         placeholder="no board is known yet",
-        help="Energy depends on the board; predictions are for the one chosen here.",
+        label_visibility="collapsed",
     )
-    return picked or ""
+    orders = SORTS | (CHEAPEST if chosen else {})
+    sort = order.selectbox("Order", list(orders), key="sort", bind="query-params", label_visibility="collapsed")
+    wanted = {"q": q or "", "family": of or "", "sort": orders[sort], "device_type": chosen or ""}
+    return {name: value for name, value in wanted.items() if value} | PLACES[where]
+
+
+def page_of(total: int) -> int:
+    """Draw the pages where there are several; return the one chosen."""
+    pages = -(-total // PAGE_ROWS)
+    return st.pagination(pages, key="sheet", bind="query-params") if pages > 1 else 1
+
+
+def draw(reading: api.Reading, query: dict[str, Any], page: int, devices: list[dict[str, Any]]) -> None:
+    """Draw one page of models, and the map of accuracy against energy."""
+    models, total, board = reading.get("models", []), int(reading.get("total", 0)), query.get("device_type", "")
+    forecast = shelf.predictions(models)
+    spots = shelf.spots(models, forecast)
+    if len(spots) > 1:
+        st.html(heading("Accuracy against energy", f"predicted for {board}; bars: 95 % interval"))
+        st.altair_chart(charts.cost(pd.DataFrame(spots), named=len(spots) <= shelf.NAMED_UP_TO), width="stretch")
+    if board and not forecast:
+        why = "Nothing measured is like it, so there is no number rather than a guess."
+        hint = "Measure on one device: edgewatt devices measure ID MODEL"
+        st.html(note(f"No prediction for {board}", why, tone="odd", hint=hint))
+    first = (page - 1) * PAGE_ROWS + 1
+    told = f"{first:,}–{first + len(models) - 1:,} of {words.count(total, 'model')}"
+    st.html(heading("Catalogue", f"{told}, predicted for {board}" if board else told))
+    st.html(shelf.catalogue(models, forecast, shelf.where(devices)))
 
 
 def main() -> None:
-    """Draw the catalogue, and the map of accuracy against energy."""
-    frame.title("Models", "What can be shipped, and what one inference is predicted to cost.")
-    reading, fleet = api.read_slowly("models", limit=MOST, stored=True), api.fleet()
-    if not frame.answered(reading, "models"):
+    """Draw the catalogue that was asked for."""
+    frame.title("Models", "What is in the store, what could be made, and what one inference is predicted to cost.")
+    everything, fleet = api.read_slowly("models", limit=1), api.fleet()
+    if not frame.answered(everything, "models"):
         return
-    models = reading.get("models", [])
-    if not models:
+    if not everything.get("total"):
         st.html(note("No models yet", "Add a file with `edgewatt models add FILE`."))
         return
     devices = fleet.get("devices", [])
-    chosen = board(devices)
-    advised = (
-        api.read_slowly("recommended", device_type=chosen, limit=100, stored=True).get("models", []) if chosen else []
-    )
-    forecast = shelf.predictions(advised)
-    spots = shelf.spots(models, forecast)
-    if len(spots) > 1:
-        st.html(heading("Accuracy against energy", f"predicted for {chosen}; bars: 95 % interval"))
-        st.altair_chart(charts.cost(pd.DataFrame(spots)), width="stretch")
-    if chosen and not forecast:
-        why = "Nothing measured is like it, so there is no number rather than a guess."
-        hint = "Measure on one device: edgewatt devices measure ID MODEL"
-        st.html(note(f"No prediction for {chosen}", why, tone="odd", hint=hint))
-    st.html(heading("Catalogue", f"predicted for {chosen}" if chosen else ""))
-    st.html(shelf.catalogue(models, forecast, shelf.where(devices)))
+    query = filters(shelf.boards(devices), everything.get("families", {}))
+    counted = api.read_slowly("models", limit=1, **query)
+    if not counted.get("total"):
+        hint = "" if "stored" not in query else "Choose `all` to look among those that could be made, too."
+        st.html(note("No model matches", "Loosen the filter above.", hint=hint))
+        return
+    page = page_of(counted.get("total", 0))
+    reading = api.read_slowly("models", limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, **query)
+    if frame.answered(reading, "models"):
+        draw(reading, query, page, devices)
 
 
 main()

@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from difflib import get_close_matches
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -30,6 +31,7 @@ class FakeController:
     def __init__(self, count=5, seed=0, port=0):
         self.devices = fake_fleet.fleet(count, seed)
         self.models = fake_fleet.models()
+        self.listed = fake_fleet.listed()
         self.writes = []
         self.booked = 5
         self.open_sockets = []
@@ -246,9 +248,29 @@ def deployment(fake, deployment_id, **_):
     return 404, {"error": f"no deployment {deployment_id}", "code": "not_found", "hint": "see edgewatt deployments"}
 
 
-def models(fake, *, q="", limit="100", offset="0", **_):
-    found = [each for each in fake.models if q in each["name"]]
-    return 200, {"total": len(found), "models": found[int(offset) : int(offset) + int(limit)]}
+def models(fake, *, q="", limit="100", offset="0", device_type="", sort="", **wanted):
+    found = [
+        each
+        for each in fake.models + fake.listed
+        if q.lower() in each["name"].lower()
+        and wanted.get("family") in (None, each["family"])
+        and wanted.get("stored") in (None, str(each["stored"]).lower())
+        and wanted.get("popular") in (None, str(each["popular"]).lower())
+    ]
+    if sort == "top1_pct":
+        found.sort(key=lambda each: -(each["top1_pct"] or 0))
+    page = found[int(offset) : int(offset) + int(limit)]
+    if device_type:
+        page = [each | {"prediction": fake_fleet.predicted(each["name"], device_type)} for each in page]
+    return 200, {"total": len(found), "models": page, "families": {"mobilenetv3": 1, "resnet": 2}}
+
+
+def model(fake, name, **_):
+    found = {each["name"]: each for each in fake.models + fake.listed}
+    if name not in found:
+        near = ", ".join(get_close_matches(name, found, cutoff=0.4))
+        return 404, {"error": f"no model '{name}'", "code": "unknown_model", "hint": f"did you mean {near}?"}
+    return 200, {"model": found[name]}
 
 
 def recommended(fake, *, device_type="", **_):
@@ -283,6 +305,7 @@ ROUTES = [
     ("GET", r"/api/deployments/([^/]+)", deployment),
     ("POST", r"/api/deployments/([^/]+)/cancel", accept),
     ("GET", r"/api/models/all", models),
+    ("GET", r"/api/models/named/([^/]+)", model),
     ("GET", r"/api/models/recommended", recommended),
     ("POST", r"/api/device/(?:start|stop|rollback|benchmark)", accept),
     ("GET", r"/api/logs", logs),

@@ -36,6 +36,16 @@ MODELS = [
     },
 ]
 
+LISTED = [
+    {"name": "mobilenetv3_small_100", "family": "mobilenetv3", "params_m": 2.54, "gmacs": 0.0565, "top1_pct": 67.636}
+    | {"top1_source": "timm results, mobilenetv3_small_100.lamb_in1k at 224", "popular": True},
+    {"name": "resnet18", "family": "resnet", "params_m": 11.7, "gmacs": 1.81, "top1_pct": 73.286}
+    | {"top1_source": "timm results, resnet18.fb_swsl_ig1b_ft_in1k at 224", "popular": True},
+    {"name": "resnet10t", "family": "resnet", "params_m": 5.44, "gmacs": 0.70, "top1_pct": None}
+    | {"top1_source": None, "popular": False},
+]
+"""What could be made."""
+
 
 def sha(name):
     return hashlib.sha256(name.encode()).hexdigest()
@@ -54,14 +64,25 @@ def models():
             "source": "timm" if not model["trained"] else "EdgeWatt digits, trained readout",
             "labels": 10 if model["trained"] else 1000,
             "popular": False,
+            "family": None,
+            "top1_source": "its file" if model["trained"] else None,
+            "stored": True,
+            "formats": ["onnx"],
+            "artifacts": [{"format": "onnx", "size": int(model["size_mb"] * 1e6), "sha256": sha(model["name"])}],
         }
         for model in MODELS
     ]
 
 
+def listed():
+    absent = dict.fromkeys(("format", "artifact_sha256", "artifact_size", "size_mb", "macts_m", "trained"))
+    shape = {"stored": False, "formats": [], "artifacts": [], "labels": 1000, "input_shape": [1, 3, 224, 224]}
+    return [model | absent | shape | {"variant": "fp32", "source": f"timm {model['name']}"} for model in LISTED]
+
+
 def predicted(model, device_type):
     """Energy of one inference with its interval, or None of a model nobody knows."""
-    known = {entry["name"]: entry for entry in MODELS}
+    known = {entry["name"]: entry for entry in MODELS + LISTED}
     if model not in known:
         return None
     energy = 1.2 + known[model]["gmacs"] * 1000 * COST.get(device_type, 1)
