@@ -9,8 +9,9 @@ import pytest
 from controller.dataset.case import Status
 from controller.dataset.cases import Told
 from controller.dataset.importing import imported
-from controller.dataset.reference import Network
-from tests.importing import found
+from controller.dataset.known import known
+from controller.dataset.reference import Network, taken_apart
+from tests.importing import found, import_of
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 JETSON = DATA / "thesis" / "247_models_benchmark_jetson.csv"
@@ -76,6 +77,29 @@ def test_the_78_rows_below_the_board_s_idle_power_are_set_aside(jetson):
     assert len(below) == 78
     assert {case.status for case in below} == {Status.REJECTED}
     assert all(row.energy_mj / row.latency_avg_s >= 2_100 for row in jetson.rows)
+
+
+def test_the_catalogue_that_comes_with_edgewatt_finds_the_same_in_what_it_lists():
+    done = imported(JETSON, Told(device="jetson_nano_2gb"), known)
+
+    assert {case.row.model for case in having(done, "swapped")} == {name for name in SWAPPED if known(name)}
+    assert len(having(done, "power_below_idle")) == 78
+    assert having(done, "params_contradict") == having(done, "macs_contradict") == []
+
+
+def test_no_rule_repairs_what_timm_publishes_of_the_networks_that_are_listed():
+    header = "model,params_m,gflops,gmacs,size_mb,input_res,latency_ms,energy_mj,source\n"
+    with (DATA / "timm_models.csv").open(newline="") as file:
+        lines = [
+            f"{row['model']},{row['params_m']},{2 * float(row['gmacs'])},{row['gmacs']},{4 * float(row['params_m'])},"
+            f"{row['img_size']},40,200,{number}\n"
+            for number, row in enumerate(csv.DictReader(file))
+            if row["gmacs"] and known(taken_apart(row["model"]).network)
+        ]
+    done = import_of(header + "".join(lines), known=known)
+
+    assert len(lines) > 100
+    assert [(case.row.model, found(case)) for case in done.cases if case.status is not Status.ACCEPTED] == []
 
 
 def test_every_row_of_the_jetson_file_ends_somewhere_and_energies_are_of_one_inference(jetson):

@@ -59,7 +59,7 @@ def _import(
     if written:
         write_rows(rows, target)
     if report and not dry_run:
-        write_text(reports.text(document), report)
+        write_text(reports.written(document), report)
     console.show(document, *data_tables.report(document))
     for line in data_tables.closing(document, dry_run=dry_run):
         console.say(line)

@@ -51,12 +51,16 @@ def _train(
 
     The new one is kept as a version; it answers when you say `edgewatt predictors use ID`.
     """
-    from controller.predict import publish, readings, train  # noqa: PLC0415 - imported on use
+    from controller.predict import imported, publish, readings, train  # noqa: PLC0415 - imported on use
+    from controller.predict.margins import RUNTIME  # noqa: PLC0415
 
     versions = _versions(kept)
-    table, sha256 = readings.read(data or [], beside=True)
+    _say_not_read(console, kept, data or [])
+    table, sha256 = readings.read(data or [], beside=True, say=console.say)
     version = sha256[:8] if data or device or seed else train.VERSION
     document = train.train(table, sha256, seed=seed, boards=device or [], version=version, say=console.say)
+    for sentence in imported.unlearned(table, document["boards"], RUNTIME) if data and not device else ():
+        console.say(sentence)
     if device:
         document["boards"] = _boards(versions.active_folder()) | document["boards"]
     if out:
@@ -124,6 +128,16 @@ def _use(console: Console, named: Annotated[str, typer.Argument(metavar="ID")], 
     versions.use(named)
     console.show({"active": named, "before": before}, Table(columns=("ANSWERS", "BEFORE"), rows=[(named, before)]))
     console.say("a controller that runs takes it within a minute")
+
+
+def _say_not_read(console: Console, kept: Path, data: list[Path]) -> None:
+    """Name the files of imported measurements that lie in the data folder and are not among `data`."""
+    from controller.dataset.writing import FOLDER  # noqa: PLC0415 - imported on use
+
+    read = {path.resolve() for path in data}
+    for path in sorted((kept / FOLDER).glob("*.csv")):
+        if path.resolve() not in read:
+            console.say(f"imported, not learned from: {path}; add --data {path}")
 
 
 def _versions(kept: Path) -> Any:

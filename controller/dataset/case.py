@@ -68,11 +68,11 @@ class Case:
 
     def noted(self, code: str, because: str) -> "Case":
         """Return this case with something said about it."""
-        return self._with(Finding(code=code, effect=Effect.NOTED, because=because))
+        return self.with_finding(Finding(code=code, effect=Effect.NOTED, because=because))
 
     def rejected(self, code: str, because: str, field: str = "") -> "Case":
         """Return this case set aside."""
-        return self._with(Finding(code=code, effect=Effect.REJECTED, because=because, field=field))
+        return self.with_finding(Finding(code=code, effect=Effect.REJECTED, because=because, field=field))
 
     def repaired(self, code: str, because: str, **fields: Any) -> "Case":
         """Return this case with `fields` of its row changed, a finding for each."""
@@ -91,9 +91,10 @@ class Case:
 
     def emptied(self, code: str, because: str, field: str, text: str) -> "Case":
         """Return this case with `field`, in which `text` stood, left empty."""
-        return self._with(Finding(code=code, effect=Effect.REPAIRED, because=because, field=field, before=text))
+        return self.with_finding(Finding(code=code, effect=Effect.REPAIRED, because=because, field=field, before=text))
 
-    def _with(self, finding: Finding) -> "Case":
+    def with_finding(self, finding: Finding) -> "Case":
+        """Return this case with one more `finding`."""
         return replace(self, findings=(*self.findings, finding))
 
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from statistics import median
 
 from broker.errors import InvalidError
@@ -44,6 +45,10 @@ class Column:
 
     def figure(self, text: str, *, decimal_comma: bool | None) -> float | None:
         """Return the figure in the cell `text` in our unit. Raises InvalidError for what is none."""
+        if self.scale is not None and not decimal_comma and figures.PLAIN.fullmatch(text):
+            value = self.scale.of(float(text))
+            if isfinite(value):
+                return value
         found = figures.read(text, decimal_comma=decimal_comma)
         if found is None:
             return None

@@ -13,20 +13,19 @@ Key = tuple[object, ...]
 
 def one_of_each(cases: Iterable[Case]) -> Iterator[Case]:
     """Yield `cases`; of those that are the same measurement all but the first that stands are rejected."""
-    kept: dict[Key, list[tuple[int, str, float | None]]] = {}
+    kept: dict[Key, list[Case]] = {}
     for case in cases:
         if case.status is Status.REJECTED:
             yield case
             continue
         others = kept.setdefault(_key(case), [])
-        twin = next((other for other in others if _same(other[2], case.row.params_m)), None)
+        twin = next((other for other in others if _same(other.row.params_m, case.row.params_m)), None)
         if twin is None:
-            others.append((case.line, case.row.model, case.row.params_m))
+            others.append(case)
             yield case
         else:
-            line, model, _ = twin
-            what = f"line {line} is kept" if model == case.row.model else f"the network of line {line}, {model}: kept"
-            yield case.rejected("duplicate", what, "model")
+            name = "" if twin.row.model == case.row.model else f", {twin.row.model}, the same network,"
+            yield case.rejected("duplicate", f"line {twin.line}{name} is kept", "model")
 
 
 def _key(case: Case) -> Key:

@@ -1,10 +1,11 @@
-"""Looks up what is known of a network: the published ones that were measured, by their names there."""
+"""Looks up what is known of a network by its name: timm's architectures, and the networks that were measured."""
 
 from collections.abc import Mapping
 from functools import cache
 
 from controller.dataset.reference import Network
-from controller.predict.published import networks
+from controller.models import listed
+from controller.predict import published
 
 
 def known(name: str) -> Network | None:
@@ -14,11 +15,21 @@ def known(name: str) -> Network | None:
 
 @cache
 def _networks() -> Mapping[str, Network]:
-    return {
+    measured = {
         each.name: Network(
             name=each.name,
             params_m=each.features.params_m,
             gmacs_at={each.features.input_res or 0: each.features.gmacs},
         )
-        for each in networks()
+        for each in published.networks()
     }
+    counted = {
+        each.name.lower(): Network(
+            name=each.name,
+            params_m=each.params_m,
+            gmacs_at={each.input_res: each.gmacs},
+            gmacs_published=each.gmacs_published,
+        )
+        for each in listed.load().values()
+    }
+    return measured | counted

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from controller.dataset.case import Case
+from controller.dataset.case import Case, Effect, Finding
 from controller.dataset.reference import Network
 
 SAME_PARAMS = 0.05
@@ -22,6 +22,8 @@ SWAPPED_MACS = (0.4, 2.5)
 
 BYTES_PER_PARAM = (4, 2, 1)
 
+STRANGER = Finding(code="unknown_model", effect=Effect.NOTED, because="not in the catalogue: figures are the row's own")
+
 
 def identified(case: Case) -> Case:
     """Say what cannot be known of a row: its name, whose measurement it is, its network."""
@@ -34,7 +36,7 @@ def identified(case: Case) -> Case:
     if case.batch is not None and case.batch > 1:
         return case.rejected("batch", f"measured in batches of {case.batch}: not one inference", "model")
     if case.known is None:
-        return case.noted("unknown_model", "not in the catalogue: figures are the row's own")
+        return case.with_finding(STRANGER)
     return case
 
 
@@ -84,8 +86,8 @@ def _way(gmacs: float | None, known: Network, input_res: int | None) -> _Way | N
     """Return how `gmacs` is explained, None when it is absent or by nothing."""
     if gmacs is None:
         return None
-    truth = known.gmacs(input_res)
-    if _near(gmacs, truth, SAME_MACS):
+    truth, published = known.gmacs(input_res), known.published(input_res)
+    if _near(gmacs, truth, SAME_MACS) or (published and _near(gmacs, published, SAME_MACS)):
         return _Way(gmacs, "", "")
     for times, code, what in ((2, "halved_macs", "half"), (0.5, "doubled_macs", "twice")):
         if _near(gmacs * times, truth, SAME_ONCE_EXPLAINED):

@@ -15,11 +15,15 @@ BATCH = re.compile(r"__b(\d+)__(\d+)$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """An architecture: millions of parameters, 10^9 multiply-adds at each side of the input that somebody counted."""
+    """An architecture: millions of parameters, 10^9 multiply-adds at each side of the input that somebody counted.
+
+    `gmacs_published` at the first of these sides is right too: others count attention or fused branches otherwise.
+    """
 
     name: str
     params_m: float
     gmacs_at: Mapping[int, float]
+    gmacs_published: float | None = None
 
     def gmacs(self, input_res: int | None) -> float:
         """Return the multiply-adds at `input_res`, those of the nearest size scaled by area; at the first if None."""
@@ -27,6 +31,13 @@ class Network:
             return next(iter(self.gmacs_at.values()))
         side = min(self.gmacs_at, key=lambda each: abs(each - input_res))
         return self.gmacs_at[side] * (input_res / side) ** 2
+
+    def published(self, input_res: int | None) -> float | None:
+        """Return the published multiply-adds at `input_res`, scaled by area."""
+        if self.gmacs_published is None:
+            return None
+        side = next(iter(self.gmacs_at))
+        return self.gmacs_published * ((input_res or side) / side) ** 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

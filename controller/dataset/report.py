@@ -1,6 +1,7 @@
 """The report of an import as a document: the file, how its columns were read, counts by reason, then its rows."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from controller.dataset.case import Case, Effect, Finding, Status
@@ -53,9 +54,14 @@ def document(done: Imported, out: str | None) -> Document:
     }
 
 
-def text(document: Document) -> str:
-    """Return the document as it is written to a file."""
-    return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+def written(document: Document) -> Iterator[str]:
+    """Yield the document as it is written to a file: JSON, a line for each row."""
+    head = json.dumps({**document, "rows": []}, ensure_ascii=False, indent=1, allow_nan=False)
+    before, after = head.split('"rows": []')
+    yield before + '"rows": [\n'
+    for index, row in enumerate(document["rows"]):
+        yield (",\n" if index else "") + json.dumps(row, ensure_ascii=False, allow_nan=False)
+    yield "\n ]" + after + "\n"
 
 
 def _row(case: Case) -> Document:

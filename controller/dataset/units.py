@@ -17,7 +17,7 @@ class Scale:
 
     def of(self, value: float) -> float:
         """Return `value` in our unit."""
-        return float(f"{value * self.times / self.per:.15g}") if self != ONE else value
+        return value if self.times == self.per else float(f"{value * self.times / self.per:.15g}")
 
 
 ONE = Scale()

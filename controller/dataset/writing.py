@@ -23,10 +23,10 @@ def write_rows(rows: Iterable[BenchmarkRow], path: Path) -> None:
         writer.writerows(["" if value is None else value for value in astuple(row)] for row in rows)
 
 
-def write_text(text: str, path: Path) -> None:
-    """Write `text` to `path`, replacing what was there. Raises StorageError; nothing half-written is left."""
+def write_text(parts: Iterable[str], path: Path) -> None:
+    """Write the `parts` of a text to `path` as `write_rows` writes rows."""
     with _replacing(path) as file:
-        file.write(text)
+        file.writelines(parts)
 
 
 @contextmanager

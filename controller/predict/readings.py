@@ -1,13 +1,14 @@
-"""Where measured rows come from: the tables that come with EdgeWatt, and files of the same columns."""
+"""Where measured rows come from: the tables that come with EdgeWatt, and files of the same columns or of benchmarks."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from broker.errors import InvalidError
 from controller.models.shipped import DATA
+from controller.predict import imported
 from controller.predict.rows import COLUMNS, check
 
 SHIPPED = ("measured_energy.csv", "networks.csv")
@@ -16,10 +17,17 @@ BYTES = {0: 4.0, 1: 1.0}
 """Per parameter, in float and in integers: the weights as they are computed with."""
 
 
-def read(files: Sequence[Path] = (), *, beside: bool = False) -> tuple[pd.DataFrame, str]:
+def _silent(_: str) -> None:
+    pass
+
+
+def read(
+    files: Sequence[Path] = (), *, beside: bool = False, say: Callable[[str], None] = _silent
+) -> tuple[pd.DataFrame, str]:
     """Return the rows of `files`, or of the tables that come with EdgeWatt when there are none, and their SHA-256.
 
-    With `beside` the rows of `files` come after those of the tables: of repeated ones the last counts.
+    With `beside` the rows of `files` come after those of the tables: of repeated ones the last counts. `say` is told
+    how many rows of a file of benchmarks cannot be learned from, and why.
     InvalidError names the file, and the column or row in it, that cannot be used.
     """
     ours = [DATA / name for name in SHIPPED] if beside or not files else []
@@ -27,7 +35,7 @@ def read(files: Sequence[Path] = (), *, beside: bool = False) -> tuple[pd.DataFr
     digest = hashlib.sha256()
     for path in paths:
         digest.update(_bytes(path))
-    tables = [*([shipped()] if ours else []), *map(_table, files)]
+    tables = [*([shipped()] if ours else []), *(_table(path, say) for path in files)]
     return pd.concat(tables, ignore_index=True), digest.hexdigest()
 
 
@@ -40,9 +48,15 @@ def shipped() -> pd.DataFrame:
     return check(table)
 
 
-def _table(path: Path) -> pd.DataFrame:
+def _table(path: Path, say: Callable[[str], None]) -> pd.DataFrame:
     try:
-        return check(pd.read_csv(path))
+        table = pd.read_csv(path)
+        if not imported.is_of_benchmarks(table):
+            return check(table)
+        found = imported.learnable(table)
+        for reason, rows in found.left_out.items():
+            say(f"{path.name}: {rows} of {len(table)} rows left out: {reason}")
+        return check(found.table)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InvalidError(
             f"{path} is no table: {error}", hint=f"CSV with the columns {', '.join(COLUMNS)}", field="data"

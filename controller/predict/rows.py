@@ -1,5 +1,6 @@
 """Measured rows as predictors learn from them: chosen, checked, and laid beside one another board by board."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -122,9 +123,16 @@ def only(rows: Rows, wanted: Sequence[Set]) -> Rows:
 
 
 def sets_in(table: pd.DataFrame) -> list[Set]:
-    """Return every board and runtime that most networks were measured on, in alphabetical order."""
-    counts = table[table["family"] != APART].groupby(["board", "runtime"])["model"].nunique()
-    return [(str(board), str(runtime)) for (board, runtime), n in counts.items() if n >= counts.max() / 2]
+    """Return every board and runtime that most networks were measured on, in alphabetical order.
+
+    The networks that count are those measured on at least half as many sets as the most measured one: a board with a
+    hundred of its own shares nothing with the others, and cannot be laid beside them.
+    """
+    measured = table[table["family"] != APART].groupby(["board", "runtime"])["model"].agg(set)
+    on = Counter(model for models in measured for model in models)
+    shared = {model for model, sets in on.items() if sets >= max(on.values()) / 2}
+    counts = {(str(board), str(runtime)): len(models & shared) for (board, runtime), models in measured.items()}
+    return [name for name, n in counts.items() if n >= max(counts.values()) / 2]
 
 
 def stack(table: pd.DataFrame, kind: Kind = "full") -> Rows:
