@@ -35,6 +35,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "batch": (1, 100_000),
     "input_res": (1, 16_384),
     "rss_mb": (1e-3, 1e7),
+    "rss_peak_mb": (1e-3, 1e7),
+    "temperature_c": (-100.0, 300.0),
     "rate_hz": (1e-6, 1e7),
     "uncertainty_percent": (0.0, 1_000.0),
 }

@@ -13,7 +13,7 @@ from controller.dataset.reference import Known, taken_apart
 from controller.dataset.table import Table
 from controller.dataset.units import COUNTED, ONE, UNITS, Kind, Scale, scale
 
-NUMBERS = frozenset({"time", "energy", "power", "bytes", "params", "operations", "rate", "count"})
+NUMBERS = frozenset({"time", "energy", "power", "bytes", "params", "operations", "plain", "count"})
 MEASURED = frozenset({"energy", "latency_avg_s", "throughput_iter_per_s", "duration_s", "power_avg_mw"})
 LARGEST_IN_MILLIONS = {"params": 20_000.0, "operations": 50_000.0, "bytes": 100_000.0}
 """Above these a figure without a unit cannot be millions, 10^9 or MB: the column counts single ones."""
@@ -153,7 +153,7 @@ def _with_unit(table: Table, column: Column, columns: Sequence[Column], comma: b
         return _of_size(table, column, columns, comma, known)
     if column.scale is not None or kind not in NUMBERS:
         return replace(column, scale=column.scale or ONE)
-    if kind in {"rate", "count"}:
+    if kind in {"plain", "count"}:
         return replace(column, scale=ONE)
     if kind in COUNTED:
         return _counted(table, column, kind, comma)

@@ -54,7 +54,7 @@ QUANTITIES = (
     Quantity(field="latency_std_s", kind="time", names=("latency_std", "latency_stddev")),
     Quantity(
         field="throughput_iter_per_s",
-        kind="rate",
+        kind="plain",
         names=(
             *("throughput", "fps", "qps", "throughput_iter_per_s", "infer_samples_per_sec", "samples_per_sec"),
             "samples_per_s",
@@ -97,9 +97,12 @@ QUANTITIES = (
         ),
     ),
     Quantity(field="quantized", kind="text", names=("quantized", "quantised", "precision", "dtype")),
-    Quantity(field="rate_hz", kind="rate", names=("rate_hz", "sample_rate_hz")),
-    Quantity(field="uncertainty_percent", kind="rate", names=("uncertainty_percent",)),
+    Quantity(field="rate_hz", kind="plain", names=("rate_hz", "sample_rate_hz")),
+    Quantity(field="uncertainty_percent", kind="plain", names=("uncertainty_percent",)),
     Quantity(field="rss_mb", kind="bytes", names=("rss", "memory")),
+    Quantity(field="rss_peak_mb", kind="bytes", names=("rss_peak", "peak_memory")),
+    Quantity(field="temperature_c", kind="plain", names=("temperature_c",)),
+    Quantity(field="note", kind="text", names=("note",)),
     Quantity(field="artifact_sha256", kind="text", names=("artifact_sha256", "sha256")),
     Quantity(field="error", kind="text", names=("error",)),
 )

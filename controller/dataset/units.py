@@ -5,7 +5,7 @@ from typing import Literal
 
 from broker.errors import InvalidError
 
-Kind = Literal["time", "energy", "power", "bytes", "params", "operations", "rate", "pixels", "count", "text"]
+Kind = Literal["time", "energy", "power", "bytes", "params", "operations", "plain", "pixels", "count", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ UNITS: dict[Kind, dict[str, Scale]] = {
         **dict.fromkeys(("b", "g"), Scale(times=1e3)),
     },
     "operations": {"g": ONE, "m": Scale(per=1e3), "k": Scale(per=1e6), "t": Scale(times=1e3)},
-    "rate": dict.fromkeys(("fps", "hz", "qps"), ONE),
+    "plain": dict.fromkeys(("fps", "hz", "qps"), ONE),
     "pixels": {"px": ONE},
     "count": {"k": Scale(times=1e3), "m": Scale(times=1e6)},
     "text": {},
@@ -79,5 +79,5 @@ def scale(kind: Kind, unit: str) -> Scale:
     """Return what one `unit` is of ours. Raises InvalidError for a unit of another kind, or none."""
     found = UNITS[kind].get(unit)
     if found is None:
-        raise InvalidError(f"'{unit}' is no unit of {kind}", code="not_a_number")
+        raise InvalidError(f"'{unit}' is no unit here", code="not_a_number")
     return found
