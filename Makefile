@@ -1,7 +1,7 @@
 # `make demo` starts a whole fleet on this machine, `make test` runs all tests; both work from an empty checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs clean system
+.PHONY: help demo test check bench docs clean system tflite
 SHELL := bash
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -15,10 +15,10 @@ help: ## this list
 demo: .venv/.demo ## broker, controller, dashboard and five simulated devices; ARGS="--devices 8"
 	@$(BIN)/edgewatt demo $(ARGS)
 
-test: .venv/.dev system ## all tests; ARGS="tests/test_cli.py -k gate"
+test: .venv/.dev tflite system ## all tests; ARGS="tests/test_cli.py -k gate"
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: .venv/.dev system ## what has to be clean before a commit: lint, format, types, tests
+check: .venv/.dev tflite system ## what has to be clean before a commit: lint, format, types, tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -31,11 +31,14 @@ docs: .venv/.dev ## write the generated reference pages
 	@$(BIN)/python -m scripts.reference
 
 clean: ## remove the environment and what tools left behind
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-tflite build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system:
 	@bash scripts/system-packages
+
+tflite: .venv/.dev
+	@bash scripts/tflite-environment $(BIN)/python
 
 # The stamps name what was installed, so that the second start is quick.
 .venv/.demo: pyproject.toml | .venv/bin/python

@@ -26,11 +26,19 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeInfo:
-    """A runtime that ran on this device, and the file formats it reads."""
+    """A runtime that ran on this device, and the file formats it reads.
+
+    `opset_max` and `ir_max` are the newest ONNX it takes, found by trying; `providers` are where it computes (`cpu`,
+    `cuda`, `tensorrt`), the preferred one first, and `threads` how many it was told to use.
+    """
 
     name: str
     version: str
     formats: tuple[str, ...] = ()
+    opset_max: int | None = None
+    ir_max: int | None = None
+    providers: tuple[str, ...] = ()
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +82,15 @@ class Info:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveModel:
-    """A model that a device holds, running or kept to fall back on."""
+    """A model that a device holds, running or kept to fall back on; `provider` and `threads` it was deployed with."""
 
     model: str
     artifact_sha256: str
     runtime: str
     gen: int = 0
     deployment_id: str | None = None
+    provider: str | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

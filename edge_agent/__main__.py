@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from broker.errors import EdgeWattError
+from broker.messages import RuntimeInfo
 from broker.paho import PahoLink, address
 from edge_agent import power, vitals
 from edge_agent.alone import alone_in
@@ -69,11 +70,18 @@ def _run(arguments: argparse.Namespace) -> int:
 async def serve(settings: Settings, host: str, port: int) -> bool:
     """Run an agent until SIGTERM or SIGINT; return whether it wants to begin anew."""
     identity = identify(settings, ip=vitals.own_ip(host, port))
-    runtimes = installed(settings.threads)
-    infos, rejected = known(settings.data / "runtimes.json", runtimes)
-    for one in rejected:
-        log.warning("no %s: %s", one.what, one.reason)
-    parts = Parts(runtimes=runtimes, runtime_infos=infos, machine=machine(settings, identity.device_type))
+    asked = f"threads={settings.threads} provider={settings.provider}"
+    runtimes = installed(settings.threads, settings.provider)
+    found, rejected = known(settings.data / "runtimes.json", runtimes, asked=asked)
+    for refused in rejected:
+        log.info("no %s: %s", refused.what, refused.reason)
+    if not found:
+        log.warning("no runtime works here, so no model can be deployed; `edgewatt-agent check` says what to install")
+    parts = Parts(
+        runtimes=tuple(one.runtime for one in found),
+        runtime_infos=tuple(one.info for one in found),
+        machine=machine(settings, identity.device_type),
+    )
     said = will(identity, settings.interval_s)
     async with PahoLink(
         settings.broker, settings.id, will=said, username=settings.username, password=settings.password
@@ -89,19 +97,26 @@ def _check(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     board = vitals.board_name()
     device_type = settings.device_type or vitals.device_type(board)
-    found, rejected = working(installed(settings.threads))
+    found, rejected = working(installed(settings.threads, settings.provider))
     sensor = machine(settings, device_type).meter.sensor
     print(f"id            {settings.id}")
     print(f"device type   {device_type}{f' ({board})' if board else ''}")
     for one in found:
-        print(f"runtime       {one.runtime.name} {one.version}, reads {', '.join(one.runtime.formats)}")
+        print(f"runtime       {_described(one.info)}")
     for refused in rejected:
-        print(f"no runtime    {refused.reason}")
+        print(f"no runtime    {refused.reason}{f' ({refused.hint})' if refused.hint else ''}")
     print(f"energy        {f'{sensor.source}, {sensor.rail}' if sensor else 'no meter, and no model of this board'}")
     for said in power.refused():
         print(f"no meter      {said}")
     print(f"broker        {settings.broker}")
     return 0 if found else FAILED
+
+
+def _described(info: RuntimeInfo) -> str:
+    """Return in one line what a runtime can do here."""
+    newest = f" up to opset {info.opset_max} (IR {info.ir_max})" if info.opset_max is not None else ""
+    threads = f"{info.threads} thread{'' if info.threads == 1 else 's'}"
+    return f"{info.name} {info.version}: {', '.join(info.formats)}{newest}, on {' or '.join(info.providers)}, {threads}"
 
 
 def _version(_arguments: argparse.Namespace) -> int:

@@ -9,7 +9,6 @@ from broker.commands import OPS, Command, Fault, Probe
 from broker.errors import ConflictError, EdgeWattError, InvalidError
 from broker.phases import Phase
 from broker.wire import document
-from edge_agent import vitals
 from edge_agent.admission import tombstone
 from edge_agent.cadence import Cadence
 from edge_agent.install import Installer
@@ -176,7 +175,7 @@ class Commands:
 
     async def _benchmarked(self, model: str | None, session: Session, probe: Probe, work: Work) -> dict[str, Any]:
         figures = (await self.installer.prover.benchmark(session, probe, work)).result
-        return {"model": model, **figures, "rss_mb": vitals.own_rss_mb()}
+        return {"model": model, **figures, **session.loaded.result}
 
     def _run_model(self, *, running: bool) -> dict[str, Any]:
         held = self._active()

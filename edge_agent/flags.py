@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from edge_agent.settings import Settings, load, tags_from
+from edge_agent.settings import PROVIDERS, Settings, load, tags_from
 
 HEATS_AFTER_S = 30.0
 
@@ -37,6 +37,11 @@ def add_settings(command: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, help="of simulated noise")
     add("--threads", type=int, help="of the runtime (default 1)")
+    add(
+        "--provider",
+        choices=PROVIDERS,
+        help="where onnxruntime computes; auto is cuda where it works, else cpu (default auto)",
+    )
     add(
         "--meter", help="what measures power: auto (default), ina3221, tegrastats, hwmon, pmic, rapl, nvml, model, none"
     )

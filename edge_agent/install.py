@@ -95,7 +95,7 @@ class Installer:
         self._move(work.id, Phase.PROBING)
         measured = await self.prover.probe(session, command, work)
         work.check()
-        result = {**measured.result, "already_present": present}
+        result = {**measured.result, **session.loaded.result, "already_present": present}
         self._activate(entry, command, session, measured, runtime.name)
         self._move(work.id, Phase.ACTIVE, result=result)
         await self._soak(work, command, result)
@@ -150,6 +150,8 @@ class Installer:
             runtime=runtime,
             gen=entry.gen or 0,
             deployment_id=entry.id,
+            provider=session.loaded.provider,
+            threads=session.loaded.threads,
         )
         held = Held(model=model, format=ref.format, budget_mj=command.budget_mj)
         self.store.activate(held)

@@ -13,6 +13,9 @@ from broker.topics import checked_id
 
 PREFIX = "EDGEWATT_"
 
+PROVIDERS = ("auto", "cpu", "cuda", "tensorrt")
+"""Where onnxruntime may be told to compute."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -31,6 +34,7 @@ class Settings:
     interval_s: float = 5.0
     seed: int = 0
     threads: int = 1
+    provider: str = "auto"
     meter: str = "auto"
     allow_hosts: tuple[str, ...] = ()
     username: str | None = None
@@ -51,7 +55,7 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ, file: Pa
     settings = Settings(**{name: _typed(name, value) for name, value in merged.items()})
     settings = settings if settings.id else Settings(**{**_as_dict(settings), "id": default_id(socket.gethostname())})
     checked_id(settings.id)
-    _check_numbers(settings)
+    _check(settings)
     return settings
 
 
@@ -113,7 +117,11 @@ def _not_negative(value: float) -> float:
     return value
 
 
-def _check_numbers(settings: Settings) -> None:
+def _check(settings: Settings) -> None:
+    if settings.provider not in PROVIDERS:
+        raise InvalidError(
+            f"provider cannot be '{settings.provider[:80]}'", code="bad_setting", hint=f"one of {' '.join(PROVIDERS)}"
+        )
     limits = {"rate": (0.01, 1_000.0), "interval_s": (0.1, 3_600.0), "threads": (1, 64), "poll_s": (0.01, 600.0)}
     for name, (low, high) in limits.items():
         if not low <= getattr(settings, name) <= high:

@@ -9,7 +9,7 @@ from typing import Any
 from broker.messages import PowerState
 from edge_agent.boards import Board
 from edge_agent.runtimes.facts import ModelFacts
-from edge_agent.runtimes.session import Ran, Session
+from edge_agent.runtimes.session import Loaded, Ran, Session
 
 HEATING_S = 45.0
 """How long a throttling board takes from its usual heat to its limit."""
@@ -81,6 +81,11 @@ class SimulatedSession:
     def facts(self) -> ModelFacts:
         """What the model file says about itself."""
         return self.inner.facts
+
+    @property
+    def loaded(self) -> Loaded:
+        """How it was loaded, in the time and memory of this machine."""
+        return self.inner.loaded
 
     def run(self, sample: int) -> Ran:
         """Run the sample of that number."""

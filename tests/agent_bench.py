@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from broker.commands import Ack
@@ -125,10 +126,10 @@ async def running(folder, *, hub=None, part_changes=None, started=True, **change
             await task
 
 
-def deploy(server, data=None, command_id="d1", *, gen=1, **changes):
-    """Return a complete deploy command of `data`, which `server` serves."""
+def deploy(server, data=None, command_id="d1", *, gen=1, form="onnx", **changes):
+    """Return a complete deploy command of `data`, a file of the format `form`, which `server` serves."""
     content = tiny_model() if data is None else data
-    ref = changes.pop("artifact", None) or reference(content, server.base_url)
+    ref = changes.pop("artifact", None) or replace(reference(content, server.base_url), format=form)
     server.files["/" + ref.url.split("/", 3)[3]] = content
     plain = {"id": command_id, "op": "deploy", "gen": gen, "model": "tiny", "probe": QUICK}
     return {**plain, "artifact": json.loads(encode(ref)), **changes}

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from broker.messages import RuntimeInfo
 from edge_agent.benchmark import apart, marks
 from edge_agent.benchmark.child import Order
 from edge_agent.benchmark.features import Known
@@ -89,7 +90,7 @@ def bench():
         order = Order(path="", format="", runtime="", plan=QUICK, device_type="generic_x86", meter="none")
         return Bench(
             order=order,
-            runtimes=(Working(runtime=OnnxRuntime(), version="1.0"),),
+            runtimes=(Working(runtime=OnnxRuntime(), info=RuntimeInfo(name="onnxruntime", version="1.0")),),
             features=features or {},
             limit_s=limit_s,
             tell=told.append,

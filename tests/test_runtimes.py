@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from broker.errors import ArtifactError, InvalidError, RuntimeUnavailableError
+from broker.messages import RuntimeInfo
 from edge_agent.known_runtimes import known
-from edge_agent.runtimes import checked, choose, working
+from edge_agent.runtimes import Rejected, checked, choose, working
 from edge_agent.runtimes.facts import read_facts
 from edge_agent.runtimes.onnx import OnnxRuntime
 from tests.tiny_models import slow_model, tiny_model
@@ -25,13 +26,20 @@ def saved(tmp_path):
 
 
 class Pretended:
+    module = "json"
+
     def __init__(self, name, formats, version=None):
         self.name, self.formats, self.version = name, formats, version
 
     def check(self):
         if self.version is None:
-            raise RuntimeUnavailableError(f"{self.name} is not installed")
-        return self.version
+            raise RuntimeUnavailableError(f"{self.name} is not installed", hint=f"install {self.name}")
+        partly = (Rejected(f"{self.name} on cuda", "the driver is too old"),)
+        return RuntimeInfo(name=self.name, version=self.version, formats=self.formats), partly
+
+    def proved(self, info):
+        self.ran = info
+        return self
 
     def load(self, path):
         raise ArtifactError(str(path))
@@ -40,17 +48,45 @@ class Pretended:
 def test_onnxruntime_proves_itself_by_running():
     found, rejected = working([OnnxRuntime()])
 
-    assert not rejected
+    assert [one.what for one in rejected] == []
     assert found[0].info.name == "onnxruntime"
     assert found[0].info.version[0].isdigit()
     assert found[0].info.formats == ("onnx",)
+    assert found[0].info.opset_max >= 19
+    assert found[0].info.ir_max >= 9
+    assert (found[0].info.providers, found[0].info.threads) == (("cpu",), 1)
+
+
+def test_a_provider_that_this_build_lacks_is_a_reason_and_the_processor_is_used():
+    found, rejected = working([OnnxRuntime(provider="tensorrt")])
+
+    assert found[0].info.providers == ("cpu",)
+    assert found[0].runtime.providers == ("cpu",)
+    assert (rejected[0].what, rejected[0].reason) == (
+        "onnxruntime on tensorrt",
+        "this build of onnxruntime has no tensorrt",
+    )
+
+
+def test_a_provider_that_onnxruntime_silently_replaces_did_not_run():
+    with pytest.raises(RuntimeUnavailableError, match="CUDAExecutionProvider"):
+        checked.said_by_running("onnxruntime on cuda", "edge_agent.runtimes.onnx_check", "CUDAExecutionProvider")
 
 
 def test_a_runtime_that_is_not_there_is_rejected_with_its_reason():
     found, rejected = working([Pretended("litert", ("tflite",)), Pretended("onnx", ("onnx",), "1.0")])
 
     assert [w.runtime.name for w in found] == ["onnx"]
-    assert rejected[0].reason == "litert is not installed"
+    assert (rejected[0].reason, rejected[0].hint) == ("litert is not installed", "install litert")
+    assert rejected[1].what == "onnx on cuda"
+    assert found[0].runtime.ran == found[0].info
+
+
+def test_what_was_rejected_before_is_told_when_nothing_is_left():
+    with pytest.raises(RuntimeUnavailableError, match="litert: dies with SIGILL") as refused:
+        choose("tflite", [], rejected=[Rejected("litert", "dies with SIGILL")])
+
+    assert refused.value.hint == "pip install 'edgewatt[litert]' on the device"
 
 
 def test_choosing_names_every_reason():
@@ -70,17 +106,27 @@ def test_a_proof_is_remembered_until_something_else_is_installed(tmp_path):
     first, _ = known(path, [Pretended("ort", ("onnx",), "1.0")])
     again, _ = known(path, [Pretended("ort", ("onnx",))])
     other, rejected = known(path, [Pretended("litert", ("tflite",))])
+    asked, _ = known(path, [Pretended("ort", ("onnx",))], asked="provider=cuda")
 
-    assert first == again
-    assert first[0].version == "1.0"
+    assert [one.info for one in first] == [one.info for one in again]
+    assert first[0].info.version == "1.0"
     assert other == ()
     assert rejected[0].reason == "litert is not installed"
+    assert asked == ()
 
 
 def test_a_check_that_dies_is_explained():
     assert "SIGILL" in checked.reason("tflite", -4, "")
     assert checked.reason("tflite", 1, "x\nModuleNotFoundError: No module named 'tflite'") == "tflite is not installed"
     assert checked.reason("tflite", 3, "") == "tflite does not run: exit code 3"
+    assert checked.reason("tflite", 1, "ModuleNotFoundError: No module named 'numpy'\n\n") == (
+        "tflite needs NumPy, which is not installed"
+    )
+    assert checked.reason("tflite", 1, "ImportError: libgomp.so.1: cannot open shared object file") == (
+        "tflite does not run: ImportError: libgomp.so.1: cannot open shared object file"
+    )
+    numpy_2 = "A module that was compiled using NumPy 1.x cannot be run in\nNumPy 2.4.6\nSystemError: <built-in method"
+    assert checked.reason("tflite", 1, numpy_2) == "tflite is built for NumPy 1, and NumPy 2 is installed"
 
 
 def test_a_model_answers_its_golden_samples(saved):
@@ -93,6 +139,19 @@ def test_a_model_answers_its_golden_samples(saved):
     assert session.facts.labels[index] == session.facts.samples[0].truth
     assert 0 < confidence <= 1
     assert ran.wall_s > 0
+
+
+def test_how_a_model_was_loaded_is_told_and_its_first_run_when_there_was_one(saved):
+    session = OnnxRuntime(threads=2).load(saved(tiny_model()))
+
+    before = session.loaded.result
+    first = session.run(0)
+    session.run(1)
+    assert before.keys() == {"provider", "threads", "load_ms", "rss_mb"}
+    assert (before["provider"], before["threads"]) == ("cpu", 2)
+    assert before["rss_mb"] > 10
+    assert session.loaded.warmup_ms == first.wall_s * 1_000
+    assert "warmup_ms" in session.loaded.result
 
 
 def test_probabilities_are_taken_as_they_are(saved):
@@ -141,7 +200,7 @@ def test_bad_metadata_is_refused(bad):
 
 
 def test_importing_the_runtimes_loads_no_runtime():
-    code = "import edge_agent.runtimes.onnx, sys; print(*sys.modules)"
+    code = "import edge_agent.runtimes.installed, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert not {"numpy", "onnxruntime"} & set(done.stdout.split())
+    assert not {"numpy", "onnxruntime", "ai_edge_litert", "tflite_runtime"} & set(done.stdout.split())

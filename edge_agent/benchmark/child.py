@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event, Lock
 
 from broker.errors import EdgeWattError, WireError
+from broker.messages import RuntimeInfo
 from broker.wire import decode, encode
 from edge_agent import vitals
 from edge_agent.benchmark.figures import Benchmarked, Plan
@@ -30,6 +31,7 @@ class Order:
     plan: Plan
     device_type: str
     threads: int = 1
+    providers: tuple[str, ...] = ()
     meter: str = "auto"
     simulate: bool = False
     seed: int = 0
@@ -72,7 +74,8 @@ def measured(order: Order) -> Answer:
     settings = Settings(threads=order.threads, meter=order.meter, simulate=order.simulate, seed=order.seed)
     here = machine(settings, order.device_type)
     runtime, _ = choose(order.format, installed(order.threads), wanted=order.runtime)
-    session = here.dress(runtime.load(Path(order.path)))
+    proved = runtime.proved(RuntimeInfo(name=runtime.name, version="", providers=order.providers))
+    session = here.dress(proved.load(Path(order.path)))
     rss_mb = vitals.own_rss_mb()
     figures = benchmark(session, here.meter, order.plan, stop=Event(), turn=Lock(), senses=here.power)
     return Answer(

@@ -106,7 +106,7 @@ def _one(subject: Subject, bench: Bench) -> int:
 def _set_up(arguments: argparse.Namespace, settings: Settings) -> Bench:
     plan = _plan(arguments)
     device_type = settings.device_type or vitals.device_type(vitals.board_name())
-    found, _ = working(installed(settings.threads))
+    found, _ = working(installed(settings.threads, settings.provider))
     if not settings.simulate:
         _check_meter(device_type, settings.meter)
     return Bench(

@@ -48,11 +48,12 @@ class Bench:
             model=subject.model,
             device=self.order.device_type,
             runtime=runs.runtime.name if runs else "",
-            version=runs.version if runs else "",
+            version=runs.info.version if runs else "",
             threads=self.order.threads,
             artifact_sha256=subject.sha256 or "",
         )
-        return identity, replace(self.order, path=str(subject.path), format=subject.format)
+        providers = runs.info.providers if runs else ()
+        return identity, replace(self.order, path=str(subject.path), format=subject.format, providers=providers)
 
 
 @dataclass(slots=True, kw_only=True)

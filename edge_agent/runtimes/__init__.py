@@ -5,28 +5,19 @@ from dataclasses import dataclass
 
 from broker.errors import RuntimeUnavailableError
 from broker.messages import RuntimeInfo
-from edge_agent.runtimes.session import Runtime
+from edge_agent.runtimes.session import Rejected, Runtime
 
+__all__ = ["Rejected", "Working", "choose", "working"]
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """Something that was not chosen, with the reason."""
-
-    what: str
-    reason: str
+_EXTRA = {"onnx": "edgewatt[onnx]", "tflite": "edgewatt[litert]"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Working:
-    """A runtime that ran here."""
+    """A runtime that ran here, and what the device tells the fleet about it."""
 
     runtime: Runtime
-    version: str
-
-    @property
-    def info(self) -> RuntimeInfo:
-        """What the device tells the fleet about it."""
-        return RuntimeInfo(name=self.runtime.name, version=self.version, formats=self.runtime.formats)
+    info: RuntimeInfo
 
 
 def working(runtimes: Sequence[Runtime]) -> tuple[tuple[Working, ...], tuple[Rejected, ...]]:
@@ -35,28 +26,30 @@ def working(runtimes: Sequence[Runtime]) -> tuple[tuple[Working, ...], tuple[Rej
     rejected: list[Rejected] = []
     for runtime in runtimes:
         try:
-            found.append(Working(runtime=runtime, version=runtime.check()))
+            info, partly = runtime.check()
         except RuntimeUnavailableError as error:
-            rejected.append(Rejected(runtime.name, error.message))
+            rejected.append(Rejected(runtime.name, error.message, error.hint))
+        else:
+            found.append(Working(runtime=runtime.proved(info), info=info))
+            rejected += partly
     return tuple(found), tuple(rejected)
 
 
 def choose(
-    form: str, runtimes: Sequence[Runtime], *, wanted: str | None = None
+    form: str, runtimes: Sequence[Runtime], *, wanted: str | None = None, rejected: Sequence[Rejected] = ()
 ) -> tuple[Runtime, tuple[Rejected, ...]]:
-    """Return the first of `runtimes` that reads `form`, and the rejected ones before it.
+    """Return the first of `runtimes` that reads `form`, and the rejected ones before it with those `rejected` already.
 
     Raises RuntimeUnavailableError that names every reason.
     """
-    rejected: list[Rejected] = []
+    passed = list(rejected)
     for runtime in runtimes:
         if form not in runtime.formats:
-            rejected.append(Rejected(runtime.name, f"reads {', '.join(runtime.formats)}, not {form}"))
+            passed.append(Rejected(runtime.name, f"reads {', '.join(runtime.formats)}, not {form}"))
         elif wanted not in (None, runtime.name):
-            rejected.append(Rejected(runtime.name, f"{wanted} was asked for"))
+            passed.append(Rejected(runtime.name, f"{wanted} was asked for"))
         else:
-            return runtime, tuple(rejected)
-    reasons = "; ".join(f"{r.what}: {r.reason}" for r in rejected) or "no runtime is installed"
-    raise RuntimeUnavailableError(
-        f"nothing here runs a .{form} model: {reasons}", hint="pip install 'edgewatt[onnx]' on the device"
-    )
+            return runtime, tuple(passed)
+    reasons = "; ".join(f"{r.what}: {r.reason}" for r in passed) or "no runtime is installed"
+    hint = f"pip install '{_EXTRA[form]}' on the device" if form in _EXTRA else "see `edgewatt-agent check`"
+    raise RuntimeUnavailableError(f"nothing here runs a .{form} model: {reasons}", hint=hint)

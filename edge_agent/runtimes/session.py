@@ -1,10 +1,11 @@
-"""What the agent needs from a runtime: load a model, run it, read its answer."""
+"""What the agent needs from a runtime: prove it, load a model, run it, read its answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from broker.messages import RuntimeInfo
 from edge_agent.runtimes.facts import ModelFacts
 
 
@@ -17,12 +18,44 @@ class Ran:
     cpu_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Something that was not chosen, with the reason and what would help."""
+
+    what: str
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """How a model was loaded: `rss_mb` is this process's memory then, `warmup_ms` its first inference."""
+
+    provider: str
+    threads: int
+    load_ms: float
+    rss_mb: float
+    warmup_ms: float | None = None
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The figures as part of a command's result; what is unknown is left out."""
+        figures: dict[str, Any] = {"provider": self.provider, "threads": self.threads, "rss_mb": round(self.rss_mb, 1)}
+        figures["load_ms"] = round(self.load_ms, 2)
+        return figures if self.warmup_ms is None else {**figures, "warmup_ms": round(self.warmup_ms, 4)}
+
+
 class Session(Protocol):
     """A loaded model; one thread at a time."""
 
     @property
     def facts(self) -> ModelFacts:
         """What the model file says about itself."""
+        ...
+
+    @property
+    def loaded(self) -> Loaded:
+        """How it was loaded, and how long the first inference took when there was one."""
         ...
 
     def run(self, sample: int) -> Ran:
@@ -54,12 +87,21 @@ class Runtime(Protocol):
         ...
 
     @property
+    def module(self) -> str:
+        """The module that is imported when it is used."""
+        ...
+
+    @property
     def formats(self) -> tuple[str, ...]:
         """The file formats it reads."""
         ...
 
-    def check(self) -> str:
-        """Return its version after it really ran something; raises RuntimeUnavailableError."""
+    def check(self) -> tuple[RuntimeInfo, tuple[Rejected, ...]]:
+        """Return what really ran something, and what of it did not; raises RuntimeUnavailableError when nothing did."""
+        ...
+
+    def proved(self, info: RuntimeInfo) -> "Runtime":
+        """Return this runtime as the check that gave `info` saw it run."""
         ...
 
     def load(self, path: Path) -> Session:
