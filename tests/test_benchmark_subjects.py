@@ -16,14 +16,15 @@ from tests.tiny_models import reference, tiny_model
 
 def catalogue(server, *documents, first=0, total=None):
     page = {"success": True, "total": len(documents) if total is None else total, "models": list(documents)}
-    server.files[f"/api/models/all?limit=500&offset={first}"] = json.dumps(page).encode()
+    server.files[f"/api/models/all?stored=true&limit=500&offset={first}"] = json.dumps(page).encode()
 
 
 def offered(server, name, content, **changes):
     ref = reference(content, server.base_url)
     server.add(ref.sha256, content)
-    facts = {"params_m": 1.5, "gmacs": 0.25, "input_res": 224}
-    return {"name": name, "format": "onnx", "artifact_sha256": ref.sha256, "size": ref.size, **facts, **changes}
+    facts = {"name": name, "params_m": 1.5, "gmacs": 0.25, "input_res": 224}
+    artifact = {"sha256": ref.sha256, "size": ref.size, "format": "onnx", "evicted_at": None}
+    return facts | {"artifacts": [artifact | changes]}
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_nothing_to_measure_is_said(tmp_path):
 
 def test_what_a_controller_has_an_artifact_of_is_fetched_by_its_hash(server, tmp_path):
     content = tiny_model()
-    listed_only = {"name": "listed", "params_m": 3.0, "gmacs": 1.0, "artifact_sha256": None}
+    listed_only = {"name": "listed", "params_m": 3.0, "gmacs": 1.0, "artifacts": []}
     catalogue(server, offered(server, "tiny", content), listed_only)
 
     (subject,) = in_catalogue(server.base_url, tmp_path / "new")
@@ -74,7 +75,8 @@ def test_a_catalogue_is_read_page_by_page(server, tmp_path):
 def test_bytes_that_are_not_what_their_hash_says_are_refused_and_removed(server, tmp_path):
     document = offered(server, "tiny", tiny_model())
     catalogue(server, document)
-    server.files[f"/models/sha256/{document['artifact_sha256']}"] = bytes(document["size"])
+    (artifact,) = document["artifacts"]
+    server.files[f"/models/sha256/{artifact['sha256']}"] = bytes(artifact["size"])
     (subject,) = in_catalogue(server.base_url, tmp_path)
 
     with pytest.raises(EdgeWattError, match="is not what its hash says"):
@@ -84,16 +86,10 @@ def test_bytes_that_are_not_what_their_hash_says_are_refused_and_removed(server,
 
 @pytest.mark.parametrize(
     "lie",
-    [
-        {"artifact_sha256": "../../etc/passwd"},
-        {"artifact_sha256": "ab"},
-        {"size": "big"},
-        {"name": 7},
-        {"format": "pt"},
-    ],
+    [{"sha256": "../../etc"}, {"sha256": "ab"}, {"size": "big"}, {"format": "pt"}, {"evicted_at": 1.5}],
 )
 def test_a_catalogue_that_makes_no_sense_offers_nothing(server, tmp_path, lie):
-    catalogue(server, offered(server, "tiny", tiny_model()) | lie)
+    catalogue(server, offered(server, "tiny", tiny_model(), **lie), {"name": 7, "artifacts": 8}, {"artifacts": [9]})
 
     with pytest.raises(EdgeWattError, match="has no artifact"):
         in_catalogue(server.base_url, tmp_path)
@@ -101,7 +97,7 @@ def test_a_catalogue_that_makes_no_sense_offers_nothing(server, tmp_path, lie):
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b"<html>", b'{"models": 3}'])
 def test_an_answer_that_is_no_catalogue_is_refused(server, tmp_path, answer):
-    server.files["/api/models/all?limit=500&offset=0"] = answer
+    server.files["/api/models/all?stored=true&limit=500&offset=0"] = answer
 
     with pytest.raises(EdgeWattError):
         in_catalogue(server.base_url, tmp_path)

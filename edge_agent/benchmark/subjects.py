@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from edge_agent.download import Downloader, Patience, forget
 from edge_agent.files import storage_error
 
 FORMATS = ("onnx", "tflite")
+
+DIGEST = re.compile("[0-9a-f]{64}")
 
 PAGE = 500
 TIMEOUT_S = 20.0
@@ -59,8 +62,7 @@ def in_catalogue(base_url: str, folder: Path) -> tuple[Subject, ...]:
     """
     if urlsplit(base_url).scheme not in ("http", "https"):
         raise InvalidError(f"'{base_url}' is no address of a controller", code="bad_url", hint="http://host:5000")
-    found = tuple(_artifact(document, base_url, folder) for document in _catalogue(base_url))
-    subjects = tuple(subject for subject in found if subject is not None)
+    subjects = tuple(s for document in _catalogue(base_url) for s in _artifacts(document, base_url, folder))
     if not subjects:
         raise NotFoundError(f"the controller at {base_url} has no artifact of any model")
     return subjects
@@ -100,7 +102,7 @@ def _nothing(_have: int, _size: int) -> None:
 def _catalogue(base_url: str) -> Iterator[dict[str, Any]]:
     offset, total = 0, 1
     while offset < total:
-        page = _get(urljoin(base_url, f"/api/models/all?limit={PAGE}&offset={offset}"))
+        page = _get(urljoin(base_url, f"/api/models/all?stored=true&limit={PAGE}&offset={offset}"))
         models, total = page.get("models"), _whole(page.get("total")) or 0
         if not isinstance(models, list) or not models:
             return
@@ -119,25 +121,25 @@ def _get(url: str) -> dict[str, Any]:
     return document
 
 
-def _artifact(document: dict[str, Any], base_url: str, folder: Path) -> Subject | None:
-    """Return the model that `document` describes; None where it has no artifact."""
-    name, sha256, size = document.get("name"), document.get("artifact_sha256"), document.get("size")
-    form = document.get("format")
-    if not (isinstance(name, str) and isinstance(sha256, str) and isinstance(size, int) and isinstance(form, str)):
-        return None
-    if len(sha256) != hashlib.sha256().digest_size * 2 or not sha256.isalnum() or form not in FORMATS:
-        return None
-    return Subject(
-        model=name,
-        format=form,
-        path=folder / f"{sha256}.{form}",
-        sha256=sha256,
-        url=urljoin(base_url, f"/models/sha256/{sha256}"),
-        size=size,
-        params_m=_number(document.get("params_m")),
-        gmacs=_number(document.get("gmacs")),
-        input_res=_whole(document.get("input_res")),
-    )
+def _artifacts(document: dict[str, Any], base_url: str, folder: Path) -> Iterator[Subject]:
+    """Yield a subject for each file that the model in `document` has, in formats that we know."""
+    name, artifacts = document.get("name"), document.get("artifacts")
+    for each in artifacts if isinstance(artifacts, list) else ():
+        if not isinstance(each, dict) or not isinstance(name, str) or each.get("evicted_at") is not None:
+            continue
+        sha256, size, form = each.get("sha256"), _whole(each.get("size")), each.get("format")
+        if isinstance(sha256, str) and DIGEST.fullmatch(sha256) and size is not None and form in FORMATS:
+            yield Subject(
+                model=name,
+                format=form,
+                path=folder / f"{sha256}.{form}",
+                sha256=sha256,
+                url=urljoin(base_url, f"/models/sha256/{sha256}"),
+                size=size,
+                params_m=_number(document.get("params_m")),
+                gmacs=_number(document.get("gmacs")),
+                input_res=_whole(document.get("input_res")),
+            )
 
 
 def _digest(path: Path) -> str:
