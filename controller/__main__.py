@@ -32,6 +32,7 @@ from controller.corrections import Calibrations, Corrections
 from controller.hearing import Hearing
 from controller.ingest import Ingest
 from controller.judge import Judge
+from controller.keeping import Keeping
 from controller.learning import Learning
 from controller.lifecycle import Lifecycle
 from controller.models import listed, untrained
@@ -57,7 +58,7 @@ CLIENT_ID = "edgewatt-controller"
 
 def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker: Sequence[str] = WORKER) -> Parts:
     """Return the controller's collaborators, wired; nothing runs yet. `worker` is what makes models."""
-    artifacts = ArtifactStore(settings.data / "artifacts")
+    artifacts = ArtifactStore(settings.data / "artifacts", signer=settings.signer)
     catalogue = Catalogue(artifacts, listed=listed.load())
     catalogue.make(untrained.NAME)
     answering = Answering(Versions(folder=settings.data / PREDICTORS))
@@ -99,6 +100,14 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker:
         artifact_base_url=settings.base_url,
         bookkeeping=bookkeeping,
     )
+    keeping = Keeping(
+        store=store,
+        deployments=deployments,
+        artifacts=artifacts,
+        catalogue=catalogue,
+        quota_mb=settings.artifact_quota_mb,
+    )
+    artifacts.make_room = keeping.free
     hearing = Hearing(service=service, approve_new=settings.registration == "open")
     learning = Learning(service=service, corrections=corrections)
     calibrating = Calibrating(service=service, learning=learning, calibrations=Calibrations(store))
@@ -109,6 +118,7 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker:
             hearing=hearing,
             calibrating=calibrating,
             succession=Succession(service=service, answering=answering),
+            keeping=keeping,
             epoch=epoch,
         ),
         catalogue=catalogue,
@@ -187,6 +197,8 @@ def main() -> int:
     parser.add_argument("--artifact-base-url", help="how devices reach this controller (default http://HOST:PORT)")
     parser.add_argument("--registration", choices=("open", "approve"), help="who may join (default open)")
     parser.add_argument("--probe-inferences", type=int, help="measured before a model is committed (default 100)")
+    parser.add_argument("--artifact-quota-mb", type=float, help="the store of models may hold so much (default 20000)")
+    parser.add_argument("--signing-key-file", help="signs artifacts for devices (needs the extra signed)")
     parser.add_argument("--soak-s", type=float, help="how long a new model is watched, s (default 10)")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:

@@ -54,3 +54,11 @@ class ModelShelf(ABC):
     def recommended(self, device_type: str, *, limit: int = 10, stored: bool | None = None) -> Document:
         """Return the models that cost least on `device_type`, with predictions; `stored` None asks for both kinds."""
         return self._get("/api/models/recommended", device_type=device_type, limit=limit, stored=stored)
+
+    def verify_models(self, model: str | None = None) -> Document:
+        """Have the files of `model` read again, of all models when None: `{ok, artifacts}`."""
+        return self._send("POST", "/api/models/verify", {"model_name": model})
+
+    def archive_model(self, model: str, *, undo: bool = False) -> Document:
+        """Put a model away, or bring it back; ConflictError with the places while it is in use."""
+        return self._send("POST", "/api/models/archive", {"model_name": model, "undo": undo})

@@ -16,6 +16,7 @@ from broker.wire import encode
 from controller.calibrating import Calibrating
 from controller.deployment import Moved, Tick
 from controller.hearing import Hearing
+from controller.keeping import Keeping
 from controller.rivals import Rivals
 from controller.service import Service
 from controller.store import Row
@@ -37,6 +38,7 @@ class Ingest:
     hearing: Hearing
     calibrating: Calibrating
     succession: Succession
+    keeping: Keeping
     epoch: str
     clock: Callable[[], float] = time.time
     connected_at: float | None = None
@@ -211,4 +213,5 @@ class Ingest:
             service.bookkeeping.look(at)
             self.calibrating.tick(at)
             self.succession.tick(at)
+            self.keeping.tick(at)
         self.wake()

@@ -13,6 +13,7 @@ from controller.deployment import CancelAsked, Deployment, Moved, Replaced, begi
 from controller.gate import Policy
 from controller.judge import Judge, Judgement
 from controller.lifecycle import Lifecycle, new_id
+from controller.models.manifest import signed_part
 from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
 from controller.records import Commands, Deployments
@@ -176,7 +177,7 @@ class Service:
     def measure(self, device_id: str, model: str, who: str, at: float) -> str:
         """Queue a benchmark of `model` that leaves the running model alone; return the command's id."""
         device = self.known_device(device_id)
-        artifact = self._artifact(model, device)
+        artifact = self._artifact(model, device, at)
         return self.order(device_id, "bench", {"model": model, "artifact": artifact}, who, at)
 
     def on_bench(self, device_id: str, result: dict[str, Any], at: float) -> None:
@@ -247,18 +248,19 @@ class Service:
         move(Phase.GATED, verdict.sentence, facts=documented)
         move(Phase.RESOLVING)
         try:
-            artifact = self._artifact(deployment.model, device)
+            gen = self.lifecycle.next_gen(deployment.device_id)
+            artifact = self._artifact(deployment.model, device, at, gen)
         except EdgeWattError as error:
             move(Phase.FAILED, said(error), error.code)
             return deployment
-        move(Phase.READY, facts={"artifact": artifact, "gen": self.lifecycle.next_gen(deployment.device_id)})
+        move(Phase.READY, facts={"artifact": artifact, "gen": gen})
         for older in self.deployments.find(device_id=deployment.device_id, open_only=True):
             if older.id != deployment.id:
                 self.lifecycle.apply(older, Replaced(by=deployment.id), at)
         move(Phase.QUEUED, None if device["online"] else "offline")
         return deployment
 
-    def _artifact(self, model: str, device: Row) -> ArtifactRef:
+    def _artifact(self, model: str, device: Row, at: float, gen: int | None = None) -> ArtifactRef:
         offered = self.judge.offer(device, self.judge.model(model))
         found = offered.artifact
         if found is None:
@@ -268,7 +270,10 @@ class Service:
                 hint="`edgewatt models list` shows the formats of each model",
             )
         url = f"{self.artifact_base_url}/models/sha256/{found.sha256}"
-        return ArtifactRef(url=url, sha256=found.sha256, size=found.size, format=found.format)
+        self.artifacts.deployed(found.sha256, at)
+        signer = self.artifacts.signer
+        sig = signer.sign(signed_part(found, model, gen)) if signer else None
+        return ArtifactRef(url=url, sha256=found.sha256, size=found.size, format=found.format, sig=sig)
 
 
 def refusal_of(deployment: Deployment) -> RefusedError | None:

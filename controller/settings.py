@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from broker.errors import InvalidError
 from broker.paho import address
+from broker.signing import Signer
 
 PREFIX = "EDGEWATT_"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -19,6 +20,7 @@ class Settings:
     """Everything a controller can be told.
 
     `probe_inferences` are measured on the device before a model is committed; `soak_s` is how long it is watched then.
+    The store gives up what can be made again above `artifact_quota_mb`.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
@@ -30,6 +32,8 @@ class Settings:
     registration: Literal["open", "approve"] = "open"
     probe_inferences: int = 100
     soak_s: float = 10.0
+    artifact_quota_mb: float = 20_000.0
+    signing_key_file: str = ""
     conversion_timeout_s: float = 900.0
     conversion_memory_mb: int = 6_000
     username: str = ""
@@ -40,6 +44,8 @@ class Settings:
         address(self.broker)
         if self.registration not in ("open", "approve"):
             raise InvalidError(f"registration '{self.registration}' is neither open nor approve", field="registration")
+        if not self.artifact_quota_mb > 0:
+            raise InvalidError(f"artifact_quota_mb {self.artifact_quota_mb:g} is none", field="artifact_quota_mb")
         if not 0 <= self.port <= 65_535:  # noqa: PLR2004 - the range of ports
             raise InvalidError(f"port {self.port} is none", hint="1 to 65535", field="port")
         for name in ("conversion_timeout_s", "conversion_memory_mb"):
@@ -53,6 +59,11 @@ class Settings:
             return self.artifact_base_url.rstrip("/")
         host = self.host if self.host not in ("0.0.0.0", "::", "") else outgoing_ip()  # noqa: S104 - compared, not bound
         return f"http://{host}:{self.port}"
+
+    @property
+    def signer(self) -> Signer | None:
+        """Who signs artifacts, where a key is configured. Raises InvalidError when it cannot be read."""
+        return Signer(Path(self.signing_key_file)) if self.signing_key_file else None
 
     @property
     def password(self) -> str | None:
@@ -106,7 +117,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    kinds = {"port": int, "probe_inferences": int, "soak_s": float, "data": Path}
+    kinds = {"port": int, "probe_inferences": int, "soak_s": float, "artifact_quota_mb": float, "data": Path}
     kinds |= {"conversion_timeout_s": float, "conversion_memory_mb": int}
     kind = kinds.get(name, str)
     try:

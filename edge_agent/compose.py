@@ -37,6 +37,7 @@ from edge_agent.serving import Server
 from edge_agent.settings import Settings
 from edge_agent.simulate import SimulatedBoard, SimulatedSession
 from edge_agent.telemetry import Sampler
+from edge_agent.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +157,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         now=now,
         power=board.power,
         poll_s=settings.poll_s,
+        trust=Trust.of(settings.verify_key),
     )
     stop, lane = asyncio.Event(), Lane()
     commands = Commands(

@@ -46,6 +46,7 @@ def add_settings(command: argparse.ArgumentParser) -> None:
         "--meter", help="what measures power: auto (default), ina3221, tegrastats, hwmon, pmic, rapl, nvml, model, none"
     )
     add("--allow-host", action="append", dest="allow_hosts", metavar="HOST", help="artifacts may come from there too")
+    add("--verify-key", metavar="KEY", help="run only what is signed with it: base64 or a file (extra signed)")
     add("--username")
     add("--password", help="better in EDGEWATT_PASSWORD")
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from edge_agent.modelstore import Held, ModelStore
 from edge_agent.proving import Prover, UnfitError
 from edge_agent.runtimes.session import Session
 from edge_agent.serving import Server
+from edge_agent.trust import Trust
 from edge_agent.work import StoppedError, Work
 
 MOST_CRASHES = 3
@@ -26,7 +27,7 @@ MOST_CRASHES = 3
 
 RISKY = frozenset({Phase.LOADING, Phase.PROBING})
 COMMITTED = frozenset({Phase.ACTIVE, Phase.SOAKING})
-_REFUSED_CODES = frozenset({"host_not_allowed", "no_runtime", "bad_artifact", "bad_window"})
+_REFUSED_CODES = frozenset({"host_not_allowed", "no_runtime", "bad_artifact", "bad_signature", "bad_window"})
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Installer:
     now: Callable[[], float]
     power: Callable[[], PowerState]
     poll_s: float = 5.0
+    trust: Trust = field(default_factory=Trust)
 
     async def run(self, work: Work) -> None:
         """Bring the deployment `work.id` from wherever the journal says it is to its end."""
@@ -86,6 +88,7 @@ class Installer:
             await self._soak(work, command, dict(entry.result or {}))
             return
         work.check()
+        self.trust.check(command)
         runtime = self.prover.runtime_for(command)
         await self._conditions(work, command)
         present = await self._content(work, ref)
@@ -191,6 +194,7 @@ class Installer:
         """Return a session of the command's artifact without making it active; raises EdgeWattError, StoppedError."""
         ref = command.artifact
         assert ref is not None
+        self.trust.check(command)
         runtime = self.prover.runtime_for(command)
         if not self.contents.present(ref):
             await self.contents.download(ref, work, lambda p: self._progress(work.id, p))

@@ -37,6 +37,7 @@ class Settings:
     provider: str = "auto"
     meter: str = "auto"
     allow_hosts: tuple[str, ...] = ()
+    verify_key: str = ""
     username: str | None = None
     password: str | None = None
     no_controller_s: float = 120.0

@@ -1,16 +1,17 @@
-"""The bytes of models, which devices download."""
+"""The files of models: downloads, checks, the archive."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import IO, Annotated
+from dataclasses import asdict, dataclass
+from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Response
 
 from broker.errors import InvalidError, NotFoundError
 from controller.api.errors import answer
 from controller.api.file_response import OpenFileResponse
-from controller.api.parts import Given
+from controller.api.parts import Given, Origin
 from controller.api.ranges import Span, continues, is_known, wanted_span
+from controller.models.checking import check
 from controller.models.store import DIGEST, ArtifactStore
 
 router = APIRouter(tags=["models"])
@@ -30,6 +31,21 @@ class Asked:
     range: str | None
     if_range: str | None
     if_none_match: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyBody:
+    """Which model to verify; every one when none is named."""
+
+    model_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveBody:
+    """Which model to put away, or to bring back."""
+
+    model_name: str
+    undo: bool = False
 
 
 def _asked(range: Text = None, if_range: Text = None, if_none_match: Text = None) -> Asked:  # noqa: A002 - the header's name
@@ -62,6 +78,27 @@ async def download_named(
         what = f"{artifact} is not in the store" + (f" as {format}" if format else "")
         raise NotFoundError(what, code="no_artifact", hint=f"edgewatt models show {artifact}")
     return await _serve(parts.service.artifacts, found[0].sha256, asked, cache="no-cache")
+
+
+@router.post("/api/models/verify")
+async def verify(parts: Given, body: VerifyBody | None = None) -> dict[str, Any]:
+    """Read the files of a model again, all when none is named: hash, signature, and what their golden check said."""
+    name, store = (body or VerifyBody()).model_name, parts.service.artifacts
+    asked = [(each, known) for each in store.all() for known in each.models if name in (None, known)]
+    if name is not None and not asked:
+        raise NotFoundError(f"{name[:80]!r} is not in the store", code="no_artifact", hint="edgewatt models list")
+    loop = asyncio.get_running_loop()
+    found = [await loop.run_in_executor(None, check, store, each, known, store.signer) for each, known in asked]
+    documents = [asdict(each) | {"ok": each.ok} for each in found]
+    return {"success": True, "ok": all(each.ok for each in found), "artifacts": documents}
+
+
+@router.post("/api/models/archive")
+async def archive(parts: Given, origin: Origin, body: ArchiveBody) -> dict[str, Any]:
+    """Put a model away, or bring it back with `undo`; 409 with the places while it is in use."""
+    with parts.service.store.transaction():
+        parts.keeping.archive(body.model_name, origin, parts.clock(), undo=body.undo)
+    return {"success": True, "model": body.model_name, "archived": not body.undo}
 
 
 async def _serve(store: ArtifactStore, sha256: str, asked: Asked, *, cache: str) -> Response:

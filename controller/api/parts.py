@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Request
 
 from controller.calibrating import Calibrating
 from controller.ingest import Ingest
+from controller.keeping import Keeping
 from controller.models.catalog import Catalogue
 from controller.predict.predictor import FleetPredictor
 from controller.service import Service
@@ -35,6 +36,11 @@ class Parts:
     def predictor(self) -> FleetPredictor:
         """Who answers for a type of device now."""
         return self.service.judge.predictor
+
+    @property
+    def keeping(self) -> Keeping:
+        """What keeps the artifact store within its quota."""
+        return self.ingest.keeping
 
     @property
     def calibrating(self) -> Calibrating:

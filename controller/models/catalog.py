@@ -40,8 +40,10 @@ class Catalogue:
         self._listed = listed
         self._unmade = tuple(_unmade(name, "fp32", each) for name, each in sorted(listed.items()))
         self._facts: dict[str, ModelFacts] = {}
+        archived = {name for artifact in store.all() for name in artifact.archived}
         for path in sorted(shipped.glob("*.onnx")):
-            store.add(path, model=path.stem)
+            if path.stem not in archived:
+                store.add(path, model=path.stem)
         self.shipped = frozenset(path.stem for path in shipped.glob("*.onnx"))
 
     def all(self) -> list[Model]:

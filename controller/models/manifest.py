@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from broker.signing import canonical_manifest
+
 Variant = Literal["fp32", "fp16", "int8"]
 Format = Literal["onnx", "tflite"]
 Quantization = Literal["static", "dynamic"]
@@ -64,3 +66,8 @@ class Artifact:
     deployed_at: float | None = None
     archived: tuple[str, ...] = ()
     evicted_at: float | None = None
+
+
+def signed_part(artifact: Artifact, model: str, gen: int | None = None) -> bytes:
+    """Return what is signed of `artifact` as `model`, for the deployment `gen` where there is one."""
+    return canonical_manifest(model=model, sha256=artifact.sha256, size=artifact.size, format=artifact.format, gen=gen)

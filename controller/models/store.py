@@ -5,15 +5,16 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from broker.errors import ArtifactError, NotFoundError, WireError
+from broker.errors import ArtifactError, NotFoundError, StorageError, WireError
+from broker.signing import Signer
 from broker.wire import decode, encode
-from controller.models.manifest import About, Artifact
+from controller.models.manifest import About, Artifact, signed_part
 from controller.models.whole import disk_errors, publish, temporary
 
 logger = logging.getLogger(__name__)
@@ -31,11 +32,18 @@ State = tuple[int, int, int]
 class ArtifactStore:
     """A folder `sha256/<h>` of contents and `manifests/<h>.json` of what they are; several processes may share it.
 
-    Files appear by rename after fsync, so a reader never sees part of one.
+    Files appear by rename after fsync, so a reader never sees part of one. `adds` counts what this process added;
+    `make_room` is asked for so many bytes, at a time, when the disk is full.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Open the store at `root`, made when missing; raises StorageError where it cannot be written."""
+    def __init__(self, root: Path, *, signer: Signer | None = None) -> None:
+        """Open the store at `root`, made when missing; `signer` signs what is added.
+
+        Raises StorageError where it cannot be written.
+        """
+        self.adds = 0
+        self.signer = signer
+        self.make_room: Callable[[int, float], None] | None = None
         self._blobs = root / "sha256"
         self._manifests = root / "manifests"
         self._incoming = root / "incoming"
@@ -59,24 +67,39 @@ class ArtifactStore:
         `about` None keeps what was said of that content before. Raises ArtifactError when `source` is missing or empty,
         StorageError when the disk is full.
         """
+        try:
+            artifact = self._add(source, model, format, about)
+        except StorageError as full:
+            if full.code != "disk_full" or self.make_room is None:
+                raise
+            self.make_room(len(source) if isinstance(source, bytes) else source.stat().st_size, time.time())
+            artifact = self._add(source, model, format, about)
+        self.adds += 1
+        return artifact
+
+    def _add(self, source: Path | bytes, model: str, form: str, about: About | None) -> Artifact:
         with disk_errors(self._incoming), temporary(self._incoming) as file:
             digest, size = _copy(source, file)
             if not size:
-                raise ArtifactError(f"the {format} file of {model} is empty", hint="export or download it again")
+                raise ArtifactError(f"the {form} file of {model} is empty", hint="export or download it again")
             target = self._blobs / digest
             if not target.exists() or not self.verify(digest):
                 publish(file, target)
                 self._sound.pop(digest, None)
         known = self._read(digest)
-        before = known or Artifact(sha256=digest, size=size, format=format, models=(), created_at=time.time())
+        before = known or Artifact(sha256=digest, size=size, format=form, models=(), created_at=time.time())
         artifact = replace(
             before,
-            format=format,
+            format=form,
+            created_at=time.time() if before.evicted_at else before.created_at,
             models=tuple(dict.fromkeys((*before.models, model))),
             about=about or before.about,
             archived=tuple(name for name in before.archived if name != model),
             evicted_at=None,
         )
+        if self.signer is not None:
+            signature = self.signer.sign(signed_part(artifact, model))
+            artifact = replace(artifact, signatures={**artifact.signatures, model: signature})
         if artifact != known:
             self._write_manifest(artifact)
         return artifact
@@ -109,6 +132,10 @@ class ArtifactStore:
             raise _missing(sha256)
         return artifact
 
+    def holds(self, sha256: str) -> bool:
+        """Return whether there is a file of `sha256`, whatever is in it."""
+        return (self._blobs / sha256).is_file()
+
     def verify(self, sha256: str) -> bool:
         """Return whether the file of `sha256` is there and has that content; reads all of it."""
         try:
@@ -130,6 +157,24 @@ class ArtifactStore:
     def all(self) -> list[Artifact]:
         """Return every artifact that has bytes, oldest first; an unreadable manifest is left out and logged."""
         return [artifact for artifact in self._every() if artifact.evicted_at is None]
+
+    def deployed(self, sha256: str, at: float) -> None:
+        """Note that a device was told to fetch `sha256`."""
+        self._write_manifest(replace(self.manifest(sha256), deployed_at=at))
+
+    def archive(self, sha256: str, model: str, *, undo: bool = False) -> None:
+        """Put `model` away as far as `sha256` goes, or bring it back; raises NotFoundError."""
+        before = self.manifest(sha256)
+        others = tuple(name for name in before.archived if name != model)
+        self._write_manifest(replace(before, archived=others if undo else (*others, model)))
+
+    def evict(self, sha256: str, at: float) -> Artifact:
+        """Remove the bytes of `sha256` and keep its manifest; who reads them already reads them to their end."""
+        artifact = replace(self.manifest(sha256), evicted_at=at)
+        (self._blobs / sha256).unlink(missing_ok=True)
+        self._sound.pop(sha256, None)
+        self._write_manifest(artifact)
+        return artifact
 
     def evicted(self) -> list[Artifact]:
         """Return the artifacts of which only the manifest is left, oldest first."""

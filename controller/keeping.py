@@ -1,0 +1,123 @@
+"""Keeps the artifact store within its quota, and knows where each artifact is in use."""
+
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from broker.errors import ConflictError, NotFoundError, StorageError
+from controller.models.catalog import Catalogue
+from controller.models.manifest import Artifact
+from controller.models.quota import Holding, evictions, total_bytes
+from controller.models.store import ArtifactStore
+from controller.records import Deployments
+from controller.store import Row, Store
+
+MB = 1_000_000
+NAMED = 3
+"""How many places one sentence names."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Keeping:
+    """What of the store may go: nothing that a device has or is to get, that EdgeWatt ships, or that only a person has.
+
+    A person's own file may go once it is archived; what the workshop made may always go, it can make it again.
+    """
+
+    store: Store
+    deployments: Deployments
+    artifacts: ArtifactStore
+    catalogue: Catalogue
+    quota_mb: float
+    _gone: deque[Artifact] = field(default_factory=deque)
+    _adds: int = -1
+
+    def tick(self, at: float) -> None:
+        """Evict what is above the quota after something was added, and say what went; inside a transaction."""
+        if self._adds != self.artifacts.adds:
+            self._adds = self.artifacts.adds
+            self._evict(int(self.quota_mb * MB), at)
+        while self._gone:
+            artifact = self._gone.popleft()
+            names = ", ".join(artifact.models)
+            facts = {"sha256": artifact.sha256, "size": artifact.size, "models": list(artifact.models)}
+            text = f"{names} ({artifact.format}, {artifact.size / MB:.1f} MB) left the store to make room"
+            self.store.add_event(at, "storage", text, facts=facts)
+
+    def free(self, needed_bytes: int, at: float) -> None:
+        """Evict at least `needed_bytes` for what is about to be added; StorageError with what holds the space."""
+        holdings = self._holdings()
+        gone = self._evict(total_bytes(holdings) - needed_bytes, at)
+        if sum(artifact.size for artifact in gone) < needed_bytes:
+            kept = [holding for holding in holdings if not holding.spare]
+            raise StorageError(
+                f"the disk is full, and of the {len(holdings)} artifacts in the store {len(kept)}"
+                f" ({total_bytes(kept) / MB:.0f} MB) are in use or kept on purpose",
+                hint="`edgewatt models archive NAME` lets the store give one up; or free some disk space",
+            )
+
+    def archive(self, model: str, who: str, at: float, *, undo: bool = False) -> None:
+        """Put `model` away, or bring it back. Raises NotFoundError, ConflictError while it is in use."""
+        artifacts = [each for each in self.artifacts.all() if model in each.models]
+        if not artifacts:
+            raise NotFoundError(
+                f"{model[:80]!r} is not in the store", code="no_artifact", hint="edgewatt models list shows what is"
+            )
+        used = self.uses()
+        places = sorted({place for each in artifacts for place in used.get(each.sha256, ())})
+        if places and not undo:
+            more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+            raise ConflictError(
+                f"{model} is in use: {', '.join(places[:NAMED])}{more}",
+                code="in_use",
+                hint="deploy another model there first",
+            )
+        for artifact in artifacts:
+            self.artifacts.archive(artifact.sha256, model, undo=undo)
+        text = f"{model} {'brought back from the archive' if undo else 'archived'}"
+        self.store.add_event(at, "storage", text, who=who, facts={"model": model})
+
+    def uses(self) -> Mapping[str, tuple[str, ...]]:
+        """Return where each artifact is in use, in words, by its SHA-256."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for device in self.store.devices():
+            for sha256, place in _places(device):
+                found[sha256].append(place)
+        for deployment in self.deployments.find(open_only=True, limit=1_000_000):
+            if deployment.artifact is not None:
+                found[deployment.artifact.sha256].append(f"it is being deployed to {deployment.device_id}")
+        return {sha256: tuple(places) for sha256, places in found.items()}
+
+    def _evict(self, most_bytes: int, at: float) -> list[Artifact]:
+        chosen = evictions(self._holdings(), most_bytes)
+        gone = [self.artifacts.evict(holding.sha256, at) for holding in chosen]
+        self._gone.extend(gone)
+        return gone
+
+    def _holdings(self) -> list[Holding]:
+        used = self.uses()
+        return [
+            Holding(
+                sha256=each.sha256,
+                size=each.size,
+                used_at=max(each.created_at, each.deployed_at or 0.0),
+                spare=each.sha256 not in used and self._spare(each),
+            )
+            for each in self.artifacts.all()
+        ]
+
+    def _spare(self, artifact: Artifact) -> bool:
+        if self.catalogue.shipped.intersection(artifact.models):
+            return False
+        return set(artifact.models) <= set(artifact.archived) or self.catalogue.could_be_made(artifact)
+
+
+def _places(device: Row) -> list[tuple[str, str]]:
+    name, state = device["id"], device["state"] or {}
+    wanted = ((device["desired"] or {}).get("deploy") or {}).get("artifact") or {}
+    slots = (
+        ((state.get("active") or {}).get("artifact_sha256"), f"{name} runs it"),
+        ((state.get("previous") or {}).get("artifact_sha256"), f"{name} keeps it to fall back on"),
+        (wanted.get("sha256"), f"{name} is to run it"),
+    )
+    return [(sha256, place) for sha256, place in slots if sha256]

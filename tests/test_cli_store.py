@@ -1,0 +1,74 @@
+"""`edgewatt models verify | archive | keygen` against a whole controller."""
+
+import asyncio
+import json
+
+import pytest
+import uvicorn
+
+from broker.signing import Signer
+from controller.__main__ import listening
+from controller.api.app import create
+from controller.cli.app import run
+from tests.controlling import controller
+
+
+@pytest.fixture
+async def running(tmp_path, free_port, monkeypatch):
+    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", f"http://127.0.0.1:{free_port}")
+    monkeypatch.setenv("EDGEWATT_CONFIG", str(tmp_path / "none.toml"))
+    async with controller(tmp_path / "data") as whole:
+        server = uvicorn.Server(uvicorn.Config(create(whole.parts), log_level="critical", lifespan="off"))
+        with listening("127.0.0.1", free_port) as door:
+            serving = asyncio.create_task(server.serve([door]))
+            yield whole
+            server.should_exit = True
+            await serving
+
+
+@pytest.fixture
+def edgewatt(capsys):
+    """Run a command line beside the controller: exit code, stdout, stderr."""
+
+    async def call(*words):
+        code = await asyncio.to_thread(run, words)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+async def test_a_sound_store_is_verified_and_a_damaged_file_is_an_exit_code(running, edgewatt):
+    sound = await edgewatt("models", "verify", "--all")
+    sha256 = running.parts.catalogue.get("digits_mlp").artifact_sha256
+    running.parts.service.artifacts.path(sha256).write_bytes(b"rust")
+    damaged = await edgewatt("models", "verify", "digits_mlp", "--json")
+
+    assert sound[0] == 0
+    assert "digits_cnn_s" in sound[1]
+    assert damaged[0] == 1
+    assert json.loads(damaged[1])["artifacts"][0]["content"] == "damaged"
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_model_is_put_away_and_brought_back(edgewatt):
+    away = await edgewatt("models", "archive", "digits_mlp")
+    verified = await edgewatt("models", "verify", "digits_mlp")
+    back = await edgewatt("models", "archive", "digits_mlp", "--undo")
+    nobody = await edgewatt("models", "archive", "nobody")
+
+    assert (away[0], verified[0], back[0], nobody[0]) == (0, 0, 0, 3)
+    assert "--undo brings it back" in away[2]
+    assert "not in the store" in nobody[2]
+
+
+async def test_verify_wants_a_name_or_all_and_keygen_makes_a_key_once(edgewatt, tmp_path):
+    neither = await edgewatt("models", "verify")
+    path = tmp_path / "key.pem"
+    made = await edgewatt("models", "keygen", str(path), "--json")
+    again = await edgewatt("models", "keygen", str(path))
+
+    assert neither[0] == 2
+    assert made[0] == 0
+    assert json.loads(made[1])["verify_key"] == Signer(path).public_key
+    assert again[0] == 2
