@@ -121,6 +121,8 @@ def test_our_own_columns_are_all_understood_as_themselves():
         ("FPS", ("throughput_iter_per_s", "", "")),
         ("Model Name", ("model", "", "")),
         ("# iterations", ("iterations", "", "")),
+        ("total params (M)", ("params_m", "m", "")),
+        ("latency per inference (ms)", ("latency_avg_s", "ms", "")),
     ],
 )
 def test_a_header_tells_quantity_unit_and_basis(header, meaning):
@@ -130,7 +132,19 @@ def test_a_header_tells_quantity_unit_and_basis(header, meaning):
 
 
 @pytest.mark.parametrize(
-    "header", ["runs", "power_std_w", "latency_p90_ms", "macts_m", "top1", "notes", "", "energy_std_j"]
+    "header",
+    [
+        "runs",
+        "power_std_w",
+        "latency_p90_ms",
+        "latency_min",
+        "latency_total_ms",
+        "macts_m",
+        "top1",
+        "notes",
+        "",
+        "energy_std_j",
+    ],
 )
 def test_what_is_not_ours_is_not_read(header):
     assert understand(header) is None
@@ -239,6 +253,7 @@ def test_a_file_that_is_not_there_or_too_large_is_refused(tmp_path):
 
 def test_units_that_no_header_tells_are_told_by_the_values():
     assert only("model,params,energy_mj,latency_ms\nresnet18,11689512,120,40\n").row.params_m == 11.689512
+    assert only("model,params,energy_mj,latency_ms\nx,5000,120,40\n").row.params_m == 0.005
     assert only("model,flops,energy_mj,latency_ms\nx,3640000000,120,40\n").row.gflops == 3.64
     assert only("model,latency,fps,energy_mj\nx,40,25,120\n").row.latency_avg_s == 0.04
     assert only("model,latency,fps,energy_mj\nx,0.04,25,120\n").row.latency_avg_s == 0.04

@@ -247,6 +247,44 @@ def test_a_figure_beside_the_measurement_that_cannot_be_is_left_empty():
     assert [each.before for each in case.findings] == ["-1", "224x300"]
 
 
+def test_without_the_size_of_the_input_operations_are_not_touched():
+    header = "model,params_m,gmacs,energy_mj,latency_ms\n"
+    at_160, as_listed = (only(header + f"resnet18,11.69,{gmacs},200,40\n") for gmacs in (0.93, 1.81))
+
+    assert (at_160.status, found(at_160), at_160.row.gmacs) == (Status.ACCEPTED, ["size_unknown"], 0.93)
+    assert found(as_listed) == []
+
+
+def test_a_file_that_holds_the_row_s_own_parameters_is_a_variant_even_where_it_could_hold_the_catalogue_s():
+    case = only("model,params_m,size_mb,energy_mj,latency_ms\nresnet18,23.4,46.8,200,40\n")
+
+    assert (case.status, found(case), case.row.params_m) == (Status.ACCEPTED, ["variant"], 23.4)
+
+
+def test_files_without_their_heads_are_not_taken_for_mib():
+    header = "model,size_mb,energy_mj,latency_ms\n"
+    shares = dict(zip(NETWORKS, (0.956, 0.92, 0.97, 0.93, 0.98, 0.96), strict=True))
+    done = import_of(
+        header + "".join(f"{n},{4 * NETWORKS[n].params_m * share},200,40\n" for n, share in shares.items())
+    )
+
+    assert all(column.told_by == "header" for column in done.layout.columns)
+
+
+def test_an_energy_that_is_likely_of_one_inference_is_not_divided_but_set_aside():
+    case = only("model,iterations,latency_ms,energy_mwh\nresnet18,500,100,0.14\n", NANO)
+
+    assert found(case) == ["inferences_unknown"]
+    assert "of one inference 5 W" in case.findings[0].because
+
+
+def test_what_ran_in_fp16_has_a_name_of_its_own():
+    done = import_of("model,precision,energy_mj,latency_ms\nresnet18,fp32,200,40\nresnet18,fp16,120,25\n")
+
+    assert [row.model for row in done.rows] == ["resnet18", "resnet18-fp16"]
+    assert found(done.cases[1]) == ["half_precision"]
+
+
 def test_one_of_the_rows_of_the_same_network_is_kept_and_it_is_said_which():
     header = "model,energy_mj,latency_ms,input_res\n"
     done = import_of(

@@ -7,6 +7,7 @@ from typing import Any
 
 from broker.benchmark_row import BenchmarkRow
 from controller.dataset.reference import Network
+from controller.models.manifest import Variant
 
 Value = float | int | str | None
 
@@ -43,8 +44,8 @@ class Finding:
 class Case:
     """A row with its findings. `energy_run_mj` is of a whole run, `energy_some_mj` of a run or of one inference.
 
-    `runs_mj` are the energies of the single runs that an average was taken over, in the average's unit; `known` what
-    the catalogue knows of the network.
+    `runs_mj` are the energies of the single runs that an average was taken over, in the average's unit; `half` that a
+    column says fp16; `known` what the catalogue knows of the network.
     """
 
     line: int
@@ -55,6 +56,8 @@ class Case:
     duration_s: float | None = None
     batch: int | None = None
     network: str = ""
+    variant: Variant = "fp32"
+    half: bool = False
     known: Network | None = None
     findings: tuple[Finding, ...] = ()
 

@@ -24,7 +24,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "latency_std_s": (0.0, 3_600.0),
     "throughput_iter_per_s": (1e-4, 1e7),
     "energy_mj": (1e-6, 1e9),
-    "energy_net_mj": (1e-6, 1e9),
+    "energy_net_mj": (-1e9, 1e9),
     "energy_run_mj": (1e-6, 1e13),
     "energy_some_mj": (1e-6, 1e13),
     "power_avg_mw": (1e-1, 1e7),
@@ -51,7 +51,8 @@ NEEDED = frozenset(
 
 TEXTS = frozenset({"text", "pixels"})
 INTEGERS = frozenset({"1", "true", "yes", "int8", "uint8", "i8", "u8", "w8a8"})
-FLOATS = frozenset({"0", "false", "no", "fp32", "fp16", "bf16", "float32", "float16", "float"})
+HALVES = frozenset({"fp16", "float16", "f16", "half"})
+FLOATS = HALVES | frozenset({"0", "false", "no", "fp32", "float32", "f32", "bf16", "float"})
 ROW_FIELDS = frozenset(field.name for field in fields(BenchmarkRow))
 ENERGIES = {"inference": "energy_mj", "run": "energy_run_mj", "": "energy_some_mj"}
 
@@ -107,6 +108,8 @@ def _case(number: int, line: _Line, told: Told, known: Known) -> Case:
         duration_s=values.get("duration_s"),
         batch=values.get("batch", name.batch),
         network=name.network,
+        variant=name.variant,
+        half=bool(values.get("half")),
         known=known(name.network),
     )
     if asked and own and own != asked:
@@ -129,6 +132,7 @@ def _read(line: _Line, field: str, column: Column, text: str, comma: bool | None
             line.runs.append(float(value))
         else:
             line.values[field] = _within(field, value, text)
+            line.values["half"] = line.values.get("half") or (field == "quantized" and text.strip().lower() in HALVES)
     except InvalidError as error:
         if field != "runs":
             line.faults.append((field, error.code, text.strip(), error.message))

@@ -15,8 +15,8 @@ from controller.dataset.units import COUNTED, ONE, UNITS, Kind, Scale, scale
 
 NUMBERS = frozenset({"time", "energy", "power", "bytes", "params", "operations", "plain", "count"})
 MEASURED = frozenset({"energy", "latency_avg_s", "throughput_iter_per_s", "duration_s", "power_avg_mw"})
-LARGEST_IN_MILLIONS = {"params": 20_000.0, "operations": 50_000.0, "bytes": 100_000.0}
-"""Above these a figure without a unit cannot be millions, 10^9 or MB: the column counts single ones."""
+LARGEST_IN_MILLIONS = {"params": 1_000.0, "operations": 1_000.0, "bytes": 100_000.0}
+"""Above these a figure without a unit is not in millions, 10^9 or MB on such boards: the column counts single ones."""
 
 BYTES_PER_PARAM = 4
 NEAR_FP32 = (0.9, 1.1)
@@ -25,12 +25,15 @@ NEAR_FP32 = (0.9, 1.1)
 LEAST_OF_A_FILE = 0.985
 """A file holds at least its weights; a median below this share of them was divided by 2^20, not 10^6."""
 
+LEAST_IN_MIB = 0.949
+"""The share that a file of nothing but weights has then, 10^6 / 2^20; less is a network without its head."""
+
 ENOUGH = 5
 """Rows from which something may be told of all."""
 
 SAME_COUNT = 0.02
 AGREEING = 0.9
-"""Of how many of the rows duration / latency is the same to within `SAME_COUNT`: then it is the runs' length."""
+"""Of how many rows something has to hold: that duration / latency is the same to within `SAME_COUNT`, say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +182,8 @@ def _of_size(table: Table, column: Column, columns: Sequence[Column], comma: boo
             share = size / (network.params_m * BYTES_PER_PARAM)
             shares += [share] if NEAR_FP32[0] <= share <= NEAR_FP32[1] else []
     if len(shares) < ENOUGH or median(shares) >= LEAST_OF_A_FILE or column.scale is not ONE:
+        return column
+    if sum(share >= LEAST_IN_MIB for share in shares) < AGREEING * len(shares):
         return column
     told = f"values: {len(shares)} files would hold {median(shares) * 100:.1f} % of their weights if these were MB"
     return replace(column, scale=UNITS["bytes"]["mib"], told_by=told)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 from controller.dataset.case import Case, Status
-from controller.models.naming import split
 
 SAME_NETWORK = 0.02
 """Relative difference of parameters up to which two names of an architecture are the same network."""
@@ -31,10 +30,9 @@ def one_of_each(cases: Iterable[Case]) -> Iterator[Case]:
 def _key(case: Case) -> Key:
     """Return what tells measurements apart; a `source` or a time does where the file has one."""
     row = case.row
-    network, variant = split(case.network)
     return (
-        *(network, variant, row.quantized, row.input_res or _native(case)),
-        *(row.device, row.runtime, row.version, row.threads, row.at, row.source, row.artifact_sha256),
+        *(case.network, case.variant, row.quantized, row.input_res or _native(case)),
+        *(row.device, row.runtime, row.version, row.threads, row.meter, row.at, row.source, row.artifact_sha256),
     )
 
 

@@ -47,7 +47,15 @@ QUANTITIES = (
     Quantity(
         field="latency_avg_s",
         kind="time",
-        names=("latency", "inference_time", "infer_time", "time_per_inference", "infer_step_time", "step_time"),
+        names=(
+            "latency",
+            "inference_time",
+            "infer_time",
+            "time_per_inference",
+            "time_per_image",
+            "infer_step_time",
+            "step_time",
+        ),
     ),
     Quantity(field="latency_p50_s", kind="time", names=("latency_p50", "latency_median")),
     Quantity(field="latency_p95_s", kind="time", names=("latency_p95",)),
@@ -146,9 +154,15 @@ def _meaning(name: str, unit: str, basis: Basis) -> Meaning | None:
     quantity, rank = _RANKED[name]
     if unit and unit not in UNITS[quantity.kind]:
         return None
-    if basis and quantity.kind != "energy":
+    if basis == "run" and quantity.kind in {"time", "plain"}:
         return None
-    return Meaning(field=quantity.field, kind=quantity.kind, rank=rank, unit=unit, basis=basis)
+    return Meaning(
+        field=quantity.field,
+        kind=quantity.kind,
+        rank=rank,
+        unit=unit,
+        basis=basis if quantity.kind == "energy" else "",
+    )
 
 
 def _words(header: str) -> list[str]:

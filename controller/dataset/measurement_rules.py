@@ -14,6 +14,9 @@ SAME_RUNS = 0.05
 OVERHEAD = 1.5
 """A run may last so much longer than its inferences: it is started, and its input prepared."""
 
+LEAST_W, MOST_W = 0.2, 500.0
+"""What a board draws of which nothing is known, while it runs a network."""
+
 STEPS = ((1e3, "ms"), (1e6, "µs"))
 
 
@@ -109,7 +112,20 @@ def _of_run_or_inference(case: Case, some_mj: float) -> Case:
         if row.iterations is None or not _one(inferences / row.iterations):
             because = f"the energy is {inferences:.4g} times power × latency"
             return _set_aside(case, some_mj, because)
+    elif row.latency_avg_s and (row.iterations or 1) > 1:
+        one_mw = some_mj / row.latency_avg_s
+        run_mw = one_mw / (row.iterations or 1)
+        if _likely(case, one_mw) and not _likely(case, run_mw):
+            because = f"of a run it would be {run_mw / 1e3:.2g} W, of one inference {one_mw / 1e3:.2g} W"
+            return _set_aside(case, some_mj, because)
     return _of_run(case, some_mj)
+
+
+def _likely(case: Case, power_mw: float) -> bool:
+    """Return whether the row's board can draw `power_mw`, by wide bounds where nothing is known of it."""
+    known = board(case.row.device)
+    least_w, most_w = known.idle_w or LEAST_W, known.supply_w or MOST_W
+    return least_w <= power_mw / 1e3 <= most_w
 
 
 def _of_run(case: Case, run_mj: float) -> Case:

@@ -1,9 +1,11 @@
 """Holds a row's parameters and multiply-adds against the catalogue's, and repairs what can be explained."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from controller.dataset.case import Case, Effect, Finding
 from controller.dataset.reference import Network
+from controller.models.naming import variant_name
 
 SAME_PARAMS = 0.05
 """Relative: parameters are counted alike by everybody, but for buffers and a distillation head."""
@@ -23,6 +25,14 @@ SWAPPED_MACS = (0.4, 2.5)
 BYTES_PER_PARAM = (4, 2, 1)
 
 STRANGER = Finding(code="unknown_model", effect=Effect.NOTED, because="not in the catalogue: figures are the row's own")
+
+
+def named(case: Case) -> Case:
+    """Give a network that ran in fp16 the name of that variant, where only a column says so."""
+    if not case.half or case.variant != "fp32" or "fp16" in case.network:
+        return case
+    model = variant_name(case.row.model, "fp16")
+    return replace(case, variant="fp16").repaired("half_precision", "a column says fp16", model=model)
 
 
 def identified(case: Case) -> Case:
@@ -61,6 +71,8 @@ def multiply_adds(case: Case) -> Case:
     known, row = case.known, case.row
     if known is None or (row.gmacs is None and row.gflops is None) or _rejected(case):
         return case
+    if row.input_res is None:
+        return _unsized(case, known)
     ways = {
         "gmacs": _way(row.gmacs, known, row.input_res),
         "gflops": _way(row.gflops / 2 if row.gflops is not None else None, known, row.input_res),
@@ -80,6 +92,16 @@ class _Way(NamedTuple):
     gmacs: float
     code: str
     because: str
+
+
+def _unsized(case: Case, known: Network) -> Case:
+    """Say of a row without the size of its input that its operations are not those at the catalogue's size."""
+    row = case.row
+    half = row.gflops / 2 if row.gflops is not None else None
+    ways = [_way(each, known, None) for each in (row.gmacs, half) if each]
+    if all(way is not None and not way.code for way in ways):
+        return case
+    return case.noted("size_unknown", "the size of the input is not told, so operations are not checked")
 
 
 def _way(gmacs: float | None, known: Network, input_res: int | None) -> _Way | None:
@@ -139,10 +161,10 @@ def _by_size(case: Case, known: Network, params: float) -> Case:
     if size is None:
         return case.rejected("params_contradict", f"{said}: is it that network?", "params_m")
     own, theirs = (any(_same(size / each, count) for each in BYTES_PER_PARAM) for count in (params, known.params_m))
-    if theirs:
-        return case.repaired("params_off", f"{said}, and so many bytes are in its file", params_m=known.params_m)
     if own:
         return case.noted("variant", f"{said}, but its file holds as many: a variant of it")
+    if theirs:
+        return case.repaired("params_off", f"{said}, and so many bytes are in its file", params_m=known.params_m)
     return case.rejected("params_contradict", f"{said}, and a file of {size:.4g} MB: is it that network?", "params_m")
 
 

@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from controller.models.manifest import Variant
+from controller.models.naming import split
+
 SOURCES = ("hf_hub:", "hf-hub:", "local-dir:", "timm/", "timm:")
 TAG = re.compile(r"(?<=[a-z0-9])\.[a-z][a-z0-9_]*$")
 """What timm puts behind an architecture to name its weights: the a1_in1k of resnet18.a1_in1k."""
@@ -42,9 +45,10 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Name:
-    """A model's name taken apart: `network` without where it came from, whose weights they are, batch and size."""
+    """A model's name taken apart: `network` without source and weights, its variant, and batch and size where told."""
 
     network: str
+    variant: Variant = "fp32"
     batch: int | None = None
     input_res: int | None = None
 
@@ -62,8 +66,10 @@ def taken_apart(model: str) -> Name:
     batch = BATCH.search(name)
     if batch:
         name = name[: batch.start()]
+    name, variant = split(name)
     return Name(
         network=TAG.sub("", name),
+        variant=variant,
         batch=int(batch[1]) if batch else None,
         input_res=int(batch[2]) if batch else None,
     )

@@ -5,9 +5,9 @@ from types import MappingProxyType
 
 from controller.dataset.case import Case, Rule
 from controller.dataset.measurement_rules import energy, latency, measured, power
-from controller.dataset.network_rules import identified, multiply_adds, parameters
+from controller.dataset.network_rules import identified, multiply_adds, named, parameters
 
-ORDER: tuple[Rule, ...] = (identified, parameters, multiply_adds, latency, energy, power, measured)
+ORDER: tuple[Rule, ...] = (named, identified, parameters, multiply_adds, latency, energy, power, measured)
 
 SAYS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
@@ -20,12 +20,14 @@ SAYS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "no_model": (1, "no model is named"),
         "failed_there": (1, "the benchmark itself failed"),
         "batch": (1, "measured in batches, not one inference at a time"),
+        "half_precision": (1, "a variant whose name did not say so"),
         "unknown_model": (1, "not in the catalogue: only the row's own figures"),
         "swapped": (1, "params_m and gflops stood in each other's column"),
         "params_unit": (1, "parameters not counted in millions"),
         "params_off": (1, "parameters that the size of the file contradicts"),
         "params_contradict": (1, "parameters of another network than the name's"),
         "variant": (1, "parameters and file of a variant of the network"),
+        "size_unknown": (1, "operations not checked: the input's size is not told"),
         "halved_macs": (1, "half of the operations that the network needs"),
         "doubled_macs": (1, "twice the operations that the network needs"),
         "other_size": (1, "operations of another size of the input"),

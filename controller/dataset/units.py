@@ -27,8 +27,8 @@ UNITS: dict[Kind, dict[str, Scale]] = {
         **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), Scale(per=1e3)),
         **dict.fromkeys(("us", "µs", "usec", "microsecond", "microseconds"), Scale(per=1e6)),
         "ns": Scale(per=1e9),
-        "min": Scale(times=60),
-        "h": Scale(times=3_600),
+        **dict.fromkeys(("minute", "minutes"), Scale(times=60)),
+        **dict.fromkeys(("hour", "hours"), Scale(times=3_600)),
     },
     "energy": {
         "mj": ONE,

@@ -10,7 +10,6 @@ import pandas as pd
 
 from controller.dataset.reference import taken_apart
 from controller.models import listed
-from controller.models.naming import split
 from controller.models.shipped import DATA
 from controller.predict.rows import COLUMNS
 
@@ -65,9 +64,8 @@ def unlearned(table: pd.DataFrame, boards: Iterable[str], runtime: str) -> list[
 def _row(row: Row) -> dict[str, Any] | str:
     """Return a training row, or why there can be none."""
     model = str(row["model"] or "")
-    name = taken_apart(model).network
-    network, variant = split(name)
-    known = _known().get(model) or _known().get(name) or _known().get(network)
+    name = taken_apart(model)
+    known = _known().get(model) or _known().get(name.network)
     if row.get("error"):
         return "the benchmark failed"
     if not row["energy_mj"] or not row["latency_avg_s"]:
@@ -82,7 +80,7 @@ def _row(row: Row) -> dict[str, Any] | str:
         return "parameters of another network than the name's"
     if row.get("input_res") and int(row["input_res"]) != int(known["input_res"]):
         return "measured at another size of the input than the catalogue's"
-    quantized = int(row["quantized"]) if row.get("quantized") is not None else int(variant == "int8")
+    quantized = int(row["quantized"]) if row.get("quantized") is not None else int(name.variant == "int8")
     return _training_row(row, {"quantized": quantized, **known})
 
 
