@@ -9,7 +9,8 @@ from broker.benchmark_row import BenchmarkRow
 from broker.errors import InvalidError
 from controller.dataset.boards import board
 from controller.dataset.case import Case
-from controller.dataset.columns import Column, Layout
+from controller.dataset.column import Column
+from controller.dataset.columns import Layout
 from controller.dataset.reference import Known, taken_apart
 from controller.dataset.table import Table
 

@@ -9,7 +9,7 @@ from broker.benchmark_row import BenchmarkRow
 from broker.errors import InvalidError
 from controller.dataset.case import Case, Status
 from controller.dataset.cases import Told, cases
-from controller.dataset.columns import Layout, inferences_of_a_run, layout
+from controller.dataset.columns import Layout, layout
 from controller.dataset.duplicates import one_of_each
 from controller.dataset.reference import Known
 from controller.dataset.rules import judged
@@ -56,7 +56,7 @@ def taken(table: Table, told: Told, known: Known) -> Imported:
             field="device",
         )
     if told.iterations is None:
-        told = replace(told, iterations=inferences_of_a_run(table, columns))
+        told = replace(told, iterations=columns.iterations)
     found = list(one_of_each(judged(case) for case in cases(table, columns, told, known)))
     if not found:
         raise InvalidError(f"{table.name} has a header and no rows", hint="one measured model a line", field="file")
