@@ -4,7 +4,7 @@ import csv
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple
+from operator import attrgetter
 from pathlib import Path
 from typing import TextIO
 
@@ -20,7 +20,7 @@ def write_rows(rows: Iterable[BenchmarkRow], path: Path) -> None:
     with _replacing(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(["" if value is None else value for value in astuple(row)] for row in rows)
+        writer.writerows(map(attrgetter(*COLUMNS), rows))
 
 
 def write_text(parts: Iterable[str], path: Path) -> None:
