@@ -176,6 +176,13 @@ def test_latency_and_throughput_agree(latency_ms, rate, codes, latency_s):
     assert case.row.latency_avg_s == pytest.approx(latency_s)
 
 
+def test_a_latency_taken_from_the_run_s_duration_is_held_against_the_throughput_too():
+    header = "model,iterations,duration_s,throughput_iter_per_s,energy_run_mwh\n"
+
+    assert found(only(header + "resnet18,500,20,25,30\n")) == ["latency_from_duration"]
+    assert "latency_contradicts_throughput" in found(only(header + "resnet18,500,20,1,30\n"))
+
+
 def test_a_latency_as_long_as_the_run_is_divided_by_its_inferences():
     case = only("model,iterations,latency_s,duration_s,energy_run_mwh\nresnet18,500,20.1,20,30\n")
 
@@ -328,6 +335,10 @@ def test_other_rows_that_do_not_count_say_why(text, code):
 
     assert case.status is Status.REJECTED
     assert code in found(case)
+
+
+def test_runs_of_nothing_say_nothing_of_their_average():
+    assert only("model,iterations,energy_avg_mwh,energy_run1_mwh\nresnet18,500,30,0\n").status is Status.ACCEPTED
 
 
 def test_an_average_that_is_not_that_of_its_runs_is_said():

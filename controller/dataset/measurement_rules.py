@@ -30,7 +30,9 @@ def latency(case: Case) -> Case:
     if case.row.latency_avg_s is None:
         seconds = duration / count
         case = case.noted("latency_from_duration", f"{duration:g} s of a run for {count} inferences")
-        return replace(case, row=replace(case.row, latency_avg_s=seconds))
+        case = replace(case, row=replace(row, latency_avg_s=seconds))
+        agrees = row.throughput_iter_per_s is None or _one(seconds * row.throughput_iter_per_s)
+        return case if agrees else _contradicted(case, seconds * (row.throughput_iter_per_s or 0))
     if count > 1 and abs(case.row.latency_avg_s / duration - 1) <= SAME:
         because = f"as long as the whole run of {count} inferences"
         return case.repaired("latency_is_duration", because, latency_avg_s=case.row.latency_avg_s / count)
@@ -87,14 +89,18 @@ def _against_throughput(case: Case) -> Case:
     if row.iterations is not None and _one(product / row.iterations):
         because = f"of the run: latency × throughput is {product:.4g}, as many as its inferences"
         return case.repaired("latency_is_duration", because, latency_avg_s=row.latency_avg_s / row.iterations)
+    return _contradicted(case, product)
+
+
+def _contradicted(case: Case, product: float) -> Case:
     because = f"latency × throughput is {product:.3g}, not 1"
     return case.rejected("latency_contradicts_throughput", because, "latency_avg_s")
 
 
 def _average(case: Case) -> Case:
-    if not case.runs_mj or case.energy_some_mj is None:
+    mean = sum(case.runs_mj) / max(len(case.runs_mj), 1)
+    if mean <= 0 or case.energy_some_mj is None:
         return case
-    mean = sum(case.runs_mj) / len(case.runs_mj)
     off = case.energy_some_mj / mean - 1
     if abs(off) <= SAME_RUNS:
         return case
