@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.benchmark_row import COLUMNS
+from broker.errors import InvalidError
 from controller.dataset.case import Status
 from controller.dataset.cases import Told
 from controller.dataset.known import known
@@ -174,6 +175,18 @@ def test_latency_and_throughput_agree(latency_ms, rate, codes, latency_s):
 
     assert found(case) == codes
     assert case.row.latency_avg_s == pytest.approx(latency_s)
+
+
+def test_a_latency_that_agrees_with_the_throughput_is_not_taken_for_a_duration():
+    header = "model,iterations,latency_s,duration_s,throughput_iter_per_s,energy_mj\n"
+
+    assert found(only(header + "resnet18,500,0.05,0.05,20,200\n")) == []
+
+
+def test_what_a_repair_would_make_impossible_is_set_aside():
+    case = only("model,latency_ms,power_mw,energy_mj\nresnet18,0.1,14000,1400\n", Told(device="my_board"))
+
+    assert found(case) == ["power_unit", "impossible_figure"]
 
 
 def test_a_latency_taken_from_the_run_s_duration_is_held_against_the_throughput_too():
@@ -386,6 +399,56 @@ def test_every_row_ends_in_one_of_three_and_what_stands_is_accepted_unchanged_th
     if done.rows:
         again = import_of(as_file(done), Told())
         assert [case.status for case in again.cases] == [Status.ACCEPTED] * len(done.rows)
+        assert again.rows == done.rows
+
+
+LIKELY = {
+    "params_m": lambda net, *_: 4 * [net.params_m] + [net.params_m / 2, net.gmacs(None)],
+    "gflops": lambda net, *_: [2 * net.gmacs(None), net.gmacs(None), net.params_m, net.gmacs(None) / 9],
+    "gmacs": lambda net, *_: [net.gmacs(None), net.gmacs(None) / 2, 2 * net.gmacs(None)],
+    "size_mb": lambda net, *_: [share * 4 * net.params_m for share in (1, 0.954, 1.02, 0.5)],
+    "input_res": lambda *_: [224, 456, 160],
+    "latency_s": lambda _, latency_s, __, runs: [latency_s, latency_s, latency_s * 1e3, latency_s * runs],
+    "throughput_iter_per_s": lambda _, latency_s, *__: [1 / latency_s, 1 / latency_s, 3],
+    "energy_mj": lambda _, latency_s, watts, __: [watts * latency_s * 1e3],
+    "energy_mwh": lambda _, latency_s, watts, runs: [watts * latency_s * runs / 3.6, watts * latency_s / 3.6],
+    "power_mw": lambda _, __, watts, ___: [watts * 1e3, watts],
+    "iterations": lambda *few: [few[-1]],
+    "duration_s": lambda _, latency_s, __, runs: [latency_s * runs, latency_s * runs * 1.3, latency_s * 3],
+    "precision": lambda *_: ["fp32", "fp16", "int8"],
+}
+"""What stands in files by column: right, or wrong in one of the ways that are known."""
+
+
+@st.composite
+def likely_tables(draw):
+    """A file whose figures belong together, but for some."""
+    columns = draw(st.lists(st.sampled_from(sorted(LIKELY)), unique=True, min_size=3, max_size=10))
+    lines = []
+    for _ in range(draw(st.integers(1, 8))):
+        net = draw(st.sampled_from(list(NETWORKS.values())))
+        latency_s, watts, runs = (draw(st.sampled_from(some)) for some in ([0.01, 0.1], [1, 3, 14], [1, 500]))
+        cells = [draw(st.sampled_from(LIKELY[column](net, latency_s, watts, runs))) for column in columns]
+        lines.append([net.name, *map(str, cells)])
+    return "".join(",".join(cells) + "\n" for cells in (["model", *columns, "at"], *numbered(lines)))
+
+
+def numbered(lines):
+    """Return `lines` each with a time of its own, so that none repeats another."""
+    return [[*cells, f"2026-01-{day:02}"] for day, cells in enumerate(lines, 1)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(likely_tables(), st.sampled_from(["jetson_nano_2gb", "my_board"]), st.sampled_from([None, 500]))
+def test_likely_files_are_accepted_unchanged_the_next_time(text, device, iterations):
+    try:
+        done = import_of(text, Told(device=device, iterations=iterations))
+    except InvalidError as error:
+        assert error.hint
+        return
+    if done.rows:
+        again = import_of(as_file(done), Told())
+        assert [(found(case), case.status) for case in again.cases if case.status is not Status.ACCEPTED] == []
         assert again.rows == done.rows
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from controller.dataset.boards import PARTS, board
 from controller.dataset.case import Case, Status
+from controller.dataset.limits import LIMITS
 
 SAME = 0.1
 """Relative: of latency × throughput to 1, of energy to power × latency."""
@@ -33,7 +34,8 @@ def latency(case: Case) -> Case:
         case = replace(case, row=replace(row, latency_avg_s=seconds))
         agrees = row.throughput_iter_per_s is None or _one(seconds * row.throughput_iter_per_s)
         return case if agrees else _contradicted(case, seconds * (row.throughput_iter_per_s or 0))
-    if count > 1 and abs(case.row.latency_avg_s / duration - 1) <= SAME:
+    told_otherwise = row.throughput_iter_per_s is not None
+    if count > 1 and not told_otherwise and abs(case.row.latency_avg_s / duration - 1) <= SAME:
         because = f"as long as the whole run of {count} inferences"
         return case.repaired("latency_is_duration", because, latency_avg_s=case.row.latency_avg_s / count)
     return case
@@ -69,6 +71,15 @@ def measured(case: Case) -> Case:
         return case if case.status is Status.REJECTED else case.rejected("nothing_measured", "no energy and no latency")
     if row.energy_mj is None and case.status is not Status.REJECTED:
         return case.noted("no_energy", "a latency without an energy")
+    return case
+
+
+def possible(case: Case) -> Case:
+    """Set a row aside whose figures, as they were brought to our units or repaired, can no longer be."""
+    for name, (low, high) in LIMITS.items():
+        value = getattr(case.row, name, None)
+        if value is not None and not low <= value <= high:
+            return case.rejected("impossible_figure", f"{name} would be {value:.4g}", name)
     return case
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from controller.dataset.case import Case, Rule
-from controller.dataset.measurement_rules import energy, latency, measured, power
+from controller.dataset.measurement_rules import energy, latency, measured, possible, power
 from controller.dataset.network_rules import identified, multiply_adds, named, parameters
 
-ORDER: tuple[Rule, ...] = (named, identified, parameters, multiply_adds, latency, energy, power, measured)
+ORDER: tuple[Rule, ...] = (named, identified, parameters, multiply_adds, latency, energy, power, measured, possible)
 
 SAYS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {

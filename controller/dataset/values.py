@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from broker.benchmark_row import COLUMNS
 from broker.errors import InvalidError
 from controller.dataset import figures
 from controller.dataset.column import NUMBERS, Column
@@ -99,6 +100,8 @@ class Values:
 
     def _of_size(self, column: Column) -> Column:
         """Return the column of sizes in MB or, where files would hold less than their weights, in MiB."""
+        if set(self.table.header) >= set(COLUMNS):  # a benchmark's own file, where MB are MB
+            return column
         column = replace(column, scale=ONE) if column.scale else self._counted(column, "bytes")
         shares = [share for share in self._shares(column) if NEAR_FP32[0] <= share <= NEAR_FP32[1]]
         if len(shares) < ENOUGH or median(shares) >= LEAST_OF_A_FILE or column.scale is not ONE:
