@@ -75,7 +75,7 @@ NEXT: dict[Phase, frozenset[Phase]] = {
     P.REQUESTED: frozenset({P.PREDICTED, P.FAILED, P.CANCELLED}),
     P.PREDICTED: frozenset({P.GATED, P.REFUSED, P.FAILED}),
     P.GATED: frozenset({P.RESOLVING, P.REFUSED, P.FAILED}),
-    P.RESOLVING: frozenset({P.READY, P.FAILED, P.CANCELLED}),
+    P.RESOLVING: frozenset({P.READY, P.REFUSED, P.FAILED, P.CANCELLED}),
     P.READY: frozenset({P.QUEUED, P.FAILED}),
     P.QUEUED: frozenset({P.SENT, P.CANCELLED, P.SUPERSEDED, P.EXPIRED, P.TIMED_OUT}),
     P.SENT: frozenset({P.ACCEPTED, P.TIMED_OUT, *_ENDS_ANYWHERE}),

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -35,18 +35,22 @@ from controller.judge import Judge
 from controller.keeping import Keeping
 from controller.learning import Learning
 from controller.lifecycle import Lifecycle
-from controller.models import listed, untrained
+from controller.models import untrained
 from controller.models.catalog import Catalogue
+from controller.models.listed import Listed
+from controller.models.listed import load as load_listed
 from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
 from controller.predict.answering import Answering
 from controller.predict.versions import FOLDER as PREDICTORS
 from controller.predict.versions import Versions
 from controller.records import Commands, Deployments, Measurements
+from controller.resolving import Resolving
 from controller.service import Service
 from controller.settings import Settings, load
 from controller.store import Store
 from controller.succession import Succession
+from controller.workshop.orders import Orders
 from controller.workshop.process import WORKER, Limits
 from controller.workshop.records import Jobs
 from controller.workshop.workshop import Workshop
@@ -56,22 +60,38 @@ logger = logging.getLogger("controller")
 CLIENT_ID = "edgewatt-controller"
 
 
-def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker: Sequence[str] = WORKER) -> Parts:
-    """Return the controller's collaborators, wired; nothing runs yet. `worker` is what makes models."""
+def compose(
+    settings: Settings,
+    store: Store,
+    link: Link,
+    epoch: str,
+    *,
+    worker: Sequence[str] = WORKER,
+    listed: Mapping[str, Listed] | None = None,
+) -> Parts:
+    """Return the controller's collaborators, wired; nothing runs yet.
+
+    `worker` is what this interpreter runs to make a model, `listed` the networks that it can make,
+    data/models.csv by default.
+    """
     artifacts = ArtifactStore(settings.data / "artifacts", signer=settings.signer)
-    catalogue = Catalogue(artifacts, listed=listed.load())
+    networks = load_listed() if listed is None else listed
+    catalogue = Catalogue(artifacts, listed=networks)
     catalogue.make(untrained.NAME)
     answering = Answering(Versions(folder=settings.data / PREDICTORS))
     measurements, corrections = Measurements(store), Corrections(store)
     deployments, outbox = Deployments(store), Outbox(store)
     bookkeeping = Bookkeeping(store=store, book=Book(store))
-    workshop = Workshop(
-        store=store,
-        jobs=Jobs(store),
-        artifacts=artifacts,
-        folder=settings.data.resolve() / "workshop",
-        limits=Limits(timeout_s=settings.conversion_timeout_s, memory_mb=settings.conversion_memory_mb),
-        worker=worker,
+    workshop = _workshop(settings, store, artifacts, worker)
+    orders = Orders(artifacts=artifacts, jobs=workshop.jobs, listed=networks)
+    judge = Judge(
+        catalogue=catalogue,
+        answering=answering,
+        measurements=measurements,
+        corrections=corrections,
+        device_types=store.device_types,
+        device=store.device,
+        buildable=orders.buildable,
     )
     lifecycle = Lifecycle(
         store=store,
@@ -88,15 +108,16 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker:
         commands=Commands(store),
         outbox=outbox,
         lifecycle=lifecycle,
-        judge=Judge(
-            catalogue=catalogue,
-            answering=answering,
-            measurements=measurements,
-            corrections=corrections,
-            device_types=store.device_types,
-            device=store.device,
-        ),
+        judge=judge,
         artifacts=artifacts,
+        resolving=Resolving(
+            lifecycle=lifecycle,
+            judge=judge,
+            workshop=workshop,
+            orders=orders,
+            artifacts=artifacts,
+            base_url=settings.base_url,
+        ),
         artifact_base_url=settings.base_url,
         bookkeeping=bookkeeping,
     )
@@ -123,11 +144,23 @@ def compose(settings: Settings, store: Store, link: Link, epoch: str, *, worker:
         ),
         catalogue=catalogue,
         workshop=workshop,
+        orders=orders,
         clock=time.time,
         started_at=time.time(),
         version=version("edgewatt"),
         broker_url=settings.broker,
         data_dir=settings.data.resolve(),
+    )
+
+
+def _workshop(settings: Settings, store: Store, artifacts: ArtifactStore, worker: Sequence[str]) -> Workshop:
+    return Workshop(
+        store=store,
+        jobs=Jobs(store),
+        artifacts=artifacts,
+        folder=settings.data.resolve() / "workshop",
+        limits=Limits(timeout_s=settings.conversion_timeout_s, memory_mb=settings.conversion_memory_mb),
+        worker=worker,
     )
 
 

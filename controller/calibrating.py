@@ -26,7 +26,8 @@ from controller.corrections import Calibrations
 from controller.learning import Learning, is_simulated, type_of
 from controller.lifecycle import new_id
 from controller.predict.calibrate import Run, choose_runs
-from controller.service import COMMAND_TTL_S, Service, said
+from controller.resolving import said
+from controller.service import COMMAND_TTL_S, Service
 from controller.store import Row
 
 _ENDED = frozenset(phase.value for phase in TERMINAL)

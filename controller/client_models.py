@@ -62,3 +62,26 @@ class ModelShelf(ABC):
     def archive_model(self, model: str, *, undo: bool = False) -> Document:
         """Put a model away, or bring it back; ConflictError with the places while it is in use."""
         return self._send("POST", "/api/models/archive", {"model_name": model, "undo": undo})
+
+    def download(self, model: str, **wanted: Any) -> Document:
+        """Begin to bring a network into the store; `{path, sha256, …}` when it is there, `{job}` to watch when not.
+
+        `wanted` are the fields of the path's body: untrained, format, variant, again.
+        """
+        return self._send("POST", "/api/models/download", {"model_name": model, "wait": False} | wanted)
+
+    def convert(self, model: str, **wanted: Any) -> Document:
+        """Begin to make a model in another format or variant; answers as `download`."""
+        return self._send("POST", "/api/models/convert", {"model_name": model, "wait": False} | wanted)
+
+    def jobs(self, *, state: str = "", model: str = "", limit: int = 100) -> Document:
+        """Return what the workshop makes and made, newest first, `{total, jobs}`."""
+        return self._get("/api/jobs", state=state, model=model, limit=limit)
+
+    def job(self, job_id: str) -> Document:
+        """Return one job of the workshop under `job`."""
+        return self._get(f"/api/jobs/{quote(job_id, safe='')}")
+
+    def cancel_job(self, job_id: str) -> Document:
+        """End a job that waits or runs."""
+        return self._send("POST", f"/api/jobs/{quote(job_id, safe='')}/cancel")

@@ -5,6 +5,7 @@ from typing import Any
 
 from broker.commands import Ack, ArtifactRef, Progress
 from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, NEXT, TERMINAL, Phase
+from controller.gate import Policy
 
 DEADLINE_S = 86_400.0
 """How long a deployment may take in all while its device is awake."""
@@ -30,6 +31,8 @@ PATIENCE_S: dict[Phase, float] = {
 }
 """How long each step may go without news; any ack begins it anew."""
 
+NOTED_EVERY_S = 60.0
+
 WITHDRAWABLE = CONTROLLER_OWNED - {Phase.QUEUED, Phase.SENT}
 """Steps before the device could have heard of it."""
 
@@ -53,7 +56,7 @@ class Deployment:
     deadline_at: float
     phase: Phase = Phase.REQUESTED
     budget_mj: float | None = None
-    policy: str = "strict"
+    policy: Policy = "strict"
     forced_reason: str | None = None
     gen: int | None = None
     artifact: ArtifactRef | None = None
@@ -66,6 +69,7 @@ class Deployment:
     progress: Progress | None = None
     result: dict[str, Any] | None = None
     typed: bool = False
+    job_id: str | None = None
 
     @property
     def terminal(self) -> bool:
@@ -80,6 +84,14 @@ class Moved:
     phase: Phase
     reason: str | None = None
     code: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """The controller's part takes longer: what it waits for, in words; the step goes on."""
+
+    reason: str
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -112,7 +124,7 @@ class Tick:
     online: bool = True
 
 
-Event = Moved | Heard | CancelAsked | Replaced | Tick
+Event = Moved | Noted | Heard | CancelAsked | Replaced | Tick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +156,7 @@ def begin(
     origin: str,
     at: float,
     budget_mj: float | None = None,
-    policy: str = "strict",
+    policy: Policy = "strict",
     forced_reason: str | None = None,
     typed: bool = False,
     after_attempt: int = 0,
@@ -179,6 +191,8 @@ def step(before: Deployment, event: Event, at: float) -> tuple[Deployment, tuple
     match event:
         case Moved():
             return _move(before, event, at)
+        case Noted() if before.phase in CONTROLLER_OWNED:
+            return _note(before, event, at), ()
         case Heard(ack=ack):
             return _hear(before, ack, at)
         case CancelAsked(reason=reason):
@@ -202,6 +216,12 @@ def _move(before: Deployment, event: Moved, at: float) -> tuple[Deployment, tupl
         return replace(after, **event.facts), effects
     after = replace(before, phase=event.phase, since=at, news_at=at, reason=event.reason, code=event.code)
     return replace(after, **event.facts), (Offer(),) if event.phase is Phase.QUEUED else ()
+
+
+def _note(before: Deployment, event: Noted, at: float) -> Deployment:
+    """Return `before` with what it waits for; the same words count as news once a minute, so that little is written."""
+    after = replace(before, reason=event.reason, **event.facts)
+    return before if after == before and at - before.news_at < NOTED_EVERY_S else replace(after, news_at=at)
 
 
 def _hear(before: Deployment, ack: Ack, at: float) -> tuple[Deployment, tuple[Effect, ...]]:

@@ -204,6 +204,7 @@ class Ingest:
                 service.commands.expire(row["device_id"], row["command_id"], at)
                 text = f"a command to {row['device_id']} expired: the device was away"
                 service.store.add_event(at, "command", text, device_id=row["device_id"])
+            service.resolving.go_on(at)
             for deployment in service.deployments.find(open_only=True, limit=-1):
                 device = service.store.device(deployment.device_id) or {}
                 status = device.get("status") or {}

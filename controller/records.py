@@ -45,6 +45,11 @@ class Deployments:
         sql = f"SELECT document FROM deployments WHERE {where} ORDER BY created_at DESC, id LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
         return [_deployment(row) for row in self._store.query(sql, [*arguments, limit, offset])]
 
+    def resolving(self) -> list[Deployment]:
+        """Return the deployments whose file is being found or made, oldest first."""
+        sql = "SELECT document FROM deployments WHERE open = 1 AND phase = ? ORDER BY created_at, id"
+        return [_deployment(row) for row in self._store.query(sql, [Phase.RESOLVING.value])]
+
     def count(self, *, device_id: str = "", open_only: bool = False) -> dict[str, int]:
         """Return how many deployments are in each phase."""
         where, arguments = _where(device_id, open_only=open_only)

@@ -3,20 +3,20 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from broker.commands import ArtifactRef, Command
-from broker.errors import ArtifactError, ConflictError, EdgeWattError, InvalidError, NotFoundError, RefusedError
+from broker.commands import Command
+from broker.errors import ConflictError, EdgeWattError, InvalidError, NotFoundError, RefusedError
 from broker.phases import Phase
 from broker.topics import CMD, ROUTES, checked_id
 from controller import fleet
 from controller.bookkeeping import Bookkeeping
-from controller.deployment import CancelAsked, Deployment, Moved, Replaced, begin
+from controller.deployment import CancelAsked, Deployment, Moved, begin
 from controller.gate import Policy
 from controller.judge import Judge, Judgement
 from controller.lifecycle import Lifecycle, new_id
-from controller.models.manifest import signed_part
 from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
 from controller.records import Commands, Deployments
+from controller.resolving import NO_FORMAT_HINT, Resolving, said, verdict_facts
 from controller.store import Row, Store
 
 COMMAND_TTL_S = 60.0
@@ -74,6 +74,7 @@ class Service:
     lifecycle: Lifecycle
     judge: Judge
     artifacts: ArtifactStore
+    resolving: Resolving
     artifact_base_url: str
     bookkeeping: Bookkeeping
 
@@ -177,7 +178,7 @@ class Service:
     def measure(self, device_id: str, model: str, who: str, at: float) -> str:
         """Queue a benchmark of `model` that leaves the running model alone; return the command's id."""
         device = self.known_device(device_id)
-        artifact = self._artifact(model, device, at)
+        artifact = self.resolving.artifact(model, device, at)
         return self.order(device_id, "bench", {"model": model, "artifact": artifact}, who, at)
 
     def on_bench(self, device_id: str, result: dict[str, Any], at: float) -> None:
@@ -241,39 +242,12 @@ class Service:
 
         verdict = judgement.verdict
         move(Phase.PREDICTED, facts={"predicted": judgement.predicted})
-        documented = {"verdict": asdict(verdict) | {"sentence": verdict.sentence}}
+        documented = {"verdict": verdict_facts(verdict)}
         if not verdict.allowed:
             move(Phase.REFUSED, verdict.sentence, verdict.code, documented)
             return deployment
         move(Phase.GATED, verdict.sentence, facts=documented)
-        move(Phase.RESOLVING)
-        try:
-            gen = self.lifecycle.next_gen(deployment.device_id)
-            artifact = self._artifact(deployment.model, device, at, gen)
-        except EdgeWattError as error:
-            move(Phase.FAILED, said(error), error.code)
-            return deployment
-        move(Phase.READY, facts={"artifact": artifact, "gen": gen})
-        for older in self.deployments.find(device_id=deployment.device_id, open_only=True):
-            if older.id != deployment.id:
-                self.lifecycle.apply(older, Replaced(by=deployment.id), at)
-        move(Phase.QUEUED, None if device["online"] else "offline")
-        return deployment
-
-    def _artifact(self, model: str, device: Row, at: float, gen: int | None = None) -> ArtifactRef:
-        offered = self.judge.offer(device, self.judge.model(model))
-        found = offered.artifact
-        if found is None:
-            raise ArtifactError(
-                f"no format of {model} runs on {device['id']}: {offered.reasons or 'the store has none'}",
-                code="no_format",
-                hint="`edgewatt models list` shows the formats of each model",
-            )
-        url = f"{self.artifact_base_url}/models/sha256/{found.sha256}"
-        self.artifacts.deployed(found.sha256, at)
-        signer = self.artifacts.signer
-        sig = signer.sign(signed_part(found, model, gen)) if signer else None
-        return ArtifactRef(url=url, sha256=found.sha256, size=found.size, format=found.format, sig=sig)
+        return self.resolving.begin(deployment, device, at)
 
 
 def refusal_of(deployment: Deployment) -> RefusedError | None:
@@ -282,7 +256,7 @@ def refusal_of(deployment: Deployment) -> RefusedError | None:
         return None
     would_fit = [a["model"] for a in (deployment.verdict or {}).get("would_fit", ())]
     hint = f"try {would_fit[0]}, a larger budget, or an override with a reason" if would_fit else "measure it first"
-    hint = hint if deployment.code != "no_format" else "`edgewatt models list` shows the formats of each model"
+    hint = hint if deployment.code != "no_format" else NO_FORMAT_HINT
     return RefusedError(
         deployment.reason or "refused",
         code=deployment.code or "over_budget",
@@ -290,8 +264,3 @@ def refusal_of(deployment: Deployment) -> RefusedError | None:
         deployment_id=deployment.id,
         verdict=deployment.verdict,
     )
-
-
-def said(error: EdgeWattError) -> str:
-    """Return an error as one sentence with its advice."""
-    return f"{error.message}; {error.hint}" if error.hint else error.message

@@ -93,6 +93,7 @@ class Agent:
                 await self._connected()
             elif isinstance(event, Disconnected):
                 log.warning("disconnected: %s", event.reason)
+                self.fleetmate.lose()
 
     async def _connected(self) -> None:
         """Listen, and say everything retained again; the link keeps the filters over reconnects."""

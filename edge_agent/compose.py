@@ -179,6 +179,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         reporter=reporter,
         now=now,
         clock_is_set=parts.clock_is_set,
+        controller_in_sight=lambda: fleetmate.in_sight,
         no_controller_s=settings.no_controller_s,
     )
     sampler = Sampler(

@@ -19,7 +19,13 @@ from edge_agent.reporting import Reporter
 from edge_agent.work import Ending, StoppedError, Work
 
 NO_CONTROLLER_S = 120.0
-"""How long a request by name waits for a controller to complete it."""
+"""How long a request by name waits while no controller is in sight; one that is may have to make the model first."""
+
+ANSWER_S = 86_400.0
+"""How long it waits in all: the controller's own deadline for a deployment."""
+
+LOOKS = 20
+"""How often within that time the desk looks out for the controller."""
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +42,7 @@ class Desk:
     reporter: Reporter
     now: Callable[[], float]
     clock_is_set: Callable[[], bool]
+    controller_in_sight: Callable[[], bool]
     no_controller_s: float = NO_CONTROLLER_S
 
     def receive(self, payload: bytes, *, retained: bool = False) -> None:
@@ -152,15 +159,28 @@ class Desk:
         if entry is not None and entry.phase is Phase.ACCEPTED:
             self._tell(self.journal.move(work.id, Phase.WAITING, now=self.now(), reason="controller"))
         try:
-            await work.rest(self.no_controller_s)
+            said = await self._rest_while_in_sight(work)
         except StoppedError:
             if work.ending is not None:
                 fault = work.ending.fault
                 self._tell(self.journal.move(work.id, work.ending.phase, now=self.now(), reason=fault.msg, error=fault))
             return
-        said = f"no controller answered within {self.no_controller_s:.0f} s"
         fault = Fault(code="no_controller", msg=said, retryable=True)
         self._tell(self.journal.move(work.id, Phase.FAILED, now=self.now(), reason=said, error=fault))
+
+    async def _rest_while_in_sight(self, work: Work) -> str:
+        """Wait until no controller was in sight for its time, or one that was took too long; return which.
+
+        Raises StoppedError when `work` ends.
+        """
+        look_s, unseen_s, waited_s = self.no_controller_s / LOOKS, 0.0, 0.0
+        while unseen_s < self.no_controller_s:
+            if waited_s >= ANSWER_S:
+                return f"the controller did not answer within {ANSWER_S / 3_600:.0f} h"
+            await work.rest(look_s)
+            waited_s += look_s
+            unseen_s = 0.0 if self.controller_in_sight() else unseen_s + look_s
+        return f"no controller answered within {self.no_controller_s:.0f} s"
 
     def _tell(self, entry: Entry) -> None:
         self.outgoing.ack(entry.ack())

@@ -12,10 +12,14 @@ LONGEST_DELAY_S = 60.0
 
 @dataclass(slots=True)
 class Fleetmate:
-    """The controller as last heard; `configured` hosts are allowed besides its own."""
+    """The controller as last heard; `configured` hosts are allowed besides its own.
+
+    `in_sight` while it says that it is online, over a broker that we hear.
+    """
 
     configured: frozenset[str] = frozenset()
     epoch: str = ""
+    in_sight: bool = False
     _host: str | None = None
     _unseen: bool = field(default=True)
 
@@ -26,12 +30,17 @@ class Fleetmate:
 
     def hear(self, status: ControllerStatus) -> bool:
         """Remember `status`; return whether it is another life of the controller than the one we introduced us to."""
+        self.in_sight = status.online
         if status.artifact_base_url:
             self._host = urlsplit(status.artifact_base_url).hostname
         if not status.online or status.epoch == self.epoch:
             return False
         first, self._unseen, self.epoch = self._unseen, False, status.epoch
         return not first
+
+    def lose(self) -> None:
+        """Know nothing of the controller any more: the broker is gone."""
+        self.in_sight = False
 
 
 def spread(status: ControllerStatus) -> float:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from broker.commands import Ack
 from broker.memory import MemoryHub
-from broker.messages import RuntimeInfo
+from broker.messages import ControllerStatus, RuntimeInfo
 from broker.phases import TERMINAL
-from broker.topics import ACK, CMD, DESIRED, STATE
+from broker.topics import ACK, CMD, CONTROLLER_STATUS, DESIRED, STATE
 from broker.wire import decode, encode
 from edge_agent.compose import Parts, compose, identify, machine, will
 from edge_agent.download import Downloader, Patience
@@ -63,6 +63,11 @@ class Bench:
 
     def desire(self, document):
         self.hub.deliver(DESIRED.topic(DEVICE), json.dumps(document).encode(), 1, retain=True)
+
+    def controller(self, *, online):
+        """Say what the retained presence of a controller says."""
+        status = ControllerStatus(online=online, epoch="e1")
+        self.hub.deliver(CONTROLLER_STATUS, encode(status), 1, retain=True)
 
     def acks(self, command_id=None):
         said = [decode(Ack, p.payload) for p in self.hub.published if p.topic == ACK.topic(DEVICE)]

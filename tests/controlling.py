@@ -32,7 +32,8 @@ class Running:
         return (await self.http.get(path, params=query)).json()
 
     async def post(self, path, **body):
-        return await self.http.post(path, json=body)
+        async with asyncio.timeout(3 * WITHIN_S):
+            return await self.http.post(path, json=body)
 
     async def deploy(self, **body):
         return await self.post("/api/deploy", **body)
@@ -69,7 +70,7 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def controller(folder, *, hub=None, epoch="e1", worker="makes", **settings):
+async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=None, **settings):
     """Run a controller with its data in `folder`; what it kept there before is still known.
 
     Models are made by the fake worker that does what `worker` says.
@@ -78,7 +79,7 @@ async def controller(folder, *, hub=None, epoch="e1", worker="makes", **settings
     store = Store(folder / "controller.db")
     link = hub.link("controller")
     given = Settings(data=folder, soak_s=0, probe_inferences=5, **settings)
-    parts = compose(given, store, link, epoch, worker=(FAKE_WORKER, worker))
+    parts = compose(given, store, link, epoch, worker=(FAKE_WORKER, worker), listed=listed)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(create(parts)), base_url="http://controller")
     async with link, http:
         running = [asyncio.create_task(work) for work in (parts.ingest.run(), parts.workshop.run())]

@@ -9,8 +9,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import onnx
+
 from controller.models.manifest import About
-from tests.tiny_models import tiny_model
+from tests.tiny_models import slow_model, tiny_model
 
 FOR_EVER_S = 3_600
 
@@ -31,6 +33,12 @@ def makes(request):
     say(progress=0.2, step="building the network")
     say(progress=0.7, step="exporting")
     make(request)
+
+
+def makes_a_large_one(request):
+    large = onnx.load_from_string(slow_model())
+    onnx.helper.set_model_props(large, {"edgewatt.model": request["model"]})
+    make(request, large.SerializeToString())
 
 
 def waits(request):
@@ -110,6 +118,18 @@ def cannot(_request):
 
 def has_no_hub(_request):
     say(error={"code": "hub_unreachable", "message": "the hub cannot be reached", "hint": "is there a network?"})
+    sys.exit(1)
+
+
+def has_no_torch(_request):
+    say(
+        error={"code": "extra_missing", "message": "the workshop needs torch", "hint": "pip install 'edgewatt[models]'"}
+    )
+    sys.exit(1)
+
+
+def knows_no_such(_request):
+    say(error={"code": "unknown_model", "message": "timm has no such network", "hint": "did you mean resnet18?"})
     sys.exit(1)
 
 

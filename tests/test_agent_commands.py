@@ -238,6 +238,42 @@ async def test_a_request_by_name_waits_and_ends_without_a_controller(tmp_path):
         assert bench.state.gen == 0
 
 
+async def test_a_request_by_name_waits_on_while_a_controller_is_in_sight(tmp_path):
+    wanted = {"id": "n", "op": "deploy", "model": "mobilenet"}
+    async with (
+        running(tmp_path / "a", no_controller_s=0.1) as bench,
+        running(tmp_path / "b", no_controller_s=0.3) as alone,
+    ):
+        bench.controller(online=True)
+        bench.send(wanted)
+        await bench.ack("n", "waiting")
+        alone.send(wanted)
+        await alone.ack("n", "failed")
+        still = bench.states("n")
+        bench.controller(online=False)
+        end = await bench.ack("n")
+
+        assert still == ["accepted", "waiting"]
+        assert (end.state, end.error.code) == (Phase.FAILED, "no_controller")
+
+
+async def test_a_controller_is_out_of_sight_when_the_broker_is(tmp_path):
+    async with running(tmp_path, no_controller_s=0.1) as bench:
+        bench.controller(online=True)
+        await bench.until(lambda: bench.agent.fleetmate.in_sight, "a controller")
+        bench.link.lose()
+        await bench.until(lambda: not bench.agent.fleetmate.in_sight, "its loss")
+
+
+async def test_a_request_by_name_does_not_wait_for_ever_for_a_controller_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_agent.desk.ANSWER_S", 0.2)
+    async with running(tmp_path, no_controller_s=0.1) as bench:
+        bench.controller(online=True)
+        bench.send({"id": "n", "op": "deploy", "model": "mobilenet"})
+
+        assert (await bench.ack("n")).error.code == "no_controller"
+
+
 async def test_a_request_by_name_is_completed_under_its_id(server, tmp_path):
     async with running(tmp_path) as bench:
         bench.send({"op": "deploy", "model": "tiny"})

@@ -10,6 +10,7 @@ from controller.api import (
     devices,
     energy,
     errors,
+    jobs,
     ledger,
     logs,
     models,
@@ -25,6 +26,6 @@ def create(parts: Parts) -> FastAPI:
     app = FastAPI(title="EdgeWatt", version=parts.version, description=DESCRIPTION)
     app.state.parts = parts
     errors.install(app)
-    for module in (system, devices, deployments, energy, models, artifacts, advice, ledger, calibration, logs):
+    for module in (system, devices, deployments, energy, models, artifacts, jobs, advice, ledger, calibration, logs):
         app.include_router(module.router)
     return app

@@ -38,6 +38,7 @@ def deployment_document(d: Deployment) -> Document:
         "forced_reason": d.forced_reason,
         "gen": d.gen,
         "artifact_sha256": d.artifact.sha256 if d.artifact else None,
+        "job_id": d.job_id,
         "result": d.result,
         "progress": document(d.progress) if d.progress else None,
     }

@@ -36,6 +36,9 @@ STATUS_OF: dict[type[EdgeWattError], int] = {
     StorageError: 507,
 }
 
+STATUS_OF_CODE = {"extra_missing": 501, "hub_unreachable": 503, "timed_out": 504}
+"""Where the code says more than the class."""
+
 
 def install(app: FastAPI) -> None:
     """Make every failure of `app` answer in the one form."""
@@ -53,7 +56,8 @@ def answer(status: int, error: str, code: str, hint: str = "", **facts: Any) -> 
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EdgeWattError)
-    return answer(STATUS_OF.get(type(error), 400), error.message, error.code, error.hint, **error.facts)
+    status = STATUS_OF_CODE.get(error.code) or STATUS_OF.get(type(error), 400)
+    return answer(status, error.message, error.code, error.hint, **error.facts)
 
 
 async def _validation(_: Request, error: Exception) -> JSONResponse:

@@ -13,6 +13,7 @@ from controller.keeping import Keeping
 from controller.models.catalog import Catalogue
 from controller.predict.predictor import FleetPredictor
 from controller.service import Service
+from controller.workshop.orders import Orders
 from controller.workshop.workshop import Workshop
 
 ORIGINS = frozenset({"cli", "dashboard"})
@@ -26,6 +27,7 @@ class Parts:
     ingest: Ingest
     catalogue: Catalogue
     workshop: Workshop
+    orders: Orders
     clock: Callable[[], float]
     started_at: float
     version: str

@@ -22,6 +22,7 @@ CHUNK_BYTES = 65_536
 POLITE_S = 5.0
 """How long a worker may tidy up after SIGTERM."""
 
+LOOK_S = 0.02
 LAST_LINES = 20
 
 Outcome = Result | Failed | Cancelled
@@ -45,7 +46,7 @@ async def work(
 
     It is ended after `limits.timeout_s`, and when `unwanted` has a result. Nothing of its group is left afterwards.
     """
-    process = await _start(arguments, limits)
+    process = await _started(arguments, limits)
     final: asyncio.Future[Result | Failed] = asyncio.get_running_loop().create_future()
     last: deque[str] = deque(maxlen=LAST_LINES)
     assert process.stdout is not None
@@ -56,12 +57,27 @@ async def work(
         await asyncio.wait(waited, timeout=limits.timeout_s, return_when=asyncio.FIRST_COMPLETED)
         late = not any(each.done() for each in waited)
     finally:
-        await _end(process, reading)
+        try:
+            await _end(process, reading)
+        finally:
+            reading.cancel()
     if unwanted.done():
         return unwanted.result()
     if final.done() and not late:
         return final.result()
     return _late(limits, last) if late else _died(process.returncode, last)
+
+
+async def _started(arguments: Sequence[str], limits: Limits) -> asyncio.subprocess.Process:
+    """Start a worker whole, even while we are cancelled: asyncio waits for ever for one that it had begun to start."""
+    starting = asyncio.create_task(_start(arguments, limits))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        process = await starting
+        _signal(process.pid, signal.SIGKILL)
+        await _exit(process)
+        raise
 
 
 async def _start(arguments: Sequence[str], limits: Limits) -> asyncio.subprocess.Process:
@@ -111,14 +127,21 @@ async def _end(process: asyncio.subprocess.Process, reading: "asyncio.Future[tup
     """End the whole group, politely first; what it said until then is read."""
     _signal(process.pid, signal.SIGTERM)
     try:
-        await asyncio.wait_for(process.wait(), POLITE_S)
-    except TimeoutError:
-        pass
+        await _exit(process)
     finally:
         _signal(process.pid, signal.SIGKILL)
-    await process.wait()
+    await _exit(process)
     with suppress(TimeoutError):  # a process that left the group may hold the pipe open
-        await asyncio.wait_for(reading, POLITE_S)
+        async with asyncio.timeout(POLITE_S):
+            await reading
+
+
+async def _exit(process: asyncio.subprocess.Process) -> None:
+    """Wait until `process` has ended, `POLITE_S` at most; its own `wait` would wait for who holds its pipes too."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(POLITE_S):
+            while process.returncode is None:  # noqa: ASYNC110 - as said, there is no event for this alone
+                await asyncio.sleep(LOOK_S)
 
 
 def _signal(group: int, number: signal.Signals) -> None:
