@@ -46,6 +46,8 @@ _BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} 
     "unknown_model": NotFoundError,
     "unknown_device": NotFoundError,
 }
+_NOT_MADE = ("unsupported_operator", "conversion_failed", "golden_mismatch", "bad_result", "no_weights")
+_BY_CODE |= dict.fromkeys((*_NOT_MADE, "worker_died", "worker_failed", "interrupted"), ArtifactError)
 _BY_STATUS: dict[int, type[EdgeWattError]] = {
     400: InvalidError,
     404: NotFoundError,

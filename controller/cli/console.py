@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
@@ -89,6 +89,19 @@ class Console:
 
         return Rich(stderr=True).status(text)
 
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Callable[[float, str], None]]:
+        """Give what is told how much is done, 0 to 1, and in which step: a bar on a terminal's stderr, else lines."""
+        if self.quiet or self.as_json or not sys.stderr.isatty():
+            yield _steps(self.say, title)
+            return
+        from rich.console import Console as Rich  # noqa: PLC0415 - rich is loaded by what draws
+        from rich.progress import Progress  # noqa: PLC0415
+
+        with Progress(console=Rich(stderr=True), transient=True) as bar:
+            task = bar.add_task(title, total=1.0)
+            yield lambda done, step: bar.update(task, completed=done, description=f"{title}: {step}")
+
     def complain(self, error: EdgeWattError, code: Exit) -> None:
         """Say what went wrong on stderr, quiet or not; as JSON when the data would have been."""
         if self.as_json:
@@ -98,6 +111,19 @@ class Console:
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
+
+
+def _steps(say: Callable[[str], None], title: str) -> Callable[[float, str], None]:
+    """Return what says each new step on a line of its own."""
+    last = ""
+
+    def told(_done: float, step: str) -> None:
+        nonlocal last
+        if step != last:
+            last = step
+            say(f"{title}: {step}")
+
+    return told
 
 
 def _print_table(table: Table, out: TextIO) -> None:

@@ -9,13 +9,14 @@ from controller.client import Client
 
 LOOK_EVERY_S = 0.3
 Document = dict[str, Any]
+_JOB_ENDED = frozenset({"done", "failed", "cancelled"})
 _ENDED = frozenset(str(phase) for phase in TERMINAL)
 
 
 def deployment_ends(
     client: Client, ids: Sequence[str], within_s: float, moved: Callable[[Document], None]
 ) -> tuple[list[Document], bool]:
-    """Follow the deployments `ids`, telling `moved` of each new phase.
+    """Follow the deployments `ids`, telling `moved` of each new phase, and of what it waits for.
 
     Returns them as they stand and whether all ended; False when `within_s` were over first.
     """
@@ -26,12 +27,22 @@ def deployment_ends(
             before = latest.get(each, {})
             if not before.get("terminal"):
                 latest[each] = now = client.deployment(each)["deployment"]
-                if (now["phase"], now.get("attempt")) != (before.get("phase"), before.get("attempt")):
+                if any(now.get(fact) != before.get(fact) for fact in ("phase", "attempt", "reason")):
                     moved(now)
         if all(each["terminal"] for each in latest.values()):
             return list(latest.values()), True
         if time.monotonic() >= ends_at:
             return list(latest.values()), False
+        time.sleep(LOOK_EVERY_S)
+
+
+def job_end(client: Client, job_id: str, told: Callable[[Document], None]) -> Document:
+    """Return a job of the workshop as it ended, telling `told` how it stands until then; its own limit ends it."""
+    while True:
+        job: Document = client.job(job_id)["job"]
+        told(job)
+        if job["state"] in _JOB_ENDED:
+            return job
         time.sleep(LOOK_EVERY_S)
 
 

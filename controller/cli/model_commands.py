@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from broker.errors import NotFoundError
-from controller.cli import store_commands
+from controller.cli import job_commands, store_commands
 from controller.cli.command import command, group
 from controller.cli.console import Console
 
@@ -21,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     command(models, "list", example="edgewatt models list --family resnet --sort gmacs")(_list)
     command(models, "show", example="edgewatt models show digits_cnn_s")(_show)
     store_commands.add_to(models)
+    job_commands.add_to(app, models)
     app.add_typer(models)
     command(app, "predict", example="edgewatt predict digits_cnn_s --on raspberry_pi_5")(_predict)
 

@@ -11,7 +11,7 @@ from controller.models.manifest import Format, Variant
 ATTEMPTS = 2
 """How often a job is begun: a converter that takes the controller down with it must not do so for ever."""
 
-LASTING = frozenset({"unsupported_operator", "golden_mismatch", "unknown_model", "bad_artifact"})
+LASTING = frozenset({"unsupported_operator", "conversion_failed", "golden_mismatch", "unknown_model", "bad_artifact"})
 """Reasons that stay true until the converters change; a hub that is away is none of them."""
 
 FOR_DEPLOYMENTS = "deployment"
