@@ -139,4 +139,5 @@ def _making(job: Job) -> str:
 
 def _no_format(model: str, device: Row, reasons: str) -> ArtifactError:
     why = reasons or "the store has none"
-    return ArtifactError(f"no format of {model} runs on {device['id']}: {why}", code="no_format", hint=NO_FORMAT_HINT)
+    hint = NO_FORMAT_HINT if reasons else f"edgewatt models download {model} makes it, where it is listed"
+    return ArtifactError(f"no format of {model} runs on {device['id']}: {why}", code="no_format", hint=hint)

@@ -30,7 +30,7 @@ PHASE_MEANS = {
     "predicted": "its energy was predicted",
     "gated": "it passed the budget gate",
     "refused": "the budget gate said no",
-    "resolving": "the controller looks for the file",
+    "resolving": "the controller looks for the file, or makes it",
     "ready": "the file is in the store",
     "queued": "it waits for the device",
     "sent": "the command is on its way",

@@ -14,6 +14,7 @@ from controller.api.app import create
 from controller.api.parts import Parts
 from controller.settings import Settings
 from controller.store import Store
+from controller.workshop.process import WORKER
 from tests.fleet.devices import FakeDevice
 
 WITHIN_S = 20
@@ -73,13 +74,14 @@ class Running:
 async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=None, **settings):
     """Run a controller with its data in `folder`; what it kept there before is still known.
 
-    Models are made by the fake worker that does what `worker` says.
+    Models are made by the fake worker that does what `worker` says, by the real one for None.
     """
     hub = hub or MemoryHub()
     store = Store(folder / "controller.db")
     link = hub.link("controller")
     given = Settings(data=folder, soak_s=0, probe_inferences=5, **settings)
-    parts = compose(given, store, link, epoch, worker=(FAKE_WORKER, worker), listed=listed)
+    argv = (FAKE_WORKER, worker) if worker else WORKER
+    parts = compose(given, store, link, epoch, worker=argv, listed=listed)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(create(parts)), base_url="http://controller")
     async with link, http:
         running = [asyncio.create_task(work) for work in (parts.ingest.run(), parts.workshop.run())]

@@ -6,7 +6,8 @@ import pytest
 
 from controller.workshop.jobs import JobState
 from tests.controlling import controller
-from tests.workshopping import listed_network
+from tests.listing import listed_network
+from tests.workshop import WITH_TORCH
 
 MODEL = "tinynet"
 GENEROUS_MJ = 100_000.0
@@ -168,3 +169,20 @@ async def test_a_device_that_reads_no_format_of_the_workshop_is_refused(start):
         answer = await running.deploy(device_id="pi5-1", model_name=MODEL)
 
     assert (answer.status_code, answer.json()["code"]) == (409, "no_format")
+
+
+@WITH_TORCH
+async def test_a_network_of_timm_goes_the_whole_way_from_its_name_to_the_command(tmp_path):
+    name = "mobilenetv3_small_050"
+    async with controller(tmp_path, worker=None) as running, running.joined() as device:
+        made = (await running.post("/api/models/download", model_name=name, untrained=True)).json()
+        model = (await running.get(f"/api/models/named/{name}_untrained"))["model"]
+        await running.deploy(device_id="pi5-1", model_name=f"{name}_untrained")
+        command = await device.next_command("deploy")
+        manifest = running.parts.service.artifacts.manifest(made["sha256"])
+
+    assert command.artifact.sha256 == made["sha256"]
+    assert manifest.about.golden.cosine > 0.9999
+    assert manifest.about.made_by["timm"]
+    assert model["trained"] is False
+    assert round(model["params_m"], 1) == 1.6

@@ -6,7 +6,7 @@ import pytest
 
 from controller.workshop.jobs import JobState
 from tests.controlling import controller
-from tests.workshopping import listed_network
+from tests.listing import listed_network
 
 LISTED = {"tinynet": listed_network("tinynet"), "bare": listed_network("bare", None)}
 

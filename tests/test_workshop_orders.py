@@ -10,8 +10,8 @@ from controller.store import Store
 from controller.workshop.jobs import Begun, Job, Made, Order, Source, step
 from controller.workshop.orders import Orders, ordered_name
 from controller.workshop.records import Jobs
+from tests.listing import listed_network
 from tests.tiny_models import tiny_model
-from tests.workshopping import listed_network
 
 LISTED = {"resnet18": listed_network("resnet18", "a1_in1k"), "resnet19": listed_network("resnet19", None)}
 TIMM = Source(kind="timm", name="resnet18.a1_in1k", pretrained=True)

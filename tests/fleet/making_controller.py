@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from controller import __main__ as program
-from tests.workshopping import listed_network
+from tests.listing import listed_network
 
 FAKE_WORKER = str(Path(__file__).resolve().parent.parent / "fake_worker.py")
 MODEL = "tinynet"
