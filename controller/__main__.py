@@ -37,6 +37,7 @@ from controller.learning import Learning
 from controller.lifecycle import Lifecycle
 from controller.models import untrained
 from controller.models.catalog import Catalogue
+from controller.models.intake import Intake
 from controller.models.listed import Listed
 from controller.models.listed import load as load_listed
 from controller.models.store import ArtifactStore
@@ -143,6 +144,11 @@ def compose(
             epoch=epoch,
         ),
         catalogue=catalogue,
+        intake=Intake(
+            catalogue=catalogue,
+            folder=settings.data.resolve() / "uploads",
+            max_bytes=settings.max_upload_mb * 1_000_000,
+        ),
         workshop=workshop,
         orders=orders,
         clock=time.time,

@@ -4,7 +4,7 @@ Imports httpx and the contract only, so the CLI and the dashboard share it. A do
 controller answered; its fields are described where the controller makes them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from broker.errors import (
     WireError,
 )
 from controller.client_advice import Advice
+from controller.client_devices import Devices
 from controller.client_models import ModelShelf
 
 Document = dict[str, Any]
@@ -45,6 +46,7 @@ _BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} 
     "no_format": RefusedError,
     "unknown_model": NotFoundError,
     "unknown_device": NotFoundError,
+    **dict.fromkeys(("foreign_file", "too_large", "too_slow", "upload_broken", "upload_stalled"), ArtifactError),
 }
 _NOT_MADE = ("unsupported_operator", "conversion_failed", "golden_mismatch", "bad_result", "no_weights")
 _BY_CODE |= dict.fromkeys((*_NOT_MADE, "worker_died", "worker_failed", "interrupted"), ArtifactError)
@@ -57,7 +59,7 @@ _BY_STATUS: dict[int, type[EdgeWattError]] = {
 }
 
 
-class Client(Advice, ModelShelf):
+class Client(Devices, Advice, ModelShelf):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.
@@ -102,34 +104,6 @@ class Client(Advice, ModelShelf):
     def status(self) -> Document:
         """Return the controller, its broker, device counts by health, message and deployment counts."""
         return self._get("/api/status")
-
-    def devices(self, *, limit: int = 100, offset: int = 0, q: str = "", health: str = "", tag: str = "") -> Document:
-        """Return one page of the fleet, `{total, devices}`; `tag` is `key=value`."""
-        return self._get("/api/devices", limit=limit, offset=offset, q=q, health=health, tag=tag)
-
-    def device(self, device_id: str) -> Document:
-        """Return everything known of one device under `device`."""
-        return self._get(f"/api/devices/{_segment(device_id)}")
-
-    def telemetry(self, device_id: str, *, minutes: int = 15, points: int = 300) -> Document:
-        """Return at most `points` buckets of the last `minutes`, and the deployments within them."""
-        return self._get(f"/api/devices/{_segment(device_id)}/telemetry", minutes=minutes, points=points)
-
-    def forget(self, device_id: str) -> Document:
-        """Remove a device and its retained documents; it comes back when it speaks again."""
-        return self._send("DELETE", f"/api/devices/{_segment(device_id)}")
-
-    def approve(self, device_id: str) -> Document:
-        """Let a provisional device take deployments."""
-        return self._send("POST", f"/api/devices/{_segment(device_id)}/approve")
-
-    def command(self, device_id: str, op: str, **fields: Any) -> Document:
-        """Send one command of the contract; returns its `command_id`."""
-        return self._send("POST", f"/api/devices/{_segment(device_id)}/command", {"op": op, **fields})
-
-    def command_state(self, command_id: str) -> Document:
-        """Return how a command stands."""
-        return self._get(f"/api/commands/{_segment(command_id)}")
 
     def deploy(
         self,
@@ -180,44 +154,6 @@ class Client(Advice, ModelShelf):
         """Return predictions beside what devices reported, `{entries, summary, drift}`."""
         return self._get("/api/ledger", device_type=device_type, device_id=device_id, limit=limit)
 
-    def calibrate(
-        self, device_id: str, *, models: Sequence[str] = (), rows: Sequence[Mapping[str, Any]] = ()
-    ) -> Document:
-        """Begin to calibrate a device for `models`, or calibrate it by `rows` measured already."""
-        return self._send("POST", f"/api/devices/{_segment(device_id)}/calibrate", {"models": models, "rows": rows})
-
-    def calibration(self, device_id: str) -> Document:
-        """Return how a device's calibration stands, its correction and its history."""
-        return self._get(f"/api/devices/{_segment(device_id)}/calibration")
-
-    def cancel_calibration(self, device_id: str) -> Document:
-        """End the open calibration of a device."""
-        return self._send("POST", f"/api/devices/{_segment(device_id)}/calibrate/cancel")
-
-    def undo_calibration(self, device_id: str) -> Document:
-        """Take a device's correction back."""
-        return self._send("POST", f"/api/devices/{_segment(device_id)}/calibrate/undo")
-
-    def metrics(self, device_id: str) -> Document:
-        """Return the newest vital signs and energy of one device."""
-        return self._get("/api/device/metrics", device_id=device_id)
-
-    def start(self, device_id: str) -> Document:
-        """Let the active model run again."""
-        return self._send("POST", "/api/device/start", {"device_id": device_id})
-
-    def stop(self, device_id: str) -> Document:
-        """Pause the active model; it stays on the device."""
-        return self._send("POST", "/api/device/stop", {"device_id": device_id})
-
-    def rollback(self, device_id: str) -> Document:
-        """Return to the model that ran before."""
-        return self._send("POST", "/api/device/rollback", {"device_id": device_id})
-
-    def benchmark(self, device_id: str, model: str = "") -> Document:
-        """Measure a model, or the active one, on the device."""
-        return self._send("POST", "/api/device/benchmark", {"device_id": device_id} | _given(model_name=model))
-
     def refused_messages(self) -> Document:
         """Return the newest refused messages of nobody we know, and the counts of all."""
         return self._get("/api/messages/refused")
@@ -235,6 +171,11 @@ class Client(Advice, ModelShelf):
 
     def _send(self, method: str, path: str, body: Any = None) -> Document:
         return _document(self._ask(method, path, json=body))
+
+    def _put(self, path: str, content: Iterable[bytes], size: int, timeout_s: float, **params: Any) -> Document:
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        options = {"content": content, "headers": headers, "timeout": timeout_s}
+        return _document(self._ask("PUT", path, params=_given(**params), **options))
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:

@@ -1,10 +1,14 @@
 """The part of the REST client that speaks of models: the catalogue, files, and what is being made."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
 Document = dict[str, Any]
+
+READING_S = 180.0
+"""How long the controller may take over a file: two others may be read before it."""
 
 
 class ModelShelf(ABC):
@@ -15,6 +19,9 @@ class ModelShelf(ABC):
 
     @abstractmethod
     def _send(self, method: str, path: str, body: Any = None) -> Document: ...
+
+    @abstractmethod
+    def _put(self, path: str, content: Iterable[bytes], size: int, timeout_s: float, **params: Any) -> Document: ...
 
     def models(
         self,
@@ -85,3 +92,22 @@ class ModelShelf(ABC):
     def cancel_job(self, job_id: str) -> Document:
         """End a job that waits or runs."""
         return self._send("POST", f"/api/jobs/{quote(job_id, safe='')}/cancel")
+
+    def upload(
+        self,
+        content: Iterable[bytes],
+        size: int,
+        *,
+        filename: str,
+        name: str = "",
+        architecture: str = "",
+        top1_pct: float | None = None,
+        licence: str | None = None,
+    ) -> Document:
+        """Send a model file of `size` bytes; returns what it became, or the job that makes a model of weights."""
+        said = {"architecture": architecture, "top1_pct": top1_pct, "licence": licence}
+        return self._put("/api/models/upload", content, size, READING_S, filename=filename, name=name, **said)
+
+    def analyze(self, content: Iterable[bytes], size: int, *, filename: str) -> Document:
+        """Return the `facts` of a model file of `size` bytes; nothing is kept."""
+        return self._put("/api/models/analyze", content, size, READING_S, filename=filename)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 
 from broker.memory import MemoryHub
-from controller.__main__ import compose
+from controller.__main__ import Server, compose, listening
 from controller.api.app import create
 from controller.api.parts import Parts
 from controller.settings import Settings
@@ -92,3 +93,16 @@ async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=Non
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             store.close()
+
+
+@contextlib.asynccontextmanager
+async def served(running, port):
+    """The REST of a running controller behind a real socket; gives its address."""
+    server = Server(uvicorn.Config(create(running.parts), log_level="warning", lifespan="off"))
+    with listening("127.0.0.1", port) as door:
+        serving = asyncio.create_task(server.serve([door]))
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.stop()
+            await serving

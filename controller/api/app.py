@@ -15,6 +15,7 @@ from controller.api import (
     logs,
     models,
     system,
+    uploads,
 )
 from controller.api.parts import Parts
 
@@ -26,6 +27,20 @@ def create(parts: Parts) -> FastAPI:
     app = FastAPI(title="EdgeWatt", version=parts.version, description=DESCRIPTION)
     app.state.parts = parts
     errors.install(app)
-    for module in (system, devices, deployments, energy, models, artifacts, jobs, advice, ledger, calibration, logs):
+    documented = (
+        system,
+        devices,
+        deployments,
+        energy,
+        models,
+        artifacts,
+        uploads,
+        jobs,
+        advice,
+        ledger,
+        calibration,
+        logs,
+    )
+    for module in documented:
         app.include_router(module.router)
     return app

@@ -35,8 +35,13 @@ STATUS_OF: dict[type[EdgeWattError], int] = {
     LinkError: 503,
     StorageError: 507,
 }
-
-STATUS_OF_CODE = {"extra_missing": 501, "hub_unreachable": 503, "timed_out": 504}
+STATUS_OF_CODE = {
+    "upload_stalled": 408,
+    "too_large": 413,
+    "extra_missing": 501,
+    "hub_unreachable": 503,
+    "timed_out": 504,
+}
 """Where the code says more than the class."""
 
 

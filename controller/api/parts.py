@@ -11,6 +11,7 @@ from controller.calibrating import Calibrating
 from controller.ingest import Ingest
 from controller.keeping import Keeping
 from controller.models.catalog import Catalogue
+from controller.models.intake import Intake
 from controller.predict.predictor import FleetPredictor
 from controller.service import Service
 from controller.workshop.orders import Orders
@@ -26,6 +27,7 @@ class Parts:
     service: Service
     ingest: Ingest
     catalogue: Catalogue
+    intake: Intake
     workshop: Workshop
     orders: Orders
     clock: Callable[[], float]
