@@ -48,6 +48,13 @@ def test_a_listed_model_has_the_figures_of_its_row_and_no_file(catalogue):
     assert (model.labels, model.trained) == (1_000, None)
 
 
+def test_an_architecture_without_weights_is_untrained(store, tmp_path):
+    rows = {"resnet18": replace(ROWS["resnet18"], pretrained=None)}
+    model = Catalogue(store, shipped=tmp_path / "nothing", listed=rows).get("resnet18")
+
+    assert (model.trained, model.source) == (False, "timm resnet18")
+
+
 def test_an_integer_variant_of_a_listed_model_claims_no_accuracy(catalogue):
     model = catalogue.get("resnet50-int8")
 

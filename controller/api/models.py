@@ -58,8 +58,12 @@ async def recommend(
     stored: bool | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
 ) -> dict[str, Any]:
-    """Return the models, stored or not, that are predicted to cost least energy on a type of device."""
-    models = [model for model in parts.catalogue.everything() if stored in (None, model.stored)]
+    """Return the models, stored or not, that are predicted to cost least energy on a type of device.
+
+    Networks that nobody trained are among them only where they are stored.
+    """
+    usable = [model for model in parts.catalogue.everything() if model.stored or model.trained is not False]
+    models = [model for model in usable if stored in (None, model.stored)]
     found = recommended(models, parts.predictor, device_type, min_top1_pct=min_top1, limit=limit)
     documents = [model_document(model) | {"prediction": prediction_document(p)} for model, p in found]
     return {"success": True, "device_type": device_type, "models": documents}

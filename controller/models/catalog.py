@@ -229,7 +229,7 @@ def _unmade(name: str, variant: Variant, listed: Listed) -> Model:
         input_shape=(1, 3, listed.input_res, listed.input_res),
         input_res=listed.input_res,
         top1_pct=listed.top1_pct if variant == "fp32" else None,
-        trained=None,
+        trained=None if listed.pretrained else False,
         source=f"timm {listed.weights}",
         labels=LABELS,
         popular=listed.popular,

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import api, charts, frame, shelf, words
-from dashboard.markup import heading, note
+from dashboard.markup import heading, link, note
 
 PAGE_ROWS = 100
 PLACES = {"in the store": {"stored": True}, "well known": {"popular": True}, "all": {}}
@@ -73,6 +73,8 @@ def draw(reading: api.Reading, query: dict[str, Any], page: int, devices: list[d
     told = f"{first:,}–{first + len(models) - 1:,} of {words.count(total, 'model')}"
     st.html(heading("Catalogue", f"{told}, predicted for {board}" if board else told))
     st.html(shelf.catalogue(models, forecast, shelf.where(devices)))
+    if query.get("stored"):
+        st.html(link("See those that could be made, too", "models", of="ew-go", place="all", board=board))
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ def test_at_first_only_what_is_in_the_store_is_shown():
     assert "1–4 of 4 models" in text
     assert "digits_cnn_s" in text
     assert "resnet18" not in text
+    assert "See those that could be made, too" in text
 
 
 def test_the_address_asks_for_all_and_says_what_is_not_stored():
