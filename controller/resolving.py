@@ -66,12 +66,12 @@ class Resolving:
 
     def _find(self, name: str, device: Row, job: Job | None) -> Artifact | Job:
         """Return the file for `device`, or the job that makes it. Raises EdgeWattError when there will be none."""
+        if job is not None and job.open:
+            return job
         model = self.judge.model(name)
         offered = self.judge.offer(device, model)
         if offered.artifact is not None:
             return offered.artifact
-        if job is not None and job.open:
-            return job
         if job is not None and job.state is not JobState.DONE and not job.lasting:
             raise error_of(job)
         failed = []

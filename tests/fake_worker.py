@@ -11,8 +11,10 @@ from pathlib import Path
 
 import onnx
 
+from broker.metadata import append
 from controller.models.manifest import About
 from tests.tiny_models import slow_model, tiny_model
+from tests.tiny_tflite import tiny_tflite
 
 FOR_EVER_S = 3_600
 
@@ -24,7 +26,11 @@ def say(**line):
 
 def make(request, content=None, **about):
     path = Path(request["out"]) / f"{request['model']}.{request['format']}"
-    path.write_bytes(tiny_model(request["model"]) if content is None else content)
+    if content is None and request["format"] == "tflite":
+        path.write_bytes(tiny_tflite())
+        append(path, {"edgewatt.model": request["model"]})
+    else:
+        path.write_bytes(tiny_model(request["model"]) if content is None else content)
     known = About(variant=request["variant"], made_by={"fake": "1"}, **about)
     say(result={"path": str(path), "about": asdict(known)})
 
@@ -114,6 +120,12 @@ def fills_the_disk(_request):
 def cannot(_request):
     say(error={"code": "unsupported_operator", "message": "aten::strange cannot be converted", "hint": "try onnx"})
     sys.exit(1)
+
+
+def cannot_as_tflite(request):
+    if request["format"] == "tflite":
+        cannot(request)
+    make(request)
 
 
 def has_no_hub(_request):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from broker.messages import RuntimeInfo
 from controller.workshop.jobs import JobState
 from tests.controlling import controller
 from tests.listing import listed_network
@@ -97,6 +98,29 @@ async def test_a_model_that_came_out_dearer_than_its_plan_is_refused_after_all(s
     assert refused["code"] == "over_budget"
     assert refused["verdict"]["allowed"] is False
     assert refused["predicted"]["energy_mj"] > begun["verdict"]["energy_mj"]
+
+
+async def test_a_device_that_reads_another_format_gets_a_stored_model_in_that(start):
+    reader = RuntimeInfo(name="ai-edge-litert", version="2", formats=("tflite",))
+    async with start() as running, running.joined(info={"formats": ("tflite",), "runtimes": (reader,)}) as device:
+        begun = (await running.deploy(device_id="pi5-1", model_name="digits_mlp")).json()
+        command = await device.next_command("deploy")
+        [job] = jobs_of(running)
+
+    assert command.id == begun["deployment_id"]
+    assert command.artifact.format == job.order.format == "tflite"
+    assert job.order.source.kind == "onnx"
+
+
+async def test_a_format_that_cannot_be_made_leaves_the_next_that_the_device_reads(start):
+    reader = RuntimeInfo(name="ai-edge-litert", version="2", formats=("tflite",))
+    other = RuntimeInfo(name="onnxruntime", version="1", formats=("onnx",))
+    both = {"formats": ("tflite", "onnx"), "runtimes": (reader, other)}
+    async with start("cannot_as_tflite") as running, running.joined(info=both) as device:
+        await running.deploy(device_id="pi5-1", model_name=MODEL)
+        command = await device.next_command("deploy")
+
+    assert command.artifact.format == "onnx"
 
 
 async def test_a_cancelled_deployment_gives_its_job_up_unless_somebody_else_wants_it(start):
