@@ -121,6 +121,15 @@ async def test_whatever_goes_wrong_is_a_sentence_and_leaves_nothing_half_done(tm
     assert list((tmp_path / "workshop").iterdir()) == []
 
 
+async def test_a_machine_that_can_start_nothing_fails_the_job_and_not_the_controller(tmp_path, monkeypatch):
+    monkeypatch.setattr("controller.workshop.process.sys.executable", str(tmp_path / "no-such-interpreter"))
+    async with open_shop(tmp_path) as shop:
+        failed = await ended(shop, shop.ask(order(), "cli"))
+
+    assert failed.code == "worker_died"
+    assert "No such file" in failed.message
+
+
 async def test_garbage_is_tolerated_and_the_first_end_counts(tmp_path, caplog):
     async with open_shop(tmp_path, does="babbles") as shop:
         done = await ended(shop, shop.ask(order(), "cli"))

@@ -157,6 +157,9 @@ class Workshop:
             artifact = await asyncio.to_thread(accept, outcome, job.order, out, self.artifacts)
         except EdgeWattError as error:
             return Failed(code=error.code, message=error.message, hint=error.hint)
+        except OSError as error:
+            said = f"no worker could be started: {error.strerror or error}"
+            return Failed(code="worker_died", message=said, hint="this machine lacks memory or processes; ask again")
         finally:
             del self._unwanted[job.id]
         return Made(sha256=artifact.sha256)
