@@ -25,8 +25,8 @@ from controller.api.zero_copy import zero_copy
 from controller.settings import Settings
 from controller.store import Store
 
-FILE_BYTES = 20_000_000
-ROUNDS = 7
+FILE_BYTES = 40_000_000
+ROUNDS = 5
 DOWNLOADS = 50
 """In each turn, whether one after the other or all at once."""
 

@@ -52,6 +52,8 @@ def test_what_a_device_says_of_its_runtime_beats_the_table_of_versions():
     says = {"runtimes": [{"name": "onnxruntime", "version": "1.10.0", "formats": ["onnx"], "opset_max": 18}]}
 
     assert offer([file(opset=18, ir_version=9)], says).artifact is not None
+    says["runtimes"][0]["ir_max"] = 8
+    assert offer([file(opset=18, ir_version=9)], says).reasons == "onnx IR version 9 > 8 of onnxruntime 1.10.0"
 
 
 def test_versions_between_and_beyond_the_table_are_told_apart():

@@ -28,12 +28,12 @@ def create(parts: Parts) -> FastAPI:
     app.state.parts = parts
     errors.install(app)
     documented = (
+        artifacts,  # first: routes are tried in order, and a whole fleet may fetch at once
         system,
         devices,
         deployments,
         energy,
         models,
-        artifacts,
         uploads,
         jobs,
         advice,

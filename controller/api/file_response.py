@@ -15,7 +15,9 @@ from controller.api.zero_copy import EXTENSION
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 << 10
-KERNEL_BYTES = 8 << 20
+LAST_BYTES = 64 << 10
+"""What is read here of a file that the kernel sends, so that its completion waits for a look at the file; so little is
+read without another thread."""
 
 
 class OpenFileResponse(Response):
@@ -48,15 +50,16 @@ class OpenFileResponse(Response):
 
     async def _body(self, send: Send, left: "asyncio.Future[None]", *, by_kernel: bool) -> None:
         """Send the bytes; the last of them are read before the file is looked at, so that none after them counts."""
-        loop, offset, end = asyncio.get_running_loop(), self._span.start, self._span.end
+        offset, end = self._span.start, self._span.end
         while offset < end and not left.done():
-            count = min(KERNEL_BYTES, end - CHUNK_BYTES - offset) if by_kernel else 0
+            count = end - LAST_BYTES - offset if by_kernel else 0
             if count > 0:
                 message = {"file": self._file, "offset": offset, "count": count, "more_body": True}
                 await send({"type": EXTENSION, **message})
             else:
                 count = min(CHUNK_BYTES, end - offset)
-                chunk = await loop.run_in_executor(None, os.pread, self._file.fileno(), count, offset)
+                wanted = self._file.fileno(), count, offset
+                chunk = os.pread(*wanted) if count <= LAST_BYTES else await asyncio.to_thread(os.pread, *wanted)
                 if len(chunk) < count or _state(self._file) != self._state:
                     break
                 await send({"type": "http.response.body", "body": chunk, "more_body": offset + count < end})

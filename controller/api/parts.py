@@ -52,11 +52,11 @@ class Parts:
         return self.ingest.calibrating
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     return request.app.state.parts  # type: ignore[no-any-return]
 
 
-def _origin(x_edgewatt_origin: Annotated[str, Header()] = "rest") -> str:
+async def _origin(x_edgewatt_origin: Annotated[str, Header()] = "rest") -> str:
     return x_edgewatt_origin if x_edgewatt_origin in ORIGINS else "rest"
 
 

@@ -49,6 +49,8 @@ async def _send(cycle: RequestResponseCycle, message: Message) -> None:
     uncounted: Any = _Elsewhere(count)
     cycle.conn.send_with_data_passthrough(h11.Data(data=uncounted))
     try:
-        await asyncio.get_running_loop().sendfile(cycle.transport, message["file"], message["offset"], count)
+        sent = await asyncio.get_running_loop().sendfile(cycle.transport, message["file"], message["offset"], count)
     except OSError:
-        cycle.transport.abort()  # the client is gone in the middle of what was promised
+        sent = 0  # the client is gone
+    if sent < count:
+        cycle.transport.abort()  # in the middle of what was promised

@@ -87,7 +87,7 @@ def _reader(runtime: Mapping[str, Any]) -> Reader:
         version=version,
         formats=tuple(runtime.get("formats") or ()),
         opset_max=runtime.get("opset_max") or opset_max,
-        ir_max=ir_max if runtime.get("opset_max") is None else None,
+        ir_max=runtime.get("ir_max") or (ir_max if runtime.get("opset_max") is None else None),
         dynamic_int8=not (name == "tflite-runtime" and WRONG_DYNAMIC.match(version)),
     )
 
