@@ -13,6 +13,24 @@ from controller.workshop.worker import NEEDED
 MISSING = [name for name in NEEDED if find_spec(name) is None]
 WITH_TORCH = pytest.mark.skipif(bool(MISSING), reason=f"the extra `models` is not installed: {', '.join(MISSING)}")
 
+MANY = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+from broker.errors import EdgeWattError
+from controller.workshop.making import make
+from controller.workshop.request import read_request
+for path in map(Path, sys.argv[1:]):
+    steps = []
+    try:
+        made = make(read_request(path), lambda done, step: steps.append(step))
+        said = {"result": {"path": str(made.path), "about": asdict(made.about)}, "steps": steps}
+    except EdgeWattError as error:
+        said = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+    path.with_suffix(".said").write_text(json.dumps(said))
+"""
+"""The inside of a worker for several requests: PyTorch is imported once."""
+
 
 @dataclass(frozen=True)
 class Worked:
@@ -33,14 +51,24 @@ class Worked:
 
 def work(folder, request, *, environment=None):
     """Run a worker with `request`, a document or a text."""
-    path = folder / "request.json"
-    path.write_text(request if isinstance(request, str) else json.dumps({"out": str(folder / "out"), **request}))
-    done = subprocess.run(
-        [sys.executable, "-m", "controller.workshop.worker", str(path)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=environment,
-    )
+    path = written(folder, "request", request)
+    done = run([sys.executable, "-m", "controller.workshop.worker", str(path)], environment)
     return Worked([json.loads(line) for line in done.stdout.splitlines()], done.returncode, done.stderr)
+
+
+def work_all(folder, requests, *, environment=None):
+    """Return how each of `requests` ended, one after the other in one process: a result or an error."""
+    paths = [written(folder, f"request-{i}", request) for i, request in enumerate(requests)]
+    done = run([sys.executable, "-c", MANY, *map(str, paths)], environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(path.with_suffix(".said").read_text()) for path in paths]
+
+
+def written(folder, name, request):
+    path = folder / f"{name}.json"
+    path.write_text(request if isinstance(request, str) else json.dumps({"out": str(folder / "out"), **request}))
+    return path
+
+
+def run(command, environment=None):
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, env=environment)

@@ -2,25 +2,19 @@
 
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import onnx
-
-from broker.errors import ArtifactError
-from controller.models.analyze import analyze
 from controller.models.manifest import About
-from controller.workshop import describing, photographs, running
-from controller.workshop.golden import compare, judge
-from controller.workshop.network import Floats, Network, Pixels
-from controller.workshop.onnx_export import opset_of
+from controller.workshop import images, running
+from controller.workshop.checking import check, samples
+from controller.workshop.converting import Converted, convert
+from controller.workshop.describing import cost_of, settle, texts, write
+from controller.workshop.images import Images
+from controller.workshop.network import Network
 from controller.workshop.progress import Tell
-from controller.workshop.request import Request, Source
-
-CHECKED_CROPS = 6
-NOISE_SEED, CROP_SEED = 7, 11
-COLOURS = 3
+from controller.workshop.request import Request
+from controller.workshop.sources import read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,78 +28,49 @@ class Made:
 def make(request: Request, tell: Tell) -> Made:
     """Make what `request` wants in its folder `out`; nothing is there when it fails.
 
-    Raises EdgeWattError: what happened, to what, and what to do.
+    Raises EdgeWattError: what happened, to what, and what to do; OSError when it cannot be written.
     """
-    if (request.format, request.variant) != ("onnx", "fp32"):
-        raise ArtifactError(f"{request.format} in {request.variant} cannot be made", code="conversion_failed")
     tell(0.0, f"reading {request.source.name or Path(request.source.path).name}")
-    network = read(request.source)
+    network = read(request.source, tell)
     out = Path(request.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".making-") as folder:
-        path = Path(folder) / f"{request.name}.{request.format}"
-        tell(0.2, f"converting it to {request.format}")
-        tools = network.write_onnx(path)
-        tell(0.7, "comparing its answers")
-        about = _checked(request, network, path)
-        about = replace(about, made_by=network.tools | tools | about.made_by)
-        _sync(path)
-        done = path.rename(out / path.name)
+        found = _images(request, network)
+        calibrating = [network.card.prepared(pixels) for pixels in found.calibrating]
+        wanted = (request.format, request.variant)
+        converted = convert(network, wanted, calibrating, folder=Path(folder), tell=tell)
+        about = _finish(request, network, converted, found, tell)
+        path = converted.path.rename(out / f"{request.name}.{request.format}")
     tell(1.0, "done")
-    return Made(path=done, about=about)
+    return Made(path=path, about=about)
 
 
-def read(source: Source) -> Network:
-    """Return the network that `source` names."""
-    if source.kind == "package":
-        from controller.workshop.package_networks import packaged  # noqa: PLC0415  # needs its package
-
-        return packaged(source.name)
-    if source.kind == "timm" and not source.pretrained:
-        from controller.workshop.timm_networks import untrained  # noqa: PLC0415  # torch takes seconds
-
-        return untrained(source.name)
-    raise ArtifactError(f"{source.kind} is no source that can be read")
+def _images(request: Request, network: Network) -> Images:
+    if request.variant != "int8":
+        return Images(calibrating=(), checking=images.a_few(network.card), said="")
+    return images.for_integers(network.card, Path(request.calibration) if request.calibration else None)
 
 
-def _checked(request: Request, network: Network, path: Path) -> About:
-    """Compare the file's answers with the network's, write them into it, and return what is known of it."""
-    card = network.card
-    run = running.load(path, request.format)
-    named = _named(card.shape)
-    inputs = [card.prepared(pixels) for pixels in (*named.values(), *_others(card.shape))]
-    theirs = [network.answer(image) for image in inputs]
-    golden = compare([run(image) for image in inputs], theirs, against="PyTorch in fp32")
-    strongest = max(float(answer.max()) for answer in theirs)
-    judge(golden, request.variant, strongest=strongest, trained=card.trained, name=request.name)
-    facts = analyze(path)
-    cost = {"edgewatt.gmacs": str(facts.macs / 1e9), "edgewatt.params_m": str(facts.params / 1e6)}
-    samples = [describing.sample(card, name, image, run(card.prepared(image))) for name, image in named.items()]
-    describing.write(path, request.format, describing.texts(request.name, card, samples, cost))
-    model = onnx.load(path, load_external_data=False)
+def _finish(request: Request, network: Network, converted: Converted, found: Images, tell: Tell) -> About:
+    """Check the file, write into it what it says of itself, and return what is known of it."""
+    card, path = network.card, converted.path
+    opset, ir_version = settle(path, request.format)
+    tell(0.8, f"comparing its answers with those of {network.spoken_of}")
+    golden = check(request, network, path, found.checking)
+    carried = samples(card, path, request.format, all_of_them=bool(card.samples))
+    extra = cost_of(converted.whole) | ({"edgewatt.calibration": found.said} if found.said else {})
+    tell(0.95, "writing what it is into it")
+    write(path, request.format, texts(request.name, request.variant, card, carried, extra))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    calibrated = {"calibration": found.said} if found.said else {}
     return About(
         variant=request.variant,
-        opset=opset_of(model),
-        ir_version=model.ir_version,
-        made_by=running.runtime_version(request.format),
+        quantization="static" if request.variant == "int8" else None,
+        opset=opset,
+        ir_version=ir_version,
+        made_by=network.tools | converted.tools | running.runtime_version(request.format) | calibrated,
         golden=golden,
         licence=card.licence,
         source=card.source,
     )
-
-
-def _named(shape: tuple[int, ...]) -> dict[str, Pixels]:
-    _, channels, height, width = shape
-    return photographs.whole(height, width) if channels == COLOURS else {}
-
-
-def _others(shape: tuple[int, ...]) -> list[Pixels]:
-    _, channels, height, width = shape
-    noise: Floats = np.random.default_rng(NOISE_SEED).random(shape, dtype=np.float32)
-    cut = photographs.crops(height, width, count=CHECKED_CROPS, seed=CROP_SEED) if channels == COLOURS else []
-    return [*cut, (noise * 255).astype(np.uint8)]
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

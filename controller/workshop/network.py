@@ -17,8 +17,8 @@ INPUT, OUTPUT = "image", "output"
 class Card:
     """What is known of a network beside its weights.
 
-    It takes `shape` = (1, channels, height, width), where a pixel of 0 … 255 becomes pixel x `scale` + `offset`, and
-    answers with probabilities. `labels` are empty where nobody named them, or where answers mean nothing.
+    It takes `shape`, for images (1, channels, height, width), where a pixel of 0 … 255 becomes pixel x `scale` +
+    `offset`. `labels` are empty where nobody named them; `samples` are inputs by name that it brought itself.
     """
 
     shape: tuple[int, ...]
@@ -27,12 +27,19 @@ class Card:
     trained: bool
     source: str
     labels: tuple[str, ...] = ()
+    samples: tuple[tuple[str, Pixels], ...] = ()
+    truths: tuple[str | None, ...] = ()
     top1_pct: float | None = None
     licence: str | None = None
 
     def prepared(self, pixels: Pixels) -> Floats:
         """Return `pixels` as the network takes them."""
         return pixels.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
+
+    @property
+    def image(self) -> tuple[int, int, int] | None:
+        """Channels, height and width, or None for what takes no image."""
+        return (self.shape[1], self.shape[2], self.shape[3]) if len(self.shape) == 4 else None  # noqa: PLR2004  # NCHW
 
 
 class Network(Protocol):
@@ -48,6 +55,11 @@ class Network(Protocol):
         """The versions of what made it."""
         ...
 
+    @property
+    def spoken_of(self) -> str:
+        """What a converted file is compared with, in words."""
+        ...
+
     def answer(self, image: Floats) -> Floats:
         """Return its answer to one `image` of `card.shape`, flat."""
         ...
@@ -57,5 +69,5 @@ class Network(Protocol):
         ...
 
     def module(self) -> Any:
-        """Return it as a torch module that takes `image`; raises ArtifactError where it is none."""
+        """Return it as a torch module that takes `image`; raises ArtifactError (`unsupported_operator`)."""
         ...

@@ -2,12 +2,10 @@
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import onnx
 import torch
 
-from controller.models.graph import IR_VERSION, OPSET
+from controller.models.graph import OPSET
 from controller.workshop.failures import refused
 from controller.workshop.network import INPUT, OUTPUT
 
@@ -41,7 +39,6 @@ def _legacy(module: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
         input_names=[INPUT],
         output_names=[OUTPUT],
     )
-    _settle(path)
 
 
 def _dynamo(module: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
@@ -56,17 +53,3 @@ def _dynamo(module: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
         input_names=[INPUT],
         output_names=[OUTPUT],
     )
-    _settle(path)
-
-
-def _settle(path: Path) -> None:
-    """Make the file say the oldest version of its form that holds it, and nothing that differs from run to run."""
-    model = onnx.load(path)
-    model.ir_version = min(model.ir_version, IR_VERSION)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-
-
-def opset_of(model: Any) -> int | None:
-    """Return the version of the standard operators that `model` uses."""
-    return next((int(found.version) for found in model.opset_import if found.domain in {"", "ai.onnx"}), None)

@@ -12,7 +12,7 @@ from controller.workshop.network import Pixels
 SHARE = 0.875
 """How much of the shorter side a centre crop keeps, as is usual for ImageNet."""
 
-SMALLEST, LARGEST = 0.2, 1.0
+SMALLEST, LARGEST = 0.4, 1.0
 """Share of the shorter side that a random crop has."""
 
 SAID = "crops of scikit-learn's two photographs"

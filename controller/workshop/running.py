@@ -14,12 +14,17 @@ from controller.workshop.network import Floats
 Run = Callable[[Floats], Floats]
 """Takes one image, returns the answer flat; raises ArtifactError when the runtime refuses."""
 
+FATAL_ONLY = 4
 
-def load(path: Path, form: Format) -> Run:
-    """Return what runs the file at `path`; raises ArtifactError (`unsupported_operator`, `conversion_failed`)."""
+
+def load(path: Path, form: Format, *, plain: bool = False) -> Run:
+    """Return what runs the file at `path`, `plain` by other kernels than usual: as another processor might.
+
+    Raises ArtifactError (`unsupported_operator`, `conversion_failed`).
+    """
     load_it, runtime = (_onnx, "onnxruntime") if form == "onnx" else (_tflite, "LiteRT")
     try:
-        inner = load_it(path)
+        inner = load_it(path, plain)
     except Exception as error:  # each runtime raises a dozen unrelated classes
         raise refused(runtime, error) from error
 
@@ -38,20 +43,24 @@ def runtime_version(form: Format) -> dict[str, str]:
     return {package: version(package)}
 
 
-def _onnx(path: Path) -> Run:
+def _onnx(path: Path, plain: bool) -> Run:
     import onnxruntime  # noqa: PLC0415  # only what the format needs
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    options.log_severity_level = FATAL_ONLY
+    if plain:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     first = session.get_inputs()[0].name
     return lambda image: np.asarray(session.run(None, {first: image})[0])
 
 
-def _tflite(path: Path) -> Run:
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415  # only what the format needs
+def _tflite(path: Path, plain: bool) -> Run:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # noqa: PLC0415  # only what the format needs
 
-    interpreter: Any = Interpreter(model_path=str(path), num_threads=1)
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
+    interpreter: Any = Interpreter(model_path=str(path), num_threads=1, experimental_op_resolver_type=kernels)
     interpreter.allocate_tensors()
     taken, given = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 

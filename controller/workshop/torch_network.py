@@ -47,6 +47,11 @@ class TorchNetwork:
     card: Card
     tools: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def spoken_of(self) -> str:
+        """What a converted file is compared with."""
+        return "PyTorch in fp32"
+
     def answer(self, image: Floats) -> Floats:
         """Return its answer to one image, flat."""
         with torch.no_grad():

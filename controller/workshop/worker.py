@@ -17,7 +17,12 @@ from broker.errors import ArtifactError, EdgeWattError
 from controller.workshop.progress import Line
 from controller.workshop.request import Request, read_request
 
-NEEDED = ("torch", "torchvision", "timm", "sklearn", "PIL", "safetensors", "litert_torch", "ai_edge_quantizer")
+NEEDED = (
+    *("torch", "torchvision", "timm", "safetensors", "sklearn", "PIL"),
+    *("onnx2torch", "onnxscript", "litert_torch", "ai_edge_litert", "ai_edge_quantizer"),
+)
+"""What the extra `models` brings, as it is imported."""
+
 INSTALL = "pip install 'edgewatt[models]'"
 
 
