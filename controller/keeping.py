@@ -13,6 +13,10 @@ from controller.records import Deployments
 from controller.store import Row, Store
 
 MB = 1_000_000
+LOOK_EVERY_S = 60.0
+FRESH_S = 600.0
+"""What was added or sent in the last minutes may be waited for by a deployment or a benchmark."""
+
 NAMED = 3
 """How many places one sentence names."""
 
@@ -31,11 +35,12 @@ class Keeping:
     quota_mb: float
     _gone: deque[Artifact] = field(default_factory=deque)
     _adds: int = -1
+    _looked_at: float = 0.0
 
     def tick(self, at: float) -> None:
-        """Evict what is above the quota after something was added, and say what went; inside a transaction."""
-        if self._adds != self.artifacts.adds:
-            self._adds = self.artifacts.adds
+        """Evict what is above the quota, at once after something was added, and say what went; inside a transaction."""
+        if self._adds != self.artifacts.adds or at - self._looked_at >= LOOK_EVERY_S:
+            self._adds, self._looked_at = self.artifacts.adds, at
             self._evict(int(self.quota_mb * MB), at)
         while self._gone:
             artifact = self._gone.popleft()
@@ -46,7 +51,7 @@ class Keeping:
 
     def free(self, needed_bytes: int, at: float) -> None:
         """Evict at least `needed_bytes` for what is about to be added; StorageError with what holds the space."""
-        holdings = self._holdings()
+        holdings = self._holdings(at)
         gone = self._evict(total_bytes(holdings) - needed_bytes, at)
         if sum(artifact.size for artifact in gone) < needed_bytes:
             kept = [holding for holding in holdings if not holding.spare]
@@ -89,22 +94,18 @@ class Keeping:
         return {sha256: tuple(places) for sha256, places in found.items()}
 
     def _evict(self, most_bytes: int, at: float) -> list[Artifact]:
-        chosen = evictions(self._holdings(), most_bytes)
+        chosen = evictions(self._holdings(at), most_bytes)
         gone = [self.artifacts.evict(holding.sha256, at) for holding in chosen]
         self._gone.extend(gone)
         return gone
 
-    def _holdings(self) -> list[Holding]:
-        used = self.uses()
-        return [
-            Holding(
-                sha256=each.sha256,
-                size=each.size,
-                used_at=max(each.created_at, each.deployed_at or 0.0),
-                spare=each.sha256 not in used and self._spare(each),
-            )
-            for each in self.artifacts.all()
-        ]
+    def _holdings(self, at: float) -> list[Holding]:
+        used, holdings = self.uses(), []
+        for each in self.artifacts.all():
+            used_at = max(each.created_at, each.deployed_at or 0.0)
+            spare = each.sha256 not in used and at - used_at >= FRESH_S and self._spare(each)
+            holdings.append(Holding(sha256=each.sha256, size=each.size, used_at=used_at, spare=spare))
+        return holdings
 
     def _spare(self, artifact: Artifact) -> bool:
         if self.catalogue.shipped.intersection(artifact.models):

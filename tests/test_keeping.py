@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -21,10 +22,10 @@ async def running(tmp_path):
 
 
 def made(running, name, *, at, size=1_000_000):
-    """A file of the workshop, last told to a device at `at`."""
+    """A file of the workshop, made and last told to a device at `at`."""
     store = running.parts.service.artifacts
     artifact = store.add(os.urandom(size), model=name, about=MADE)
-    store.deployed(artifact.sha256, at)
+    store._write_manifest(replace(artifact, created_at=at, deployed_at=at))
     return artifact.sha256
 
 
@@ -32,20 +33,22 @@ def left(running):
     return {artifact.sha256 for artifact in running.parts.service.artifacts.all()}
 
 
-def keep_within(running, mb):
-    """Have the quota be `mb` above what is in the store for good, and time pass."""
-    keeping, store = running.parts.keeping, running.parts.service.artifacts
-    fixed = sum(artifact.size for artifact in store.all() if artifact.about.made_by == {})
-    keeping.quota_mb = fixed / 1e6 + mb
-    store.adds += 1
+def pass_time(running, *, quota_mb=None, seconds=1_000):
+    """Have the quota be `quota_mb`, and `seconds` be over."""
+    keeping = running.parts.keeping
+    keeping.quota_mb = quota_mb or keeping.quota_mb
     with running.parts.service.store.transaction():
-        keeping.tick(running.parts.clock())
+        keeping.tick(running.parts.clock() + seconds)
+
+
+def stays_mb(running):
+    """What is in the store for good, MB."""
+    return sum(a.size for a in running.parts.service.artifacts.all() if not a.about.made_by) / 1e6
 
 
 async def test_what_was_deployed_longest_ago_leaves_first_and_is_said(running):
-    far = running.parts.clock() + 1_000
-    old, new = made(running, "resnet18", at=far), made(running, "resnet34", at=far + 1)
-    keep_within(running, 1.5)
+    old, new = made(running, "resnet18", at=1), made(running, "resnet34", at=2)
+    pass_time(running, quota_mb=stays_mb(running) + 1.5)
     events = (await running.get("/api/logs", type="storage"))["logs"]
 
     assert (old in left(running), new in left(running)) == (False, True)
@@ -56,7 +59,7 @@ async def test_what_was_deployed_longest_ago_leaves_first_and_is_said(running):
 async def test_what_a_device_runs_falls_back_on_or_is_to_get_is_never_touched(running):
     names = ("resnet18", "resnet34", "resnet10t")
     active, previous, wanted = (made(running, name, at=number) for number, name in enumerate(names))
-    spare = made(running, "resnet18d", at=5e9)
+    spare = made(running, "resnet18d", at=100)
     async with running.joined() as device:
         slot = {"runtime": "onnxruntime"}
         await device.report(
@@ -69,7 +72,7 @@ async def test_what_a_device_runs_falls_back_on_or_is_to_get_is_never_touched(ru
             return len(running.parts.keeping.uses()) == 3
 
         await running.until(reported)
-        keep_within(running, 0.1)
+        pass_time(running, quota_mb=stays_mb(running) + 0.1)
 
     assert {active, previous, wanted} <= left(running)
     assert spare not in left(running)
@@ -86,26 +89,28 @@ async def test_an_open_deployment_keeps_its_artifact(running):
 
 async def test_a_persons_own_file_stays_until_it_is_archived(running):
     own = running.parts.service.artifacts.add(b"mine" * 250_000, model="mine")
-    running.parts.keeping.quota_mb = 0.001
-    with running.parts.service.store.transaction():
-        running.parts.keeping.tick(1.0)
+    pass_time(running, quota_mb=0.001)
     before = left(running)
     await running.post("/api/models/archive", model_name="mine")
-    running.parts.service.artifacts.adds += 1
-    with running.parts.service.store.transaction():
-        running.parts.keeping.tick(2.0)
+    pass_time(running, seconds=2_000)
 
     assert own.sha256 in before
     assert own.sha256 not in left(running)
     assert (await running.http.get("/models/mine")).json()["hint"] == "its file was removed to make room; add it again"
 
 
+async def test_what_was_just_made_stays_as_long_as_a_deployment_may_wait_for_it(running):
+    fresh = made(running, "resnet18", at=running.parts.clock())
+    pass_time(running, quota_mb=0.001, seconds=100)
+    before = left(running)
+    pass_time(running)
+
+    assert (fresh in before, fresh in left(running)) == (True, False)
+
+
 async def test_shipped_models_never_leave(running):
     before = left(running)
-    running.parts.keeping.quota_mb = 0.001
-    running.parts.service.artifacts.adds += 1
-    with running.parts.service.store.transaction():
-        running.parts.keeping.tick(1.0)
+    pass_time(running, quota_mb=0.001)
 
     assert left(running) == before
 

@@ -133,6 +133,32 @@ def test_a_full_disk_is_said_and_nothing_is_left(store, tmp_path, monkeypatch):
     assert files(tmp_path) == []
 
 
+def test_a_full_disk_does_not_stop_a_deployment_from_being_noted(store, monkeypatch, caplog):
+    store.add(CONTENT, model="net")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    store.deployed(DIGEST, 5.0)
+
+    assert store.manifest(DIGEST).deployed_at is None
+    assert "is not noted" in caplog.text
+
+
+def test_an_evicted_artifact_is_named_without_bytes_until_it_is_added_again(store):
+    store.add(CONTENT, model="net")
+    with store.open(DIGEST) as reading:
+        store.evict(DIGEST, 5.0)
+        rest = reading.read()
+
+    assert (store.all(), [a.evicted_at for a in store.evicted()], rest) == ([], [5.0], CONTENT)
+    with pytest.raises(NotFoundError):
+        store.path(DIGEST)
+    assert store.add(CONTENT, model="net").evicted_at is None
+    assert store.find("net").sha256 == DIGEST
+
+
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").touch()
 

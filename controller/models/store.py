@@ -159,8 +159,11 @@ class ArtifactStore:
         return [artifact for artifact in self._every() if artifact.evicted_at is None]
 
     def deployed(self, sha256: str, at: float) -> None:
-        """Note that a device was told to fetch `sha256`."""
-        self._write_manifest(replace(self.manifest(sha256), deployed_at=at))
+        """Note that a device was told to fetch `sha256`; on a full disk that is logged and does not matter more."""
+        try:
+            self._write_manifest(replace(self.manifest(sha256), deployed_at=at))
+        except StorageError as error:
+            logger.warning("when %s was deployed is not noted: %s", sha256, error)
 
     def archive(self, sha256: str, model: str, *, undo: bool = False) -> None:
         """Put `model` away as far as `sha256` goes, or bring it back; raises NotFoundError."""
@@ -201,6 +204,7 @@ class ArtifactStore:
         if self._sound.get(sha256) != state:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:  # type: ignore[arg-type]  # any binary file
                 return False
+            file.seek(0)
             self._sound[sha256] = state
         return True
 
