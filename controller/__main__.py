@@ -50,6 +50,7 @@ from controller.resolving import Resolving
 from controller.service import Service
 from controller.settings import Settings, load
 from controller.store import Store
+from controller.subjects import Subjects
 from controller.succession import Succession
 from controller.workshop.orders import Orders
 from controller.workshop.process import WORKER, Limits
@@ -132,7 +133,12 @@ def compose(
     artifacts.make_room = keeping.free
     hearing = Hearing(service=service, approve_new=settings.registration == "open")
     learning = Learning(service=service, corrections=corrections)
-    calibrating = Calibrating(service=service, learning=learning, calibrations=Calibrations(store))
+    calibrating = Calibrating(
+        service=service,
+        learning=learning,
+        calibrations=Calibrations(store),
+        subjects=Subjects(judge=judge, workshop=workshop, orders=orders),
+    )
     return Parts(
         service=service,
         ingest=Ingest(

@@ -29,6 +29,7 @@ from controller.predict.calibrate import Run, choose_runs
 from controller.resolving import said
 from controller.service import COMMAND_TTL_S, Service
 from controller.store import Row
+from controller.subjects import Subjects
 
 _ENDED = frozenset(phase.value for phase in TERMINAL)
 
@@ -40,6 +41,7 @@ class Calibrating:
     service: Service
     learning: Learning
     calibrations: Calibrations
+    subjects: Subjects
 
     def begin(self, device_id: str, wanted: Sequence[str], who: str, at: float) -> Calibration:
         """Begin to calibrate a device for the models `wanted`, the whole catalogue when empty.
@@ -49,11 +51,11 @@ class Calibrating:
         device = self.service.known_device(device_id)
         self._require_able(device)
         judge = self.service.judge
-        runnable = [model for model in judge.catalogue.all() if judge.offer(device, model).artifact is not None]
+        runnable = self.subjects.of(device)
         told = telling(judge.predictor, type_of(device), [m.features for m in runnable], FEWEST_RUNS)
         candidates = [model for model, tells in zip(runnable, told, strict=True) if tells]
-        targets = [judge.model(name) for name in wanted] or candidates
-        names = choose_runs(candidates, [m.features for m in targets], judge.predictor, type_of(device))
+        targets = [judge.model(name).features for name in wanted] or [model.features for model in candidates]
+        names = choose_runs(candidates, targets, judge.predictor, type_of(device))
         calibration = Calibration(
             id=new_id("calibrate", at),
             device_id=device_id,
@@ -104,8 +106,11 @@ class Calibrating:
         return self._fitted(after, device, at) if todo == "fit" else after
 
     def _asked(self, before: Calibration, at: float) -> Calibration:
+        name, device = next_model(before), self.service.known_device(before.device_id)
         try:
-            command_id = self.service.measure(before.device_id, next_model(before), "calibration", at)
+            if self.subjects.making(name, device) is not None:
+                return before
+            command_id = self.service.measure(before.device_id, name, "calibration", at)
         except EdgeWattError as error:
             return skipping(before, said(error))
         return asking(before, command_id, at)
@@ -134,7 +139,7 @@ class Calibrating:
 
     def _seen(self, calibration: Calibration, device: Row) -> Seen:
         away = not device["online"]
-        obstacle = "the device is away" if away else self._busy(device["id"])
+        obstacle = "the device is away" if away else self._busy(device["id"]) or self._unmade(calibration, device)
         item = calibration.asked
         seen = Seen(obstacle=obstacle, away=away)
         command = self.service.commands.get(item.command_id, device["id"]) if item and item.command_id else None
@@ -148,6 +153,11 @@ class Calibrating:
             return replace(seen, answer="succeeded", result=entry)
         error: Mapping[str, Any] = ack.get("error") or {}
         return replace(seen, answer="failed", error=error.get("msg") or ack.get("reason") or command["state"])
+
+    def _unmade(self, calibration: Calibration, device: Row) -> str | None:
+        if calibration.asked is not None or not calibration.waiting:
+            return None
+        return self.subjects.unmade(next_model(calibration), device)
 
     def _busy(self, device_id: str) -> str | None:
         found = self.service.deployments.find(device_id=device_id, open_only=True, limit=1)

@@ -63,6 +63,11 @@ class Calibration:
         return next((item for item in self.items if item.outcome == "asked"), None)
 
     @property
+    def waiting(self) -> bool:
+        """Whether there is a model that the device was not asked for yet."""
+        return any(item.outcome == "waiting" for item in self.items)
+
+    @property
     def measured(self) -> int:
         """How many models have been measured."""
         return sum(item.outcome == "measured" for item in self.items)
@@ -99,7 +104,7 @@ def advance(before: Calibration, seen: Seen, at: float) -> tuple[Calibration, To
         if after.asked is not None:
             return (_moved(after, "paused", seen.obstacle, at) if seen.away else _moved(after, "running", None, at)), ""
         before = after
-    if not any(item.outcome == "waiting" for item in before.items):
+    if not before.waiting:
         if before.measured >= FEWEST_RUNS:
             return before, "fit"
         reason = f"{before.measured} of {len(before.items)} models could be measured, {FEWEST_RUNS} are needed"

@@ -24,11 +24,13 @@ from controller.calibration import (
 from controller.ledger import Entry
 from tests.calibrating import FACTOR, METERED, PI_5, SIMULATED, ended, predicted, prior_of, tick
 from tests.controlling import controller
+from tests.listing import listed_network
+from tests.workshop import WITH_TORCH
 
 
 @pytest.fixture
 async def running(tmp_path):
-    async with controller(tmp_path) as whole:
+    async with controller(tmp_path, listed={}) as whole:
         yield whole
 
 
@@ -248,11 +250,11 @@ async def is_offline(running):
 
 
 async def test_a_calibration_goes_on_after_the_controller_was_started_again(tmp_path):
-    async with controller(tmp_path) as first, first.joined(info=METERED) as device:
+    async with controller(tmp_path, listed={}) as first, first.joined(info=METERED) as device:
         await first.post("/api/devices/pi5-1/calibrate")
         await tick(first)
         bench = await device.next_command("bench")
-    async with controller(tmp_path, epoch="e2") as second, second.joined(info=METERED) as device:
+    async with controller(tmp_path, listed={}, epoch="e2") as second, second.joined(info=METERED) as device:
         result = {"model": bench.model, "energy_mj": 5.0, "energy_source": "pmic"}
         await device.ack(bench.id, "succeeded", 2, op="bench", result=result)
         await second.until(lambda: ended(second, bench.id))
@@ -274,3 +276,36 @@ async def test_a_cancelled_calibration_ends_and_the_device_hears_of_it(running):
     assert answer.json()["calibration"]["state"] == "cancelled"
     assert heard.target == bench.id
     assert again.status_code == 409
+
+
+WELL_KNOWN = {
+    name: listed_network(name, gmacs=gmacs, dw_gmacs=gmacs / 10, popular=name != "obscure")
+    for name, gmacs in (("small_net", 0.05), ("middle_net", 0.2), ("large_net", 0.6), ("obscure", 0.3))
+}
+
+
+@WITH_TORCH
+async def test_well_known_networks_are_made_for_a_calibration_with_random_weights(tmp_path):
+    async with controller(tmp_path, listed=WELL_KNOWN) as running, running.joined(info=METERED) as device:
+        await running.post("/api/devices/pi5-1/calibrate")
+        done = await answer_benches(running, device, "pmic")
+        made = {job.order.model: job for job in running.parts.workshop.jobs.find()}
+
+    assert set(made) == {"small_net_untrained", "middle_net_untrained", "large_net_untrained"}
+    assert {job.order.source.pretrained for job in made.values()} == {False}
+    assert {m["model"] for m in done["models"] if m["outcome"] == "measured"} > set(made)
+
+
+@WITH_TORCH
+async def test_a_network_that_cannot_be_made_is_skipped_with_the_reason(tmp_path):
+    async with (
+        controller(tmp_path, worker="cannot", listed=WELL_KNOWN) as running,
+        running.joined(info=METERED) as device,
+    ):
+        await running.post("/api/devices/pi5-1/calibrate")
+        done = await answer_benches(running, device, "pmic")
+
+    skipped = {m["model"]: m["reason"] for m in done["models"] if m["outcome"] == "skipped"}
+    assert set(skipped) == {"small_net_untrained", "middle_net_untrained", "large_net_untrained"}
+    assert all("could not be made" in reason for reason in skipped.values())
+    assert done["state"] == "done"
