@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from edge_agent.benchmark import apart, marks
 from edge_agent.benchmark.child import Order
 from edge_agent.benchmark.features import Known
 from edge_agent.benchmark.figures import Plan
-from edge_agent.benchmark.subjects import on_disk
+from edge_agent.benchmark.subjects import Subject, on_disk
 from edge_agent.benchmark.sweep import Bench, Tally, sweep
 from edge_agent.benchmark.table import opened, read
 from edge_agent.runtimes import Working
 from edge_agent.runtimes.onnx import OnnxRuntime
-from tests.tiny_models import slow_model, tiny_model
+from tests.artifact_server import serving
+from tests.tiny_models import reference, slow_model, tiny_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -180,6 +182,32 @@ def test_a_format_that_nothing_here_runs_says_so_in_its_row(tmp_path, folder, be
     _, rows = swept(tmp_path / "t.csv", on_disk(folder()), bench())
 
     assert "nothing here runs a .tflite model" in rows["m"]["error"]
+
+
+def test_models_of_a_catalogue_are_fetched_once_measured_and_removed(tmp_path, bench):
+    content, path = tiny_model(), tmp_path / "t.csv"
+    with serving() as server:
+        ref = reference(content, server.base_url)
+        server.add(ref.sha256, content)
+        subject = Subject(
+            model="tiny",
+            format="onnx",
+            path=tmp_path / "fetched" / "tiny.onnx",
+            sha256=ref.sha256,
+            url=ref.url,
+            size=ref.size,
+            params_m=1.5,
+        )
+        gone = replace(subject, model="gone", sha256="0" * 64, url=f"{server.base_url}/models/sha256/{'0' * 64}")
+        tally, rows = swept(path, (subject, gone), bench())
+        asked = len(server.requests)
+        again, _ = swept(path, (subject,), bench())
+
+        assert len(server.requests) == asked
+    assert (tally.measured, tally.failed, again.there) == (1, 1, 1)
+    assert rows.keys() == {"tiny"}
+    assert rows["tiny"]["params_m"] == "1.5"
+    assert list((tmp_path / "fetched").iterdir()) == []
 
 
 def test_marks_say_when_each_row_rested_and_worked(tmp_path, folder, bench):

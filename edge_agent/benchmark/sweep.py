@@ -88,13 +88,16 @@ def sweep(subjects: Sequence[Subject], table: Table, bench: Bench, *, again: boo
     """
     tally, stop = Tally(total=len(subjects), began=time.monotonic()), Event()
     for subject in subjects:
+        if not again and subject.sha256 is not None and _is_done(subject, table, bench):
+            tally.there += 1
+            continue
         try:
             here = replace(subject, sha256=fetched(subject, stop))
         except EdgeWattError as error:
             tally.failed += 1
             bench.tell(f"{_place(tally)} {subject.model}: {error.message}")
             continue
-        if not again and table.done(key_of(bench.identity(here)[0])):
+        if not again and _is_done(here, table, bench):
             tally.there += 1
             continue
         row, answer = bench.measured(here)
@@ -108,6 +111,10 @@ def sweep(subjects: Sequence[Subject], table: Table, bench: Bench, *, again: boo
             tally.measured += 1
         bench.tell(f"{_place(tally)} {said(row)}{tally.left(time.monotonic())}")
     return tally
+
+
+def _is_done(subject: Subject, table: Table, bench: Bench) -> bool:
+    return table.done(key_of(bench.identity(subject)[0]))
 
 
 def said(row: BenchmarkRow) -> str:
