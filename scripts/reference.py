@@ -13,6 +13,7 @@ from broker.phases import CONTROLLER_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CONTROLLER_STATUS, ROUTES
 from controller.cli.app import app
 from controller.cli.exits import SAYS
+from scripts import conversions
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 NOTE = "<!-- Made by `make docs` from the code; edit that instead. -->"
@@ -91,7 +92,21 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
             yield (*path, name), command
 
 
-PAGES = {"topics.md": topics, "deployment-states.md": states, "cli.md": command_line}
+def converted() -> str:
+    """Return the page of conversions."""
+    return _page(
+        "Conversions",
+        "Which files the workshop makes of a network, and which networks become which.",
+        conversions.page(),
+    )
+
+
+PAGES = {
+    "topics.md": topics,
+    "deployment-states.md": states,
+    "cli.md": command_line,
+    "conversions.md": converted,
+}
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 with its trained weights goes the whole way, to both formats and in every variant."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from controller.models.shipped import MODELS
 from edge_agent.bench import GOLDEN_TOLERANCE
 from edge_agent.runtimes.onnx import OnnxRuntime
 from edge_agent.runtimes.tflite import TfliteRuntime
-from tests.workshop import WITH_TORCH, work_all
+from tests.workshop import WITH_TORCH, run, work_all
 
 pytestmark = WITH_TORCH
 
@@ -31,6 +32,17 @@ WANTED = {
     "digits-tflite-fp16": ("digits_mlp", DIGITS, "tflite", "fp16"),
     "digits-tflite-int8": ("digits_mlp", DIGITS, "tflite", "int8"),
 }
+
+ROOT = Path(__file__).parent.parent
+OLD_BOARD = ROOT / ".venv-tflite"
+ON_AN_OLD_BOARD = """
+import sys
+from pathlib import Path
+from edge_agent.runtimes.tflite import TfliteRuntime
+for path in map(Path, sys.argv[1:]):
+    loaded = TfliteRuntime(name="tflite-runtime", module="tflite_runtime").load(path)
+    print(max(loaded.difference(i, loaded.run(i).output) for i in range(len(loaded.facts.samples))))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +136,16 @@ def test_tflite_keeps_the_names_of_input_and_output(made):
     assert "image" in interpreter.get_input_details()[0]["name"]
     assert "output" in interpreter.get_output_details()[0]["name"]
     assert interpreter.get_input_details()[0]["dtype"] == np.float32
+
+
+@pytest.mark.skipif(
+    not (OLD_BOARD / ".ready").exists(), reason="there is no .venv-tflite: scripts/tflite-environment says why"
+)
+def test_each_tflite_file_proves_itself_to_a_board_with_tflite_runtime(made):
+    paths = [said["path"] for said in made.values() if said["path"].endswith(".tflite")]
+    python = str(OLD_BOARD / "bin" / "python")
+    done = run([python, "-c", ON_AN_OLD_BOARD, *paths], {**os.environ, "PYTHONPATH": str(ROOT)})
+
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == len(paths) == 4
+    assert max(map(float, done.stdout.split())) < GOLDEN_TOLERANCE

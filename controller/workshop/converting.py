@@ -31,7 +31,7 @@ def convert(
     path = folder / f"{variant}.{form}"
     how = f"measuring its activations on {len(calibration)} inputs" if variant == "int8" else "halving its weights"
     tell(0.6, how)
-    return Converted(path=path, whole=whole, tools=tools | _reduce(form, whole, path, variant, calibration))
+    return Converted(path=path, whole=whole, tools=tools | reduce(form, whole, path, variant, calibration))
 
 
 def _tflite(network: Network, path: Path) -> dict[str, str]:
@@ -40,7 +40,8 @@ def _tflite(network: Network, path: Path) -> dict[str, str]:
     return write_tflite(network.module(), network.card.shape, path)
 
 
-def _reduce(form: Format, whole: Path, path: Path, variant: Variant, calibration: Sequence[Floats]) -> dict[str, str]:
+def reduce(form: Format, whole: Path, path: Path, variant: Variant, calibration: Sequence[Floats]) -> dict[str, str]:
+    """Write the fp32 file `whole` at `path` in `variant` and return the tool; raises ArtifactError as `convert`."""
     if form == "tflite":
         from controller.workshop import tflite_variants  # noqa: PLC0415  # same
 

@@ -72,7 +72,7 @@ def test_the_first_page_says_what_needs_a_person(page):
     page.get_by_text("3 of 5 devices need you").wait_for()
 
     assert page.get_by_text("over its energy budget").count() == 1
-    assert page.locator(".ew-table tbody tr").count() == 5
+    sync_api.expect(page.locator(".ew-table tbody tr")).to_have_count(5)
     assert page.locator("[data-testid=stException]").count() == 0
 
 
@@ -103,7 +103,7 @@ def test_over_budget_is_refused_with_an_alternative_that_one_click_takes(page):
     budget.fill("20")
     budget.press("Enter")
     page.get_by_text(re.compile("65.4 mJ is above the budget of 20 mJ; would fit: digits_mlp")).wait_for()
-    assert page.get_by_role("button", name=re.compile("^Deploy to")).count() == 0
+    sync_api.expect(page.get_by_role("button", name=re.compile("^Deploy to"))).to_have_count(0)
 
     page.get_by_role("button", name=re.compile("Take digits_cnn_s instead")).click()
     page.get_by_role("button", name="Deploy to 1 device").click()
