@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from broker.errors import EdgeWattError
@@ -15,9 +16,10 @@ from edge_agent import power, vitals
 from edge_agent.alone import alone_in
 from edge_agent.benchmark import command as benchmark
 from edge_agent.compose import Parts, agent_version, compose, identify, machine, will
+from edge_agent.duty import sleep
 from edge_agent.flags import add_settings, settings_of
 from edge_agent.known_runtimes import known
-from edge_agent.runtimes import working
+from edge_agent.runtimes import Working, working
 from edge_agent.runtimes.installed import installed
 from edge_agent.settings import Settings
 
@@ -68,15 +70,27 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 async def serve(settings: Settings, host: str, port: int) -> bool:
-    """Run an agent until SIGTERM or SIGINT; return whether it wants to begin anew."""
+    """Run an agent until SIGTERM or SIGINT, asleep in between where it has a duty cycle; return whether to begin anew.
+
+    Each waking is a life of its own, as after a reboot. An agent that sleeps by exit prints when to start it again.
+    """
+    runtimes, leaving = _runtimes(settings), asyncio.Event()
+    while True:
+        again, wake_at = await _live(settings, host, port, runtimes, leaving)
+        if wake_at is None or leaving.is_set():
+            return again
+        if settings.sleep_by == "exit":
+            print(f"{wake_at:.0f}")
+            return False
+        if not await sleep(wake_at - time.time(), leaving):
+            return False
+
+
+async def _live(
+    settings: Settings, host: str, port: int, found: Sequence[Working], leaving: asyncio.Event
+) -> tuple[bool, float | None]:
+    """Live once; return whether a new process should follow, and when to wake (Unix s) if it goes to sleep."""
     identity = identify(settings, ip=vitals.own_ip(host, port))
-    asked = f"threads={settings.threads} provider={settings.provider}"
-    runtimes = installed(settings.threads, settings.provider)
-    found, rejected = known(settings.data / "runtimes.json", runtimes, asked=asked)
-    for refused in rejected:
-        log.info("no %s: %s", refused.what, refused.reason)
-    if not found:
-        log.warning("no runtime works here, so no model can be deployed; `edgewatt-agent check` says what to install")
     parts = Parts(
         runtimes=tuple(one.runtime for one in found),
         runtime_infos=tuple(one.info for one in found),
@@ -87,10 +101,30 @@ async def serve(settings: Settings, host: str, port: int) -> bool:
         settings.broker, settings.id, will=said, username=settings.username, password=settings.password
     ) as link:
         agent = compose(settings, identity=identity, link=link, parts=parts)
-        logging.getLogger("edge_agent").addHandler(agent.log_lines)
+
+        def leave() -> None:
+            leaving.set()
+            agent.stop.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, agent.stop.set)
-        return await agent.run()
+            asyncio.get_running_loop().add_signal_handler(number, leave)
+        logging.getLogger("edge_agent").addHandler(agent.log_lines)
+        try:
+            return await agent.run(), agent.duty.wake_at if agent.duty else None
+        finally:
+            logging.getLogger("edge_agent").removeHandler(agent.log_lines)
+
+
+def _runtimes(settings: Settings) -> Sequence[Working]:
+    """Return the runtimes that work here, and say what does not."""
+    asked = f"threads={settings.threads} provider={settings.provider}"
+    runtimes = installed(settings.threads, settings.provider)
+    found, rejected = known(settings.data / "runtimes.json", runtimes, asked=asked)
+    for refused in rejected:
+        log.info("no %s: %s", refused.what, refused.reason)
+    if not found:
+        log.warning("no runtime works here, so no model can be deployed; `edgewatt-agent check` says what to install")
+    return found
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from broker.messages import ControllerStatus, Status
 from broker.topics import CMD, CONTROLLER_STATUS, DESIRED, STATUS, agent_filters, decode_controller_status
 from broker.wire import decode
 from edge_agent.desk import Desk
+from edge_agent.duty import Duty
 from edge_agent.fleetmate import Fleetmate
 from edge_agent.install import Installer
 from edge_agent.lane import Lane
@@ -50,9 +51,10 @@ class Agent:
     restart: asyncio.Event
     started: asyncio.Event = field(default_factory=asyncio.Event)
     delay: Callable[[ControllerStatus], float]
+    duty: Duty | None = None
 
     async def run(self) -> bool:
-        """Work until `stop` is set; return whether a new process should follow.
+        """Work until `stop` is set or `duty` ends; return whether a new process should follow.
 
         A task that dies takes the agent down: its errors leave as an ExceptionGroup.
         """
@@ -63,6 +65,8 @@ class Agent:
                 group.create_task(self.outgoing.run())
                 group.create_task(self._hear(group))
                 group.create_task(self.sampler.run())
+                if self.duty is not None:
+                    group.create_task(self._tire(self.duty))
                 self.started.set()
                 await self.stop.wait()
                 await self._leave()
@@ -81,8 +85,15 @@ class Agent:
         except TimeoutError:
             log.warning("stopping in the middle of a command")
         await self.outgoing.flush(GOODBYE_S)
-        await self.outgoing.goodbye(self.reporter.status(online=False, reason="shutdown"))
+        wake_at = self.duty.wake_at if self.duty else None
+        reason = "shutdown" if wake_at is None else "sleep"
+        await self.outgoing.goodbye(self.reporter.status(online=False, reason=reason, wake_at=wake_at))
         raise _StopRequestedError
+
+    async def _tire(self, duty: Duty) -> None:
+        await duty.end()
+        log.info("going to sleep for %.0f s", duty.sleep_s)
+        self.stop.set()
 
     async def _hear(self, group: asyncio.TaskGroup) -> None:
         async for event in self.link.events():

@@ -19,6 +19,7 @@ from edge_agent.commands import Commands
 from edge_agent.content import Contents
 from edge_agent.desk import Desk
 from edge_agent.download import Downloader
+from edge_agent.duty import Duty, is_busy
 from edge_agent.fleetmate import Fleetmate, spread
 from edge_agent.identity import Identity, new_session, next_boot
 from edge_agent.install import Installer
@@ -208,7 +209,14 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         stop=stop,
         restart=commands.restart,
         delay=spread,
+        duty=_duty(settings, journal, now),
     )
+
+
+def _duty(settings: Settings, journal: Journal, now: Callable[[], float]) -> Duty | None:
+    if settings.awake_s is None:
+        return None
+    return Duty(awake_s=settings.awake_s, sleep_s=settings.sleep_s, busy=lambda: is_busy(journal.unfinished()), now=now)
 
 
 def _tell(outgoing: Outgoing, entry: Entry) -> None:

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from edge_agent.settings import PROVIDERS, Settings, load, tags_from
+from edge_agent.settings import PROVIDERS, SLEEPS_BY, Settings, load, tags_from
 
 HEATS_AFTER_S = 30.0
 
@@ -47,6 +47,13 @@ def add_settings(command: argparse.ArgumentParser) -> None:
     )
     add("--allow-host", action="append", dest="allow_hosts", metavar="HOST", help="artifacts may come from there too")
     add("--verify-key", metavar="KEY", help="run only what is signed with it: base64 or a file (extra signed)")
+    add("--awake-s", type=float, metavar="SECONDS", help="sleep after so long, and again after each waking")
+    add("--sleep-s", type=float, metavar="SECONDS", help="how long it sleeps then (default 600, at most a week)")
+    add(
+        "--sleep-by",
+        choices=SLEEPS_BY,
+        help="waiting: the process stays (default); exit: it ends and prints when to start it again, Unix seconds",
+    )
     add("--username")
     add("--password", help="better in EDGEWATT_PASSWORD")
 

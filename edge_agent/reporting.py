@@ -38,14 +38,15 @@ class Reporter:
     refused: Counter[str] = field(default_factory=Counter)
     _rev: int = 0
 
-    def status(self, *, online: bool = True, reason: str | None = None) -> Status:
-        """Return the presence of this session."""
+    def status(self, *, online: bool = True, reason: str | None = None, wake_at: float | None = None) -> Status:
+        """Return the presence of this session; `wake_at` (Unix s) with the reason `sleep`."""
         return Status(
             online=online,
             session=self.identity.session,
             ts=self.now(),
             interval_s=self.cadence.pace.interval_s,
             reason=reason,
+            wake_at=wake_at,
         )
 
     def info(self) -> Info:

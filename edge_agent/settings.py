@@ -16,10 +16,16 @@ PREFIX = "EDGEWATT_"
 PROVIDERS = ("auto", "cpu", "cuda", "tensorrt")
 """Where onnxruntime may be told to compute."""
 
+SLEEPS_BY = ("waiting", "exit")
+"""How a process sleeps: it waits, or it ends and something else starts it again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One agent's settings; `rate` is inferences per second, `heats_after_s` makes a simulated board throttle."""
+    """One agent's settings; `rate` is inferences per second, `heats_after_s` makes a simulated board throttle.
+
+    With `awake_s` it sleeps `sleep_s` after each waking time: the process waits, or ends when `sleep_by` is `exit`.
+    """
 
     id: str = ""
     broker: str = "mqtt://127.0.0.1:1883"
@@ -43,6 +49,9 @@ class Settings:
     no_controller_s: float = 120.0
     poll_s: float = 5.0
     progress_s: float = 2.0
+    awake_s: float | None = None
+    sleep_s: float = 600.0
+    sleep_by: str = "waiting"
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ, file: Path | None = None) -> Settings:
@@ -104,6 +113,8 @@ def _typed(name: str, value: Any) -> Any:
                 return _not_negative(float(value))
             case "rate" | "interval_s" | "heats_after_s" | "no_controller_s" | "poll_s" | "progress_s":
                 return float(value)
+            case "awake_s" | "sleep_s":
+                return float(value)
             case "seed" | "threads":
                 return int(value)
             case _:
@@ -123,9 +134,15 @@ def _check(settings: Settings) -> None:
         raise InvalidError(
             f"provider cannot be '{settings.provider[:80]}'", code="bad_setting", hint=f"one of {' '.join(PROVIDERS)}"
         )
+    if settings.sleep_by not in SLEEPS_BY:
+        raise InvalidError(
+            f"sleep_by cannot be '{settings.sleep_by[:80]}'", code="bad_setting", hint=f"one of {' '.join(SLEEPS_BY)}"
+        )
     limits = {"rate": (0.01, 1_000.0), "interval_s": (0.1, 3_600.0), "threads": (1, 64), "poll_s": (0.01, 600.0)}
+    limits |= {"awake_s": (0.1, 86_400.0), "sleep_s": (0.1, 604_800.0)}
     for name, (low, high) in limits.items():
-        if not low <= getattr(settings, name) <= high:
+        value = getattr(settings, name)
+        if value is not None and not low <= value <= high:
             raise InvalidError(f"{name} must be from {low:g} to {high:g}", code="bad_setting")
 
 

@@ -97,6 +97,9 @@ class Watcher:
         said = [p.payload for p in self.heard if p.topic == f"device/{device_id}/status" and p.payload]
         return bool(said) and json.loads(said[-1])["online"]
 
+    def statuses(self, device_id):
+        return [json.loads(p.payload) for p in self.heard if p.topic == f"device/{device_id}/status" and p.payload]
+
     async def command(self, device_id, command):
         await self.link.publish(f"device/{device_id}/cmd", json.dumps(command).encode(), qos=1)
 
