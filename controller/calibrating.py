@@ -126,6 +126,10 @@ class Calibrating:
                     continue  # removed from the catalogue meanwhile: what it is can no longer be told
         if len(runs) < FEWEST_RUNS:
             return ending(before, "failed", f"{len(runs)} models are left in the catalogue", at)
+        try:
+            self.learning.require_better_than_none(device, runs)
+        except ConflictError as error:
+            return ending(before, "failed", error.message, at)
         kept = self.learning.keep(device, runs, "calibration", at, who=before.who)
         return ending(
             before,

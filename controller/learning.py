@@ -68,6 +68,19 @@ class Learning:
         self.tell(device["id"], kept_sentence(kept), at, who, **facts, before_percent=before, after_percent=after)
         return kept
 
+    def require_better_than_none(self, device: Row, runs: Sequence[Run]) -> None:
+        """Raise ConflictError when a correction by `runs` errs more on a run left out than none does."""
+        prior, device_type = self.service.judge.predictor, type_of(device)
+        without = prior_error_percent(prior, device_type, runs)
+        held_out = held_out_error_percent(prior, device_type, runs)
+        if without is not None and held_out is not None and held_out > without:
+            raise ConflictError(
+                f"corrected by these {len(runs)} runs, predictions would err by {held_out:.1f} % on a run left out, "
+                f"without a correction by {without:.1f} %: nothing was changed",
+                code="no_better",
+                hint="measure more models, or models more like each other: --models A,B",
+            )
+
     def undo(self, device_id: str, who: str, at: float) -> tuple[Kept, Kept | None]:
         """Take a device's correction back; return it and the one that is used again, if there is one.
 
@@ -86,7 +99,8 @@ class Learning:
     def by_rows(self, device_id: str, rows: Sequence[tuple[Run, str]], who: str, at: float) -> Kept:
         """Calibrate a device by `rows` measured elsewhere on it, each with the source of its energy.
 
-        Raises NotFoundError, InvalidError when too few rows were measured by a meter, or several meters measured them.
+        Raises NotFoundError, InvalidError when too few rows were measured by a meter, or several meters measured them,
+        ConflictError when they would make its predictions worse.
         """
         device = self.service.known_device(device_id)
         simulated = is_simulated(device)
@@ -106,7 +120,9 @@ class Learning:
                 field="rows",
             )
         with self.service.store.transaction():
-            return self.keep(device, self._telling(device, runs), "csv", at, who=who)
+            told = self._telling(device, runs)
+            self.require_better_than_none(device, told)
+            return self.keep(device, told, "csv", at, who=who)
 
     def tell(self, device_id: str, text: str, at: float, who: str = "controller", **facts: Any) -> None:
         """Make `text` an event about a device's calibration."""

@@ -1,5 +1,7 @@
 """Fixtures every test may use: a free port, and a real broker of each kind."""
 
+import signal
+
 import pytest
 
 from controller.cli.app import run
@@ -7,6 +9,11 @@ from tests.fleet.brokers import MOSQUITTO, RunningBroker
 from tests.fleet.brokers import free_port as find_free_port
 
 NO_MOSQUITTO = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
+
+
+def pytest_configure():
+    """Let what tests start hear Ctrl-C as in a terminal: a background job ignores it, and so do its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["amqtt", pytest.param("mosquitto", marks=NO_MOSQUITTO)])

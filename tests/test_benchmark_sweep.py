@@ -227,16 +227,8 @@ def test_the_rest_is_estimated_from_what_was_measured():
     assert Tally(total=3).left(1.0) == ""
 
 
-INTERRUPTIBLE = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("edge_agent", run_name="__main__")
-"""
-"""The agent as a terminal starts it: what runs in the background, as tests may, passes on that SIGINT is ignored."""
-
-
 def started(models, path, *flags):
-    argv = [sys.executable, "-c", INTERRUPTIBLE, "bench", str(models), "--csv", str(path), "--meter", "none"]
+    argv = [sys.executable, "-m", "edge_agent", "bench", str(models), "--csv", str(path), "--meter", "none"]
     return subprocess.Popen(
         [*argv, "--idle-s", "0.01", *flags],
         cwd=ROOT,

@@ -255,7 +255,8 @@ async def test_a_calibration_goes_on_after_the_controller_was_started_again(tmp_
         await tick(first)
         bench = await device.next_command("bench")
     async with controller(tmp_path, listed={}, epoch="e2") as second, second.joined(info=METERED) as device:
-        result = {"model": bench.model, "energy_mj": 5.0, "energy_source": "pmic"}
+        energy_mj = FACTOR * await prior_of(second, bench.model)
+        result = {"model": bench.model, "energy_mj": energy_mj, "energy_source": "pmic"}
         await device.ack(bench.id, "succeeded", 2, op="bench", result=result)
         await second.until(lambda: ended(second, bench.id))
         done = await answer_benches(second, device, "pmic")

@@ -96,6 +96,19 @@ async def test_figures_of_two_meters_are_not_mixed(running):
     assert (answer.status_code, answer.json()["error"]) == (422, "the rows come from 2 meters: pmic, usb_meter")
 
 
+async def test_figures_that_would_make_the_predictions_worse_change_nothing(running):
+    async with running.joined():
+        rows = await rows_of(running, 1.0)
+        for row, factor in zip(rows, (0.2, 1.0, 5.0), strict=True):
+            row["energy_mj"] *= factor
+        answer = await running.post("/api/devices/pi5-1/calibrate", rows=rows)
+        told = await running.get("/api/devices/pi5-1/calibration")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_better")
+    assert "nothing was changed" in answer.json()["error"]
+    assert told["correction"] is None
+
+
 async def test_a_correction_of_an_older_predictor_is_fitted_anew_to_the_newer_one(running):
     store = running.parts.service.store
     async with running.joined():

@@ -56,10 +56,10 @@ def test_a_least_accuracy_and_a_limit_are_kept(models):
     assert [model.name for model, _ in offers] == ["digits_cnn_s"]
 
 
-def test_a_board_without_predictions_still_names_its_models_and_says_why_there_is_no_figure(models):
+def test_a_board_without_predictions_still_names_the_models_to_measure_first_and_says_why_there_is_no_figure(models):
     offers = recommended(models, PREDICTOR, "beaglebone_black")
 
-    assert [model.name for model, _ in offers] == ["digits_cnn_l", "digits_cnn_s", "digits_mlp"]
+    assert [model.name for model, _ in offers] == ["digits_mlp", "digits_cnn_s", "digits_cnn_l"]
     assert all(said.energy_mj is None and said.reasons for _, said in offers)
 
 

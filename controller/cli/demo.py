@@ -24,6 +24,7 @@ LOOK_EVERY_S = 0.2
 MEASURE_S = 30.0
 IMAGENET_ON, IMAGENET_MARGIN = "pi4-1", 2.0
 Ready = Callable[["Report"], None]
+TRIAL_TRIES = 5
 TRIAL_MODELS = ("digits_mlp", "digits_cnn_s", "digits_cnn_l")
 
 
@@ -123,8 +124,25 @@ class _Story:
         if missing := sorted(set(report.devices) - set(report.live)):
             self.say(f"not live yet: {', '.join(missing)} (logs in {self.place.logs})")
         steady = tuple(device.id for device in devices if device.id in report.live and not device.heats_up)
-        report.trial = await asyncio.to_thread(_find_trial, client, steady)
+        report.trial = await self._trial(client, steady)
         return report
+
+    async def _trial(self, client: Client, devices: tuple[str, ...]) -> Trial | None:
+        """Return the command to try first, or say why there is none; a busy controller is asked again."""
+        said = "no device is live"
+        for _ in range(TRIAL_TRIES if devices else 0):
+            try:
+                trial = find_trial(await asyncio.to_thread(ask_costs, client, devices, TRIAL_MODELS))
+            except EdgeWattError as error:
+                said = error.message
+                await asyncio.sleep(LOOK_EVERY_S)
+                continue
+            if trial is not None:
+                return trial
+            said = f"no budget divides {', '.join(devices)}"
+            break
+        self.say(f"no command to try first: {said}")
+        return None
 
 
 async def _coming_live(client: Client, devices: tuple[DemoDevice, ...]) -> AsyncIterator[DemoDevice]:
@@ -167,13 +185,6 @@ def _require_imagenet() -> None:
         raise ArtifactError(
             f"--imagenet needs {', '.join(missing)}", code="extra_missing", hint=f"{imagenet.INSTALL} (about 1 GB)"
         )
-
-
-def _find_trial(client: Client, devices: tuple[str, ...]) -> Trial | None:
-    try:
-        return find_trial(ask_costs(client, devices, TRIAL_MODELS))
-    except EdgeWattError:
-        return None
 
 
 def _place(wishes: Wishes, data: Path, say: Say) -> stack.Stack:

@@ -111,12 +111,12 @@ def recommended(
 ) -> list[tuple[Model, Prediction]]:
     """Return the `limit` models that cost least on a device of `device_type`, cheapest first, with their predictions.
 
-    With `min_top1_pct` only those measured to be at least that accurate. Models without a figure come last, by name,
-    their prediction with the reasons why there is none.
+    With `min_top1_pct` only those measured to be at least that accurate. Models without a figure come last, those with
+    the fewest MACs first, as the ones to measure there; their prediction has the reasons why there is none.
     """
     usable = [m for m in models if min_top1_pct is None or (m.top1_pct is not None and m.top1_pct >= min_top1_pct)]
     known = predicted(usable, predictor, device_type)
-    known.sort(key=lambda entry: (entry[1].energy_mj is None, entry[1].energy_mj or 0.0, entry[0].name))
+    known.sort(key=lambda entry: (entry[1].energy_mj is None, entry[1].energy_mj or 0.0, *_work(entry[0])))
     return known[:limit]
 
 
@@ -124,6 +124,10 @@ def predicted(models: Sequence[Model], predictor: Predictor, device_type: str) -
     """Return each of `models` with what it is predicted to cost on a device of `device_type`."""
     said = predictor.predict_many([model.features for model in models], device_type)
     return list(zip(models, said, strict=True))
+
+
+def _work(model: Model) -> tuple[float, str]:
+    return model.features.gmacs, model.name
 
 
 def _alternative(model: Model, energy_mj: float, high_mj: float, wanted: Model | None) -> Alternative:

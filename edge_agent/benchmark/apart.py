@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from broker.tied import dies_with_us
 from broker.wire import encode
@@ -22,14 +22,15 @@ def measure(order: Order, *, limit_s: float, command: Sequence[str] = COMMAND) -
 
     The process and whatever it started are gone when this returns, also by an interrupt.
     """
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=dies_with_us(),  # noqa: PLW1509 - it makes two system calls and takes no lock
-    )
+    with _interrupt_waits():
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=dies_with_us(),  # noqa: PLW1509 - it makes two system calls and takes no lock
+        )
     try:
         out, err = process.communicate(encode(order), timeout=limit_s)
     except subprocess.TimeoutExpired:
@@ -38,6 +39,16 @@ def measure(order: Order, *, limit_s: float, command: Sequence[str] = COMMAND) -
         _end(process)
     answer = understood(out.splitlines()[-1]) if out.splitlines() else None
     return answer or Answer(error=_how_it_died(process.returncode, err))
+
+
+@contextlib.contextmanager
+def _interrupt_waits() -> Iterator[None]:
+    """Let Ctrl-C wait while a process is born: in the middle of a fork Python would report it and go on."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -113,6 +113,7 @@ def test_each_device_comes_to_run_its_first_model(demo):
 
 def test_the_trial_fits_on_one_device_and_is_refused_on_the_other(demo):
     trial = demo.report["trial"]
+    assert trial, demo.talk
     with Client(demo.report["controller_url"]) as client:
         told = [
             client.deploy(trial[name], trial["model"], max_energy_mj=trial["budget_mj"], dry_run=True)["verdict"]
