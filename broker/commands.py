@@ -59,9 +59,10 @@ class PredictedEnergy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The most one inference may cost."""
+    """The most one inference may cost, and the most that 95 % of them may take."""
 
     energy_mj: float | None = None
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,7 @@ class Command:
     runtime: str | None = None
     max_energy_mj: float | None = None
     max_energy: float | None = None
+    max_latency_ms: float | None = None
     artifact: ArtifactRef | None = None
     predict: PredictedEnergy | None = None
     budget: Budget | None = None
@@ -124,6 +126,13 @@ class Command:
         return None if self.max_energy is None else mj_from_mwh(self.max_energy)
 
     @property
+    def budget_ms(self) -> float | None:
+        """The budget of the p95 latency in ms, whichever way it was given."""
+        if self.budget is not None and self.budget.latency_ms is not None:
+            return self.budget.latency_ms
+        return self.max_latency_ms
+
+    @property
     def is_request(self) -> bool:
         """Whether this is a deploy by name that the controller has to complete."""
         return self.op == "deploy" and self.artifact is None
@@ -132,7 +141,9 @@ class Command:
     def fingerprint(self) -> str:
         """What makes two commands of one id the same; delivery details (ts, attempt, url) do not count."""
         artifact = self.artifact.sha256 if self.artifact else None
-        facts = (self.op, self.model, artifact, self.budget_mj, self.target, self.config, self.input)
+        facts: tuple[Any, ...] = (self.op, self.model, artifact, self.budget_mj, self.target, self.config, self.input)
+        if self.budget_ms is not None:  # what older journals hold was named without it
+            facts += (self.budget_ms,)
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
@@ -155,7 +166,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
-    """How a command stands; a reader applies it only when (`attempt`, `seq`) is greater than what it knows."""
+    """How a command stands; a reader applies it only when (`attempt`, `seq`) is greater than what it knows.
+
+    While `waiting`, `reason` is one word of the contract, `detail` says it in words with figures, and `eta` (Unix s)
+    when it can go on, where that can be known.
+    """
 
     id: str
     op: str
@@ -168,6 +183,8 @@ class Ack:
     progress: Progress | None = None
     error: Fault | None = None
     result: dict[str, Any] | None = None
+    detail: str | None = None
+    eta: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ Frozen records; every field added later has a default, unknown fields are ignore
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from broker.commands import Conditions
 from broker.energy import Source
 from broker.phases import Phase
 
@@ -95,7 +96,10 @@ class ActiveModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentCommand:
-    """The command a device works on; enough for a controller that missed it to adopt it."""
+    """The command a device works on; enough for a controller that missed it to adopt it.
+
+    `detail` and `eta` are those of `Ack`; `when` and `soak_s` those of `Command`.
+    """
 
     id: str
     op: str
@@ -107,6 +111,11 @@ class CurrentCommand:
     attempt: int = 1
     seq: int = 0
     ts: float | None = None
+    detail: str | None = None
+    eta: float | None = None
+    max_latency_ms: float | None = None
+    when: Conditions | None = None
+    soak_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,9 @@ class Adoption:
             budget_mj=current.max_energy_mj,
             command_id=current.id,
             after_attempt=max(0, current.attempt - 1),
+            latency_ms=current.max_latency_ms,
+            when=current.when,
+            soak_s=current.soak_s or None,
         )
         self.service.adopt(wish, at)
 
@@ -62,14 +65,25 @@ class Adoption:
             budget_mj=ended.budget_mj,
             command_id=ended.command_id,
             after_attempt=after_attempt,
+            latency_ms=ended.latency_ms,
+            when=ended.when,
+            soak_s=ended.soak_s,
         )
         self.service.adopt(wish, at)
 
     def _adopt(self, device_id: str, command: Command, command_id: str, at: float) -> None:
-        budget_mj = command.budget_mj
         if not command.model or not command.model.strip():
             return  # the agent answers that a deploy needs a model
-        wish = Wish(device_id=device_id, model=command.model, origin="mqtt", budget_mj=budget_mj, command_id=command_id)
+        wish = Wish(
+            device_id=device_id,
+            model=command.model,
+            origin="mqtt",
+            budget_mj=command.budget_mj,
+            command_id=command_id,
+            latency_ms=command.budget_ms,
+            when=command.when,
+            soak_s=command.soak_s or None,
+        )
         self.service.adopt(wish, at)
 
     def _record_complete(self, device_id: str, command: Command, command_id: str, at: float) -> None:
@@ -84,6 +98,9 @@ class Adoption:
             at=at,
             budget_mj=command.budget_mj,
             typed=True,
+            latency_ms=command.budget_ms,
+            when=command.when,
+            soak_s=command.soak_s,
         )
         reason = "sent by hand with its artifact; the gate was not asked"
         lifecycle.add(replace(sent, phase=Phase.SENT, gen=gen, artifact=command.artifact, reason=reason), "mqtt")

@@ -111,6 +111,9 @@ class Client(Devices, Advice, ModelShelf):
         model: str,
         *,
         max_energy_mj: float | None = None,
+        max_latency_ms: float | None = None,
+        when: Mapping[str, Any] | None = None,
+        soak_s: float | None = None,
         policy: str | None = None,
         force: bool = False,
         reason: str = "",
@@ -118,12 +121,16 @@ class Client(Devices, Advice, ModelShelf):
     ) -> Document:
         """Ask for `model` on a device within `max_energy_mj` (mJ per inference); `dry_run` only asks the gate.
 
+        `max_latency_ms` bounds the p95 measured there; `when` (soc_min_pct, charging, temp_max_c, window) is awaited.
         Raises `RefusedError` with the `verdict` among its facts when the gate says no.
         """
         body = {
             "device_id": device_id,
             "model_name": model,
             "max_energy_mj": max_energy_mj,
+            "max_latency_ms": max_latency_ms,
+            "when": when or None,
+            "soak_s": soak_s,
             "policy": policy,
             "force": force or None,
             "reason": reason or None,

@@ -1,7 +1,7 @@
 """The part of the REST client that asks for advice: which model for which board, why, and for how long."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -33,6 +33,9 @@ class Advice(ABC):
         min_top1: float = 0.0,
         labels: int | None = None,
         policy: str | None = None,
+        max_latency_ms: float | None = None,
+        when: Mapping[str, Any] | None = None,
+        soak_s: float | None = None,
         dry_run: bool = False,
     ) -> Document:
         """Deploy to each device the most accurate model that fits it, `{devices}`; `dry_run` only chooses.
@@ -40,7 +43,8 @@ class Advice(ABC):
         Raises `RefusedError` with `devices` among its facts when no device gets one.
         """
         body = {"device_ids": list(device_ids), "max_energy_mj": max_energy_mj, "min_top1": min_top1}
-        more = _given(labels=labels, policy=policy, dry_run=dry_run or None)
+        terms = _given(max_latency_ms=max_latency_ms, when=when or None, soak_s=soak_s)
+        more = _given(labels=labels, policy=policy, dry_run=dry_run or None) | terms
         return self._send("POST", "/api/deploy/best", body | more)
 
     def plan(self, *, energy_wh_per_day: float, **asked: Any) -> Document:

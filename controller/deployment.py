@@ -3,33 +3,10 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from broker.commands import Ack, ArtifactRef, Progress
+from broker.commands import Ack, ArtifactRef, Conditions, Progress
 from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, NEXT, TERMINAL, Phase
 from controller.gate import Policy
-
-DEADLINE_S = 86_400.0
-"""How long a deployment may take in all while its device is awake."""
-
-PATIENCE_S: dict[Phase, float] = {
-    Phase.REQUESTED: 60,
-    Phase.PREDICTED: 60,
-    Phase.GATED: 60,
-    Phase.RESOLVING: 1_800,
-    Phase.READY: 60,
-    Phase.QUEUED: DEADLINE_S,
-    Phase.SENT: 3_600,
-    Phase.ACCEPTED: 900,
-    Phase.WAITING: DEADLINE_S,
-    Phase.DOWNLOADING: 7_200,
-    Phase.VERIFYING: 900,
-    Phase.STAGED: 900,
-    Phase.LOADING: 900,
-    Phase.PROBING: 1_800,
-    Phase.ACTIVE: 900,
-    Phase.SOAKING: DEADLINE_S,
-    Phase.ROLLING_BACK: 900,
-}
-"""How long each step may go without news; any ack begins it anew."""
+from controller.patience import DEADLINE_S, PATIENCE_S, span
 
 NOTED_EVERY_S = 60.0
 
@@ -42,7 +19,9 @@ class Deployment:
     """One attempt to bring a model to a device; `attempt` and `seq` are the device's newest word.
 
     `id` is unique in the fleet. `command_id` is what it is called on the wire, unique on its device only: the same
-    words typed to two devices have one.
+    words typed to two devices have one. `latency_ms` is the budget of the p95, `when` what the device waits for,
+    `soak_s` how long it is watched (None: as the controller is set). While it waits, `code` is the contract's word for
+    what it waits for, `reason` says that in words, and `eta` (Unix s) when it can go on, where that can be known.
     """
 
     id: str
@@ -70,6 +49,10 @@ class Deployment:
     result: dict[str, Any] | None = None
     typed: bool = False
     job_id: str | None = None
+    latency_ms: float | None = None
+    when: Conditions | None = None
+    soak_s: float | None = None
+    eta: float | None = None
 
     @property
     def terminal(self) -> bool:
@@ -160,6 +143,9 @@ def begin(
     forced_reason: str | None = None,
     typed: bool = False,
     after_attempt: int = 0,
+    latency_ms: float | None = None,
+    when: Conditions | None = None,
+    soak_s: float | None = None,
 ) -> Deployment:
     """Return a new deployment; news of attempts up to `after_attempt` belong to an earlier life of the same id.
 
@@ -181,6 +167,9 @@ def begin(
         typed=typed,
         attempt=after_attempt,
         seq=2**53 if after_attempt else 0,
+        latency_ms=latency_ms,
+        when=when,
+        soak_s=soak_s,
     )
 
 
@@ -229,6 +218,7 @@ def _hear(before: Deployment, ack: Ack, at: float) -> tuple[Deployment, tuple[Ef
         return before, ()
     if _is_early(before, ack):
         return replace(before, attempt=ack.attempt, seq=ack.seq), ()
+    waits = ack.state is Phase.WAITING
     after = replace(
         before,
         phase=ack.state,
@@ -236,8 +226,9 @@ def _hear(before: Deployment, ack: Ack, at: float) -> tuple[Deployment, tuple[Ef
         news_at=at,
         attempt=ack.attempt,
         seq=ack.seq,
-        reason=ack.error.msg if ack.error else ack.reason,
-        code=ack.error.code if ack.error else None,
+        reason=ack.error.msg if ack.error else ack.detail or ack.reason,
+        code=ack.error.code if ack.error else ack.reason if waits else None,
+        eta=ack.eta if waits else None,
         progress=ack.progress or (before.progress if ack.state is before.phase else None),
         result=ack.result or before.result,
     )
@@ -262,9 +253,9 @@ def _cancel(before: Deployment, reason: str, at: float) -> tuple[Deployment, tup
 def _expire(before: Deployment, at: float) -> tuple[Deployment, tuple[Effect, ...]]:
     limit_s = PATIENCE_S[before.phase]
     if at >= before.deadline_at:
-        return _end(before, Phase.TIMED_OUT, f"not done after {_span(at - before.created_at)}", "timed_out", at)
+        return _end(before, Phase.TIMED_OUT, f"not done after {span(at - before.created_at)}", "timed_out", at)
     if at - before.news_at >= limit_s:
-        words = f"no news while {before.phase.value} for {_span(limit_s)}"
+        words = f"no news while {before.phase.value} for {span(limit_s)}"
         return _end(before, Phase.TIMED_OUT, words, "timed_out", at)
     return before, ()
 
@@ -279,11 +270,3 @@ def _end(
     if before.phase not in WITHDRAWABLE:
         effects.append(Clear())
     return after, tuple(effects)
-
-
-def _span(seconds: float) -> str:
-    """Return a duration in the largest unit that keeps it a whole number."""
-    for unit, size in (("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

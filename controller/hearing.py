@@ -161,6 +161,8 @@ class Hearing:
             attempt=current.attempt,
             seq=current.seq,
             reason=current.reason,
+            detail=current.detail,
+            eta=current.eta,
         )
         self._on_ack(device_id, ack, at)
         if asks_us(ack):

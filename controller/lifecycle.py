@@ -13,7 +13,6 @@ from broker.topics import CMD, DESIRED
 from broker.wire import MOST_TEXT_CHARACTERS
 from controller.bookkeeping import Bookkeeping
 from controller.deployment import (
-    DEADLINE_S,
     Clear,
     Deployment,
     Event,
@@ -23,6 +22,7 @@ from controller.deployment import (
     step,
 )
 from controller.outbox import Outbox
+from controller.patience import DEADLINE_S
 from controller.records import Deployments, Measurements
 from controller.store import Store
 
@@ -59,7 +59,7 @@ class Lifecycle:
             return before
         with self.store.transaction():
             self.deployments.put(after)
-            if after.phase is not before.phase:
+            if after.phase is not before.phase or (after.phase is Phase.WAITING and after.code != before.code):
                 self._tell(after, who)
             if after.phase in DEVICE_OWNED | TERMINAL:
                 self.outbox.heard(after.device_id, after.command_id)
@@ -145,6 +145,7 @@ class Lifecycle:
         facts: dict[str, Any] = {"model": d.model, "attempt": d.attempt, "seq": d.seq, "code": d.code}
         if d.phase is Phase.REQUESTED:
             facts |= {"origin": d.origin, "budget_mj": d.budget_mj, "forced_reason": d.forced_reason}
+            facts |= {"latency_ms": d.latency_ms, "when": d.when, "soak_s": d.soak_s}
         if d.terminal:
             facts["result"] = d.result
         text = f"{d.model} on {d.device_id}: {d.phase.value.replace('_', ' ')}" + (f" ({d.reason})" if d.reason else "")
@@ -173,7 +174,8 @@ def complete_command(deployment: Deployment, at: float, *, probe: Probe, soak_s:
         model=deployment.model,
         artifact=deployment.artifact,
         predict=PredictedEnergy(**known),
-        budget=Budget(energy_mj=deployment.budget_mj),
+        budget=Budget(energy_mj=deployment.budget_mj, latency_ms=deployment.latency_ms),
+        when=deployment.when,
         probe=probe,
-        soak_s=soak_s,
+        soak_s=soak_s if deployment.soak_s is None else deployment.soak_s,
     )

@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from broker.commands import Command
+from broker.commands import Command, Conditions
+from broker.conditions import check_terms
 from broker.errors import ConflictError, EdgeWattError, InvalidError, NotFoundError, RefusedError
 from broker.phases import Phase
 from broker.topics import CMD, ROUTES, checked_id
@@ -52,15 +53,19 @@ class Wish:
     reason: str = ""
     command_id: str | None = None
     after_attempt: int = 0
+    latency_ms: float | None = None
+    when: Conditions | None = None
+    soak_s: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an override without its reason, and a budget that is none."""
+        """Refuse an override without its reason, and what no device could keep or wait for."""
         if self.force and not self.reason.strip():
             raise InvalidError("an override needs a reason", hint="say why in `reason`; it is stored", field="reason")
         if not self.model.strip():
             raise InvalidError(
                 "model_name is empty", hint="`edgewatt models list` shows what there is", field="model_name"
             )
+        check_terms(latency_ms=self.latency_ms, when=self.when, soak_s=self.soak_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +235,9 @@ class Service:
             forced_reason=wish.reason if wish.force else None,
             typed=wish.command_id is not None,
             after_attempt=wish.after_attempt,
+            latency_ms=wish.latency_ms,
+            when=wish.when,
+            soak_s=wish.soak_s,
         )
         self.lifecycle.add(deployment, wish.origin)
         return deployment

@@ -107,6 +107,13 @@ def over_budget(energy_mj: float | None, source: Source | None, budget_mj: float
     return f"{how} {figure(energy_mj)} mJ against a budget of {figure(budget_mj)} mJ"
 
 
+def over_latency(p95_ms: float, budget_ms: float | None) -> str | None:
+    """Return the sentence that says by which figures a latency budget is broken; None when it is kept."""
+    if budget_ms is None or p95_ms <= budget_ms:
+        return None
+    return f"p95 of {figure(p95_ms)} ms against a budget of {figure(budget_ms)} ms"
+
+
 def figure(value: float) -> str:
     """Return `value` with at least three significant digits."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits before the point

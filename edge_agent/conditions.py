@@ -3,7 +3,7 @@
 from datetime import time
 
 from broker.commands import Conditions
-from broker.errors import InvalidError
+from broker.conditions import window_of
 from broker.messages import PowerState
 
 
@@ -27,8 +27,5 @@ def unmet(when: Conditions | None, power: PowerState, clock: time) -> str | None
 
 def within(window: str, clock: time) -> bool:
     """Return whether `clock` lies in `window` (`22:00-05:00` passes midnight)."""
-    try:
-        begin, end = (time.fromisoformat(part.strip()) for part in window.split("-"))
-    except ValueError as error:
-        raise InvalidError(f"'{window[:40]}' is no window", code="bad_window", hint="write 00:00-05:00") from error
+    begin, end = window_of(window)
     return begin <= clock < end if begin <= end else clock >= begin or clock < end

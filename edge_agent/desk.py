@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from broker.commands import Ack, Command, Desired, Fault, hand_typed_id
+from broker.conditions import check_deploy
 from broker.errors import EdgeWattError, StorageError, WireError
 from broker.phases import Phase
 from broker.wire import MOST_ID_CHARACTERS, decode, decode_command
@@ -116,10 +117,15 @@ class Desk:
             self._perform(entry.id, command)
 
     def _write(self, entry: Entry, command: Command) -> Entry:
-        """Put `entry` on disk, ended at once when its time or its generation is over."""
+        """Put `entry` on disk, ended at once when it makes no sense, or its time or its generation is over."""
         self.journal.put(entry)
         if entry.terminal or command.op not in ("deploy", "rollback", "undeploy"):
             return entry
+        if command.op == "deploy":
+            try:
+                check_deploy(command)
+            except EdgeWattError as error:
+                return self._end(entry, Phase.REJECTED, error.code, _sentence(error))
         if command.op == "deploy" and self._expired(command):
             return self._end(entry, Phase.EXPIRED, "expired", f"it was valid for {command.ttl_s:.0f} s")
         gen = self.installer.store.slots.gen
@@ -198,7 +204,7 @@ class Desk:
     def _refuse(self, payload: bytes, error: EdgeWattError) -> None:
         """Answer a payload that is no command; attempt 0 and seq 0, so that nobody takes it as news of another one."""
         self._count(error.code, error.message)
-        said = f"{error.message} ({error.hint})" if error.hint else error.message
+        said = _sentence(error)
         command_id, op = _claimed(payload)
         fault = Fault(code=error.code, msg=said)
         rejected = Ack(
@@ -223,6 +229,10 @@ def _understood(payload: bytes) -> Command:
         hint = '{"op":"deploy","model":"digits_cnn_s","max_energy_mj":40}'
         raise WireError("a deploy needs the name of a model, or an artifact", code="no_model_named", hint=hint)
     return command
+
+
+def _sentence(error: EdgeWattError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
 def _claimed(payload: bytes) -> tuple[str, str]:

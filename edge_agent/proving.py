@@ -7,7 +7,7 @@ from pathlib import Path
 
 from broker.commands import Command, Probe
 from broker.messages import PowerState
-from edge_agent.bench import Measured, figure, measure, over_budget
+from edge_agent.bench import Measured, figure, measure, over_budget, over_latency
 from edge_agent.benchmark.figures import Benchmarked, Plan
 from edge_agent.benchmark.run import benchmark
 from edge_agent.power.meter import Meter
@@ -58,14 +58,14 @@ class Prover:
     async def probe(self, session: Session, command: Command, work: Work) -> Measured:
         """Measure before anything is committed; raises UnfitError, StoppedError, ArtifactError."""
         measured = await self.measure(session, command.probe or Probe(), work)
-        judge(measured, command.budget_mj)
+        judge(measured, command)
         return measured
 
     async def soak(self, session: Session, command: Command, work: Work) -> Measured:
         """Let the active model run for `soak_s`, then measure again; raises UnfitError, StoppedError, ArtifactError."""
         await work.rest(command.soak_s)
         measured = await self.measure(session, Probe(warmup=0, inferences=SOAK_INFERENCES), work)
-        judge(measured, command.budget_mj)
+        judge(measured, command)
         return measured
 
     async def measure(self, session: Session, probe: Probe, work: Work) -> Measured:
@@ -83,11 +83,14 @@ class Prover:
         return await asyncio.to_thread(alone)
 
 
-def judge(measured: Measured, budget_mj: float | None) -> None:
-    """Raise UnfitError (`golden_mismatch`, `over_budget`) when the model must not stay."""
+def judge(measured: Measured, command: Command) -> None:
+    """Raise UnfitError (`golden_mismatch`, `over_budget`, `over_latency`) when the model must not stay."""
     if measured.golden_failed and measured.golden is not None:
         reason = f"the answers differ by {figure(measured.golden * 100)} % from those it was exported with"
         raise UnfitError("golden_mismatch", reason, measured)
-    broken = over_budget(measured.energy_mj, measured.energy_source, budget_mj)
-    if broken is not None:
-        raise UnfitError("over_budget", broken, measured)
+    costly = over_budget(measured.energy_mj, measured.energy_source, command.budget_mj)
+    slow = over_latency(measured.latency_p95_ms, command.budget_ms)
+    if costly is not None:
+        raise UnfitError("over_budget", f"{costly}; {slow}" if slow else costly, measured)
+    if slow is not None:
+        raise UnfitError("over_latency", slow, measured)

@@ -124,4 +124,7 @@ def _current(entry: Entry) -> CurrentCommand:
         attempt=entry.attempt,
         seq=entry.seq,
         ts=entry.ts,
+        max_latency_ms=command.budget_ms if command else None,
+        when=command.when if command else None,
+        soak_s=(command.soak_s or None) if command else None,
     )

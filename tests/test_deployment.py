@@ -10,8 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from broker.commands import Ack, Fault
 from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, DEVICE_STEPS, NEXT, TERMINAL, Phase
 from controller.deployment import (
-    DEADLINE_S,
-    PATIENCE_S,
     CancelAsked,
     Clear,
     Heard,
@@ -23,6 +21,7 @@ from controller.deployment import (
     begin,
     step,
 )
+from controller.patience import DEADLINE_S, PATIENCE_S
 
 P = Phase
 GOOD_PATH = (P.PREDICTED, P.GATED, P.RESOLVING, P.READY, P.QUEUED, P.SENT)

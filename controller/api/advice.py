@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
+from pydantic import StrictFloat
 
+from broker.conditions import check_terms
 from broker.errors import EdgeWattError, InvalidError, RefusedError
 from controller.api.advice_documents import (
     best_document,
@@ -16,6 +18,7 @@ from controller.api.advice_documents import (
     pareto_document,
     plan_document,
 )
+from controller.api.conditions import WhenBody, conditions
 from controller.api.parts import Given, Origin, Parts
 from controller.choosing import Chooser, Chosen, Demand, LeftOut, type_of
 from controller.predict import battery, planner
@@ -31,7 +34,10 @@ MAX_DEVICES = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class BestBody:
-    """Devices by id or by tag (`key=value`), a budget in mJ per inference, and the accuracy that is needed."""
+    """Devices by id or by tag (`key=value`), a budget in mJ per inference, and the accuracy that is needed.
+
+    `max_latency_ms`, `when` and `soak_s` are those of a deployment.
+    """
 
     max_energy_mj: float
     min_top1: float = 0.0
@@ -39,6 +45,9 @@ class BestBody:
     device_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     policy: Literal["strict", "expected"] = "strict"
+    max_latency_ms: StrictFloat | None = None
+    when: WhenBody | None = None
+    soak_s: StrictFloat | None = None
     dry_run: bool = False
 
 
@@ -74,6 +83,7 @@ async def explain(parts: Given, model: str, device_type: str) -> dict[str, Any]:
 @router.post("/deploy/best", status_code=202)
 async def deploy_best(parts: Given, origin: Origin, body: BestBody) -> JSONResponse:
     """Deploy to each device the most accurate model that fits it; 409 when there is none for any of them."""
+    check_terms(latency_ms=body.max_latency_ms, when=conditions(body.when), soak_s=body.soak_s)
     demand = Demand(min_top1_pct=body.min_top1, labels=body.labels, policy=body.policy)
     devices = _named(parts, body.device_ids, body.tags)
     if not devices:
@@ -201,6 +211,9 @@ def _deployed(parts: Parts, chosen: Chosen, body: BestBody, origin: str) -> dict
         origin=origin,
         budget_mj=body.max_energy_mj,
         policy=body.policy,
+        latency_ms=body.max_latency_ms,
+        when=conditions(body.when),
+        soak_s=body.soak_s,
     )
     try:
         deployment = parts.service.deploy(wish, parts.clock())

@@ -9,6 +9,7 @@ from pydantic import StrictFloat
 
 from broker.energy import MWH_BASIS_INFERENCES, mj_from_mwh
 from broker.errors import InvalidError
+from controller.api.conditions import WhenBody, conditions
 from controller.api.devices import DeviceBody, find_device
 from controller.api.documents import (
     deployment_document,
@@ -28,7 +29,8 @@ router = APIRouter(prefix="/api", tags=["deployments"])
 class DeployBody:
     """A deployment request.
 
-    `max_energy_mj` is mJ per inference; `max_energy` is mWh per run of 500 inferences.
+    `max_energy_mj` is mJ per inference; `max_energy` is mWh per run of 500 inferences. `max_latency_ms` bounds the p95
+    that the device measures. `when` is what it waits for before it begins, `soak_s` how long it watches the model.
     """
 
     model_name: str
@@ -37,6 +39,9 @@ class DeployBody:
     bbb_ip: str | None = None
     max_energy_mj: StrictFloat | None = None
     max_energy: StrictFloat | None = None
+    max_latency_ms: StrictFloat | None = None
+    when: WhenBody | None = None
+    soak_s: StrictFloat | None = None
     policy: Literal["strict", "expected"] = "strict"
     force: bool = False
     reason: str = ""
@@ -63,6 +68,9 @@ async def deploy(parts: Given, origin: Origin, body: DeployBody) -> JSONResponse
         policy=body.policy,
         force=body.force,
         reason=body.reason,
+        latency_ms=body.max_latency_ms,
+        when=conditions(body.when),
+        soak_s=body.soak_s,
     )
     if body.dry_run:
         return JSONResponse(_weighed(parts, wish))

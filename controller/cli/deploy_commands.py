@@ -36,6 +36,14 @@ def _deploy(
     to: Annotated[list[str], typer.Option(metavar="ID|KEY=VALUE", help="A device or all with a tag; repeatable.")],
     energy_mj: Annotated[float | None, typer.Option(help="The budget, mJ per inference.")] = None,
     max_energy: Annotated[float | None, typer.Option(metavar="MWH", help="The budget, mWh per 500 inferences.")] = None,
+    latency_ms: Annotated[float | None, typer.Option(help="The most that 95 % of inferences may take there.")] = None,
+    when_soc_min: Annotated[
+        float | None, typer.Option(metavar="PCT", help="Begin when the battery has so much.")
+    ] = None,
+    when_charging: Annotated[bool, typer.Option("--when-charging", help="Begin while it charges.")] = False,
+    when_temp_max: Annotated[float | None, typer.Option(metavar="C", help="Begin when it is no hotter.")] = None,
+    when_window: Annotated[str, typer.Option(metavar="HH:MM-HH:MM", help="Begin then, by the device's clock.")] = "",
+    soak: Annotated[float | None, typer.Option(metavar="SECONDS", help="Watch it so long before it counts.")] = None,
     expected: Annotated[
         bool, typer.Option("--expected", help="Compare the prediction itself, not its upper end, with the budget.")
     ] = False,
@@ -60,6 +68,8 @@ def _deploy(
 
     if best == bool(model):
         raise InvalidError("name a model, or say --best", code="usage", hint="edgewatt deploy --best --energy-mj 60")
+    when = {"soc_min_pct": when_soc_min, "charging": when_charging or None, "temp_max_c": when_temp_max}
+    terms = _terms(latency_ms, when | {"window": when_window or None}, soak)
     if best:
         from controller.cli import best as intent  # noqa: PLC0415 - imported on use
 
@@ -67,7 +77,7 @@ def _deploy(
             console,
             to,
             budget_mj=_budget_mj(energy_mj, max_energy),
-            demand={"min_top1": min_top1, "labels": labels, "policy": "expected" if expected else None},
+            demand={"min_top1": min_top1, "labels": labels, "policy": "expected" if expected else None} | terms,
             only_fitting=only_fitting,
             dry_run=dry_run,
             yes=yes,
@@ -81,6 +91,7 @@ def _deploy(
         policy="expected" if expected else None,
         force=force,
         reason=reason,
+        terms=terms,
     )
     steps = planning.plan(console.client, request, to)
     fitting = [step for step in steps if step.allowed]
@@ -200,6 +211,12 @@ def _budget_mj(energy_mj: float | None, max_energy_mwh: float | None) -> float |
     if energy_mj is not None and max_energy_mwh is not None:
         raise InvalidError("--energy-mj and --max-energy are the same budget in two units; give one", code="usage")
     return mj_from_mwh(max_energy_mwh) if max_energy_mwh is not None else energy_mj
+
+
+def _terms(latency_ms: float | None, when: dict[str, Any], soak_s: float | None) -> dict[str, Any]:
+    """Return what binds a deployment besides its energy, as the client takes it."""
+    given = {name: value for name, value in when.items() if value is not None}
+    return {"max_latency_ms": latency_ms, "when": given or None, "soak_s": soak_s}
 
 
 def _of(console: Console, deployment: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a deployment would do, asked before it is done: which devices, and what the gate says of each."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -17,13 +17,17 @@ NAMED_ASKING = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A model within a budget (mJ per inference), and how the gate is to be asked for it."""
+    """A model within a budget (mJ per inference), and how the gate is to be asked for it.
+
+    `terms` are `max_latency_ms`, `when` and `soak_s` as the client takes them.
+    """
 
     model: str
     budget_mj: float | None = None
     policy: str | None = None
     force: bool = False
     reason: str = ""
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
     def send(self, client: Client, device_id: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Ask `client` to deploy to `device_id`, or only the gate. Raises EdgeWattError."""
@@ -35,6 +39,7 @@ class Request:
             force=self.force,
             reason=self.reason,
             dry_run=dry_run,
+            **self.terms,
         )
 
 
