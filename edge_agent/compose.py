@@ -36,7 +36,7 @@ from edge_agent.reporting import Reporter
 from edge_agent.runtimes.session import Runtime, Session
 from edge_agent.serving import Server
 from edge_agent.settings import Settings
-from edge_agent.simulate import SimulatedBoard, SimulatedSession
+from edge_agent.simulation.board import SimulatedBoard, SimulatedSession
 from edge_agent.telemetry import Sampler
 from edge_agent.trust import Trust
 
@@ -61,6 +61,10 @@ class Parts:
     machine: Machine
     downloader: Downloader = field(default_factory=Downloader)
     journal: Callable[[Path], Journal] = Journal
+    store: Callable[[Path], ModelStore] = ModelStore
+    server: Callable[..., Server] = Server
+    prover: Callable[..., Prover] = Prover
+    look: Callable[[Path], vitals.Vitals] = vitals.look
     now: Callable[[], float] = time.time
     clock_is_set: Callable[[], bool] = vitals.clock_is_set
 
@@ -121,10 +125,10 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
     """Return the agent; it owns the serving thread, which `Agent.run` ends."""
     folder, now, board = settings.data, parts.now, parts.machine
     cadence = Cadence(folder / "config.json", Pace(interval_s=settings.interval_s, rate=settings.rate))
-    store, journal = ModelStore(folder / "models"), parts.journal(folder / "journal")
+    store, journal = parts.store(folder / "models"), parts.journal(folder / "journal")
     if journal.quarantined:
         log.warning("%d journal files were damaged and set aside", journal.quarantined)
-    server = Server(board.meter, rate=cadence.pace.rate, on_fault=_complain)
+    server = parts.server(board.meter, rate=cadence.pace.rate, on_fault=_complain)
     fleetmate = Fleetmate(configured=frozenset(settings.allow_hosts))
     reporter = Reporter(
         identity=identity,
@@ -147,7 +151,9 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         hosts=lambda: fleetmate.hosts,
         progress_every_s=settings.progress_s,
     )
-    prover = Prover(runtimes=parts.runtimes, meter=board.meter, server=server, dress=board.dress, senses=board.power)
+    prover = parts.prover(
+        runtimes=parts.runtimes, meter=board.meter, server=server, dress=board.dress, senses=board.power
+    )
     installer = Installer(
         journal=journal,
         store=store,
@@ -193,6 +199,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         power=board.power,
         now=now,
         folder=folder,
+        look=parts.look,
     )
     return Agent(
         device_id=identity.device_id,

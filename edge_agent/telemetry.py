@@ -30,6 +30,7 @@ class Sampler:
     power: Callable[[], PowerState]
     now: Callable[[], float]
     folder: Path
+    look: Callable[[Path], vitals.Vitals] = vitals.look
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _status: str = "ok"
     _avg_mj: float = 0.0
@@ -47,7 +48,7 @@ class Sampler:
 
     def sample(self) -> Telemetry:
         """Return one sample of everything that is known now."""
-        seen, heat, served = vitals.look(self.folder), self.power(), self.server.take()
+        seen, heat, served = self.look(self.folder), self.power(), self.server.take()
         held = self.server.held
         return Telemetry(
             ts=self.now(),

@@ -9,7 +9,7 @@ import pytest
 from edge_agent.boards import BOARDS
 from edge_agent.power.modelled import modelled, simulated
 from edge_agent.runtimes.session import Ran
-from edge_agent.simulate import HEATING_S, SimulatedBoard, SimulatedSession
+from edge_agent.simulation.board import HEATING_S, SimulatedBoard, SimulatedSession
 
 MLPERF = Path(__file__).resolve().parents[2] / "shared" / "data" / "mlperf_edge_energy.csv"
 REFERENCE_S = 0.0063

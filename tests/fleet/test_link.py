@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import threading
 
 import pytest
 
 from broker.errors import LinkError
 from broker.link import Connected, Disconnected, Packet, Will
+from broker.looped import LoopedLink
 from broker.memory import MemoryHub, matches
 from broker.paho import PahoLink, address
 from tests.conftest import NO_MOSQUITTO
@@ -37,15 +39,24 @@ class Listener:
             return None
 
 
-@pytest.fixture(params=["memory", "amqtt", pytest.param("mosquitto", marks=NO_MOSQUITTO)])
+MEMORY, AMQTT = (None, "memory"), (PahoLink, "amqtt")
+MOSQUITTO = [pytest.param((kind, "mosquitto"), marks=NO_MOSQUITTO) for kind in (PahoLink, LoopedLink)]
+
+
+def kind_and_broker(given):
+    return "-".join(word if isinstance(word, str) else word.__name__ for word in given if word)
+
+
+@pytest.fixture(params=[MEMORY, AMQTT, *MOSQUITTO], ids=kind_and_broker)
 def make_link(request, tmp_path):
-    if request.param == "memory":
+    kind, where = request.param
+    if kind is None:
         yield MemoryHub().link
         return
-    running = RunningBroker(request.param, tmp_path)
+    running = RunningBroker(where, tmp_path)
 
     def link(client_id, *, will=None):
-        return PahoLink(running.url, client_id, will=will, keepalive_s=2)
+        return kind(running.url, client_id, will=will, keepalive_s=2)
 
     yield link
     running.kill()
@@ -125,6 +136,52 @@ async def test_a_broker_that_dies_is_noticed_and_heard_again_when_it_is_back(bro
         packet = await x.until(Packet)
 
     assert packet.payload == b"ping"
+
+
+async def test_a_link_in_the_loop_needs_no_thread_and_comes_back_to_a_broker_that_died(mosquitto):
+    async with listening(LoopedLink(mosquitto.url, "x", keepalive_s=1, seed=1)) as x:
+        await x.link.subscribe("device/x/cmd")
+        assert [thread for thread in threading.enumerate() if "paho" in thread.name] == []
+        mosquitto.kill()
+        await x.until(Disconnected)
+        mosquitto.restart()
+        await x.until(Connected)
+        await x.link.publish("device/x/cmd", b"ping", qos=1)
+        packet = await x.until(Packet)
+
+    assert packet.payload == b"ping"
+
+
+async def test_a_link_that_was_cut_sends_its_will_and_is_away_until_it_is_mended(mosquitto):
+    will = Will(topic="device/x/status", payload=b"lost")
+    async with (
+        listening(PahoLink(mosquitto.url, "watcher")) as watcher,
+        listening(LoopedLink(mosquitto.url, "x", will=will, seed=1)) as x,
+    ):
+        await watcher.link.subscribe("device/x/status")
+        x.link.cut()
+        lost = await watcher.until(Packet)
+        assert not x.link.connected
+        x.link.mend()
+        await x.until(Connected)
+
+    assert lost.payload == b"lost"
+
+
+async def test_large_messages_pass_a_socket_that_takes_them_in_parts(mosquitto):
+    payloads = [bytes([n]) * 60_000 for n in range(40)]
+    async with listening(LoopedLink(mosquitto.url, "a")) as a, listening(LoopedLink(mosquitto.url, "b")) as b:
+        await b.link.subscribe("device/x/cmd")
+        async with asyncio.TaskGroup() as group:
+            for payload in payloads:
+                group.create_task(a.link.publish("device/x/cmd", payload, qos=1))
+            heard = []
+            while len(heard) < len(payloads):
+                packet = await b.until(Packet)
+                await b.link.settle(packet)
+                heard.append(packet.payload)
+
+    assert heard == payloads
 
 
 async def test_what_was_not_settled_comes_again(mosquitto):
