@@ -21,6 +21,7 @@ from controller.cli import (
     local_commands,
     model_commands,
     predictor_commands,
+    simulation_commands,
 )
 from controller.cli.console import Console
 from controller.cli.exits import Exit, of_error
@@ -49,6 +50,7 @@ def _root(
 
 
 local_commands.add_to(app)
+simulation_commands.add_to(app)
 device_commands.add_to(app)
 model_commands.add_to(app)
 predictor_commands.add_to(app)

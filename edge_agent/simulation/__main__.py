@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.do(arguments))
     except EdgeWattError as error:
-        print(json.dumps({"error": error.message, "code": error.code, "hint": error.hint}), flush=True)
+        said = {"pid": os.getpid(), "error": error.message, "code": error.code, "hint": error.hint}
+        print(json.dumps(said), flush=True)
         return USAGE
 
 
@@ -56,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--interval", type=float, default=5.0)
     run.add_argument("--rate", type=float, default=1.0)
     run.add_argument("--speed", type=float, default=1.0, help="of probes, 0 for at once")
+    run.add_argument("--poll", type=float, default=5.0, help="seconds between two looks at what a device waits for")
     run.add_argument("--record", action="store_true", help="keep what `audit` reads")
     run.set_defaults(do=_run)
     traced = commands.add_parser("trace", help="print the figures of the first device's life, a JSON object a line")
@@ -111,6 +114,7 @@ def _fleet(arguments: argparse.Namespace, pool: ThreadPoolExecutor) -> Fleet:
         interval_s=arguments.interval,
         rate=arguments.rate,
         speed=arguments.speed,
+        poll_s=arguments.poll,
         recorded=arguments.record,
         pool=pool,
     )

@@ -1,6 +1,7 @@
 """Runs many simulated devices in one loop, and counts how they are."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ class Fleet:
             if device.agent is not None:
                 phases.update(entry.phase.value for entry in device.agent.desk.journal.newest())
         return {
+            "pid": os.getpid(),
             "run_s": round(time.monotonic() - self.began, 1),
             "devices": len(self.devices),
             "connected": sum(device.connected for device in self.devices),

@@ -1,0 +1,93 @@
+"""Commands that play devices: a fleet to look at, and one to break."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controller.cli.command import command
+from controller.cli.console import Console
+
+MIX = "jetson_nano_2gb:40,raspberry_pi_5:40,beaglebone_black:20"
+LINE_EVERY_S = 10.0
+
+Seed = Annotated[int, typer.Option(help="The same seed plays the same boards and the same faults.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    command(app, "simulate", example="edgewatt simulate --devices 100 --faults cuts,reboots --minutes 10")(_simulate)
+
+
+def _simulate(
+    console: Console,
+    *,
+    devices: Annotated[int, typer.Option(help="How many.", min=1, max=20_000)] = 100,
+    mix: Annotated[str, typer.Option(metavar="BOARD:SHARE,…", help="Boards and their shares.")] = MIX,
+    seed: Seed = 0,
+    faults: Annotated[
+        str, typer.Option(metavar="NAME,…", help="cuts, reboots, latency, loss, duplicates, reorder, flash_full, …")
+    ] = "",
+    often: Annotated[float, typer.Option(help="How much more frequent faults are than usual.", min=0.01)] = 1.0,
+    broker: Annotated[str | None, typer.Option(metavar="URL", help="The broker [EDGEWATT_BROKER_URL].")] = None,
+    minutes: Annotated[float | None, typer.Option(help="How long; without it until Ctrl-C.", min=0.01)] = None,
+    interval: Annotated[float, typer.Option(help="Seconds between two samples of a device.", min=0.1)] = 5.0,
+    rate: Annotated[float, typer.Option(help="Inferences per second of a device.", min=0.01)] = 1.0,
+    processes: Annotated[int | None, typer.Option(help="By default one per core.", min=1, max=64)] = None,
+    data: Annotated[Path, typer.Option(help="Where the devices keep journals and models.")] = Path(
+        ".edgewatt/simulate"
+    ),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left in the data folder.")] = False,
+) -> None:
+    """Play a fleet of boards on this machine: the agent that devices run, in a few processes.
+
+    Power, heat, battery, sun, clock, network and flash follow from the seed; every figure says `simulated`. A line on
+    stderr tells how the fleet is; a JSON report on stdout ends it.
+    """
+    import asyncio  # noqa: PLC0415 - imported on use
+
+    from broker.paho import address  # noqa: PLC0415
+    from controller.cli.data_folder import held  # noqa: PLC0415
+    from controller.cli.settings import setting  # noqa: PLC0415
+    from controller.cli.simulated import FleetWishes, simulate  # noqa: PLC0415
+
+    url = setting("broker_url", broker)
+    address(url)
+    with held(data, fresh=fresh) as folder:
+        wishes = FleetWishes(
+            devices=devices,
+            mix=mix,
+            seed=seed,
+            broker=url,
+            folder=folder / "agents",
+            faults=faults,
+            minutes=minutes,
+            processes=processes,
+            interval_s=interval,
+            rate=rate,
+            often=often,
+        )
+        report = asyncio.run(simulate(wishes, folder / "logs", _teller(console)))
+        console.say(f"the devices' journals and models are in {folder} (kept; --fresh begins anew)")
+    console.line(report, json.dumps(report))
+
+
+def _teller(console: Console) -> Any:
+    """Return what shows the counts: one line that is written over on a terminal, else a line now and then."""
+    from controller.cli.simulated import live_line  # noqa: PLC0415 - imported on use
+
+    began, said_at, drawn = time.monotonic(), float("-inf"), sys.stderr.isatty() and not console.quiet
+
+    def tell(counts: dict[str, Any]) -> None:
+        nonlocal said_at
+        line = live_line(counts, time.monotonic() - began)
+        if drawn:
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - said_at >= LINE_EVERY_S:
+            said_at = time.monotonic()
+            console.say(line)
+
+    return tell
