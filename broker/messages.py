@@ -206,6 +206,21 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputState:
+    """What came in over one interval from a folder, a camera or requests.
+
+    `answers` counts the most frequent labels; `refused` inputs could not be read, or did not fit the model. `fault`
+    says why nothing comes.
+    """
+
+    source: str
+    answers: dict[str, int] = field(default_factory=dict)
+    other_answers: int | None = None
+    refused: int = 0
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
     """One sample of a device's vital signs, or a `batch` of samples taken while it was away."""
 
@@ -225,6 +240,7 @@ class Telemetry:
     inferences: int | None = None
     top1_pct: float | None = None
     answer: Answer | None = None
+    inputs: InputState | None = None
     latency_ms: Latency | None = None
     energy: Energy | None = None
     soc_pct: float | None = None

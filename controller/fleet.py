@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from controller.doing import serves
+
 LIVE_S = 30.0
 LATE_S = 300.0
 GRACE_S = 5.0
@@ -76,6 +78,7 @@ def view(device: Row, now: float) -> Row:
         "power": state.get("power"),
         "predicted": predicted,
         "latest": device["reading"],
+        "serves": serves(device["reading"]),
         "gaps": device["gaps"],
         "refused": state.get("refused") or {},
     }

@@ -65,6 +65,8 @@ def model_now(device: Document) -> Markup:
         ("Wanted", drift if drift in {"in step", "nothing is wanted of it"} else pill(drift, "warn")),
         ("Prediction", join([mark("predicted"), " ", views.agreement(device)])),
     ]
+    if device.get("serves"):
+        pairs.append(("Serves", device["serves"]))
     if previous:
         pairs.append(("To fall back on", previous.get("model") or ""))
     return tag("div", facts(pairs), of="ew-panel")

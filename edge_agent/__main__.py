@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from broker.errors import EdgeWattError
 from broker.messages import RuntimeInfo
@@ -18,9 +19,11 @@ from edge_agent.benchmark import command as benchmark
 from edge_agent.compose import Parts, agent_version, compose, identify, machine, will
 from edge_agent.duty import sleep
 from edge_agent.flags import add_settings, settings_of
+from edge_agent.inputs.chosen import chosen
 from edge_agent.known_runtimes import known
 from edge_agent.runtimes import Working, working
 from edge_agent.runtimes.installed import installed
+from edge_agent.serving import Server
 from edge_agent.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 USAGE, FAILED, RESTART = 2, 1, 75
 """Exit codes: bad settings, a failure; 75 is inside only: begin anew."""
 
-USAGE_CODES = frozenset({"bad_setting", "bad_id", "bad_url"})
+USAGE_CODES = frozenset({"bad_setting", "bad_id", "bad_url", "extra_missing", "port_taken"})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -95,6 +98,7 @@ async def _live(
         runtimes=tuple(one.runtime for one in found),
         runtime_infos=tuple(one.info for one in found),
         machine=machine(settings, identity.device_type),
+        server=partial(Server, inputs=chosen(settings.input, settings.data)),
     )
     said = will(identity, settings.interval_s)
     async with PahoLink(

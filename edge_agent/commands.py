@@ -11,6 +11,7 @@ from broker.phases import Phase
 from broker.wire import document
 from edge_agent.admission import tombstone
 from edge_agent.cadence import Cadence
+from edge_agent.inputs.numbers import flat
 from edge_agent.install import Installer
 from edge_agent.journal import Entry, Journal
 from edge_agent.lane import Lane
@@ -111,7 +112,7 @@ class Commands:
 
     async def op_infer(self, command: Command, _work: Work) -> dict[str, Any]:
         """Run one inference now: on `input`, a list of numbers, or on the next sample."""
-        values = None if command.input is None else _flat(command.input)
+        values = None if command.input is None else flat(command.input)
         ran, answer, energy_mj = await asyncio.to_thread(self.installer.server.infer, values)
         shown = [round(float(v), 6) for v in ran.output.reshape(-1)[:SHOWN_VALUES]]
         source = self.installer.server.source
@@ -191,18 +192,3 @@ class Commands:
 
     def _end(self, command_id: str, phase: Phase, **changes: Any) -> None:
         self.outgoing.ack(self.journal.move(command_id, phase, now=self.reporter.now(), **changes).ack())
-
-
-def _flat(value: Any) -> list[float]:
-    """Return the numbers in nested lists, in order; raises InvalidError."""
-    found: list[float] = []
-    rest = [value]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, list):
-            rest.extend(reversed(item))
-        elif isinstance(item, (int, float)) and not isinstance(item, bool):
-            found.append(float(item))
-        else:
-            raise InvalidError("input must be a list of numbers", code="bad_input")
-    return found

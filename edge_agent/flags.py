@@ -31,7 +31,12 @@ def add_settings(command: argparse.ArgumentParser) -> None:
     )
     add("--battery-wh", type=float, metavar="WH", help="the battery behind the board, for advice on how long it lasts")
     add("--solar-wh", type=float, dest="solar_wh_per_day", metavar="WH", help="what a panel yields in a day")
-    add("--rate", type=float, help="inferences per second (default 1)")
+    add(
+        "--input",
+        metavar="SOURCE",
+        help="what the model runs on: samples (those in its file, the default), folder:PATH, camera:0, http:PORT",
+    )
+    add("--rate", type=float, help="the most inferences per second (default 1)")
     add(
         "--interval", type=float, dest="interval_s", metavar="SECONDS", help="between two telemetry samples (default 5)"
     )

@@ -1,73 +1,70 @@
-"""Runs the active model at its rate in a thread of its own, and keeps the figures of the newest inferences."""
+"""Runs the active model at its rate in a thread of its own, on its samples or on what a source of inputs brings."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from threading import Event, Lock, Thread
+from typing import Any
 
 from broker.energy import Source
-from broker.errors import ArtifactError, ConflictError
-from broker.messages import Answer, BudgetState, Latency
-from edge_agent.bench import percentile
+from broker.errors import ArtifactError, ConflictError, EdgeWattError
+from broker.messages import Answer, BudgetState, InputState
+from edge_agent.inputs.source import STRONGEST, Inputs, Item, Outcome, Ranked
 from edge_agent.modelstore import Held
 from edge_agent.power.meter import Meter
 from edge_agent.runtimes.session import Ran, Session
+from edge_agent.served import Figures, Served
 
-AVERAGED = 30
-"""Inferences in the moving average that is held against the budget."""
-
-JUDGED = 200
-"""Labelled answers in the moving top-1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """What ran since the last look; `energy_mj` is the mean per inference."""
-
-    inferences: int = 0
-    latency_ms: Latency | None = None
-    energy_mj: float | None = None
-    answer: Answer | None = None
-    top1_pct: float | None = None
-
-
-@dataclass(slots=True)
-class _Figures:
-    """Figures of one model; a swap begins new ones."""
-
-    latencies_ms: list[float] = field(default_factory=list)
-    energies_mj: list[float] = field(default_factory=list)
-    recent_mj: deque[float] = field(default_factory=lambda: deque(maxlen=AVERAGED))
-    right: deque[bool] = field(default_factory=lambda: deque(maxlen=JUDGED))
-    answer: Answer | None = None
-    count: int = 0
+TOLD_LABELS = 5
+"""Labels that telemetry counts by name; the others are counted together."""
 
 
 class Server:
     """The thread that serves; every method may be called from any thread."""
 
-    def __init__(self, meter: Meter, *, rate: float, on_fault: Callable[[str], None]) -> None:
-        """Serve nothing yet; `rate` is inferences per second, `on_fault` hears when an inference fails."""
+    def __init__(
+        self, meter: Meter, *, rate: float, on_fault: Callable[[str], None], inputs: Inputs | None = None
+    ) -> None:
+        """Serve nothing yet; `rate` is the most inferences per second, `on_fault` hears when one fails.
+
+        Without `inputs` a model runs the samples in its file.
+        """
         self.turn = Lock()
         self.rate = rate
         self.held: Held | None = None
         self.session: Session | None = None
         self._meter = meter
         self._on_fault = on_fault
-        self._figures = _Figures()
+        self._inputs = inputs
+        self._refused = 0
+        self._figures = Figures()
         self._wanted = True
         self._paused = False
         self._wake = Event()
         self._ended = False
         self._thread = Thread(target=self._serve, name="serving", daemon=True)
+        if inputs is not None:
+            inputs.open(self)
         self._thread.start()
 
     @property
     def active(self) -> bool:
         """Whether inferences run."""
         return self._wanted and self.session is not None
+
+    @property
+    def idle(self) -> EdgeWattError | None:
+        """Why nothing is served now."""
+        if self._ended:
+            return ConflictError("the agent stops", code="stopping", hint="ask again when it is back")
+        if self.session is None:
+            return ConflictError("no model is active", code="no_model", hint="deploy one first")
+        if not self._wanted:
+            return ConflictError("the model was stopped", code="stopped", hint="`edgewatt devices start` it")
+        if self._paused:
+            return ConflictError("a benchmark is measuring", code="measuring", hint="ask again in a minute")
+        return None
 
     @property
     def source(self) -> Source | None:
@@ -78,7 +75,7 @@ class Server:
         """Serve `session` from the next inference on; `energy_mj` is what its probe showed."""
         with self.turn:
             self.session, self.held = session, held
-            self._figures = _Figures()
+            self._figures = Figures()
             if energy_mj is not None:
                 self._figures.recent_mj.append(energy_mj)
         self._wake.set()
@@ -125,39 +122,26 @@ class Server:
     def take(self) -> Served:
         """Return what ran since the last call, and begin to count anew."""
         with self.turn:
-            figures = self._figures
-            ms, mj = figures.latencies_ms, figures.energies_mj
-            figures.latencies_ms, figures.energies_mj = [], []
-        right = figures.right
-        return Served(
-            inferences=len(ms),
-            latency_ms=Latency(p50=percentile(ms, 50), p95=percentile(ms, 95), max=max(ms)) if ms else None,
-            energy_mj=sum(mj) / len(mj) if mj else None,
-            answer=figures.answer if ms else None,
-            top1_pct=100 * sum(right) / len(right) if right else None,
-        )
+            served = self._figures.taken()
+            refused, self._refused = self._refused, 0
+        return served if self._inputs is None else replace(served, inputs=_counted(self._inputs, served, refused))
 
     def budget(self) -> BudgetState | None:
         """Return the running model's energy against its budget; None when there is neither."""
-        held, recent = self.held, tuple(self._figures.recent_mj)
-        budget_mj = held.budget_mj if held else None
-        if budget_mj is None and not recent:
-            return None
-        avg_mj = sum(recent) / len(recent) if recent else None
-        broken = avg_mj is not None and budget_mj is not None and avg_mj > budget_mj
-        return BudgetState(
-            energy_mj=budget_mj,
-            latest_mj=recent[-1] if recent else None,
-            avg_mj=avg_mj,
-            status="over_budget" if broken else "ok",
-            source=self.source if recent else None,
-        )
+        state = self._figures.against(self.held)
+        return state if state is None or state.latest_mj is None else replace(state, source=self.source)
+
+    def wake(self) -> None:
+        """Look at once for what there is to do."""
+        self._wake.set()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and take nothing in any more."""
         self._ended = True
         self._wake.set()
         self._thread.join()
+        if self._inputs is not None:
+            self._inputs.close()
 
     def _serve(self) -> None:
         due = time.monotonic()
@@ -172,30 +156,82 @@ class Server:
                 self._wake.clear()
                 due = min(due, time.monotonic() + 1 / self.rate)
                 continue
-            due = max(due + 1 / self.rate, time.monotonic())
-            self._once()
+            begun = time.monotonic()
+            if self._once():
+                due = max(due + 1 / self.rate, begun)
+                continue
+            self._wake.wait(None if self._inputs is None else self._inputs.poll_s)
+            self._wake.clear()
+            due = time.monotonic()
 
-    def _once(self) -> None:
+    def _once(self) -> bool:
+        """Run one input; return whether there was one."""
         try:
             with self.turn:
-                if self.session is not None:
-                    self._record(self.session)
-        except ArtifactError as error:
+                session, held = self.session, self.held
+                if session is not None and self._inputs is None:
+                    self._run_sample(session)
+            if session is None or held is None or self._inputs is None:
+                return self._inputs is None
+            item = self._inputs.next()
+            if item is None:
+                return False
+            self._serve_item(item, session, held)
+        except EdgeWattError as error:
             self._on_fault(error.message)
+        return True
 
-    def _record(self, session: Session) -> None:
-        figures = self._figures
+    def _run_sample(self, session: Session) -> None:
+        figures, number = self._figures, self._figures.count
         self._meter.begin()
-        ran = session.run(figures.count)
+        ran = session.run(number)
         energy_mj = self._meter.end(ran.wall_s)
-        figures.latencies_ms.append(ran.wall_s * 1_000)
-        if energy_mj is not None:
-            figures.energies_mj.append(energy_mj)
-            figures.recent_mj.append(energy_mj)
-        figures.answer = _answer(session, ran, figures.count)
-        if figures.answer is not None and figures.answer.truth is not None:
-            figures.right.append(figures.answer.label == figures.answer.truth)
-        figures.count += 1
+        figures.add(ran.wall_s, energy_mj, _answer(session, ran, number))
+
+    def _serve_item(self, item: Item, session: Session, held: Held) -> None:
+        """Bring `item` to its end with `session`, also when another one is swapped in meanwhile."""
+        try:
+            outcome = self._outcome(item.values(session.facts), session, held)
+        except EdgeWattError as error:
+            self._refused += 1
+            item.refused(error)
+            if isinstance(error, ArtifactError):
+                self._on_fault(error.message)
+        else:
+            item.answered(outcome)
+
+    def _outcome(self, values: Any, session: Session, held: Held) -> Outcome:
+        with self.turn:
+            self._meter.begin()
+            ran = session.infer(values)
+            energy_mj = self._meter.end(ran.wall_s)
+            if session is self.session:
+                self._figures.add(ran.wall_s, energy_mj, _answer(session, ran, None))
+        return Outcome(
+            model=held.model,
+            top=_ranked(session, ran),
+            latency_ms=ran.wall_s * 1_000,
+            energy_mj=energy_mj,
+            energy_source=None if energy_mj is None else self.source,
+        )
+
+
+def _counted(inputs: Inputs, served: Served, refused: int) -> InputState:
+    """Return what came in, the most frequent answers by name."""
+    named = dict(served.answers.most_common(TOLD_LABELS))
+    others = served.answers.total() - sum(named.values())
+    return InputState(
+        source=inputs.name, answers=named, other_answers=others or None, refused=refused, fault=inputs.fault
+    )
+
+
+def _ranked(session: Session, ran: Ran) -> tuple[Ranked, ...]:
+    """Return the strongest answers, the strongest first."""
+    labels = session.facts.labels
+    return tuple(
+        Ranked(index, round(confidence, 4), labels[index] if index < len(labels) else None)
+        for index, confidence in session.strongest(ran.output, STRONGEST)
+    )
 
 
 def _answer(session: Session, ran: Ran, sample: int | None) -> Answer | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from broker.errors import InvalidError
 from broker.topics import checked_id
+from edge_agent.inputs import chosen
 
 PREFIX = "EDGEWATT_"
 
@@ -36,6 +37,7 @@ class Settings:
     heats_after_s: float | None = None
     battery_wh: float | None = None
     solar_wh_per_day: float | None = None
+    input: str = "samples"
     rate: float = 1.0
     interval_s: float = 5.0
     seed: int = 0
@@ -130,6 +132,7 @@ def _not_negative(value: float) -> float:
 
 
 def _check(settings: Settings) -> None:
+    chosen.check(settings.input)
     if settings.provider not in PROVIDERS:
         raise InvalidError(
             f"provider cannot be '{settings.provider[:80]}'", code="bad_setting", hint=f"one of {' '.join(PROVIDERS)}"

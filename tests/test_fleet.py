@@ -80,3 +80,17 @@ def test_absent_readings_stay_absent_in_the_document():
 def test_a_wrong_id_is_answered_with_the_nearest_ones():
     assert "pi5-1" in fleet.nearest("pi5_1", ["pi5-1", "jetson-1"])
     assert fleet.nearest("zzz", ["pi5-1"])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        (None, None),
+        ({"source": "http"}, "http: nothing came in"),
+        ({"source": "http", "answers": {"cat": 7, "dog": 1}, "refused": 2}, "http: cat 7, dog 1, 2 refused"),
+        ({"source": "folder", "answers": {"a": 1}, "other_answers": 9}, "folder: a 1, other 9"),
+        ({"source": "camera", "fault": "camera 0 gives no picture"}, "camera: camera 0 gives no picture"),
+    ],
+)
+def test_what_a_device_serves_is_said_in_words(inputs, said):
+    assert fleet.view(device(reading={"inputs": inputs}), NOW)["serves"] == said

@@ -3,6 +3,7 @@
 import onnxruntime
 import pytest
 
+from edge_agent.runtimes.facts import Picture, read_facts
 from tests.workshop import WITH_TORCH, work
 
 MOBILENET = {"kind": "timm", "name": "mobilenetv3_small_050", "pretrained": False}
@@ -21,6 +22,7 @@ def test_an_untrained_network_of_timm_becomes_onnx_that_old_runtimes_read(tmp_pa
     assert about["made_by"]["timm"]
     assert (texts["edgewatt.model"], texts["edgewatt.trained"]) == ("mobilenetv3_small_050", "false")
     assert "edgewatt.labels" not in texts
+    assert read_facts(texts).picture == Picture(layout="nchw", mean=(0.0,), std=(1.0,), crop=0.875)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mobilenetv3_small_050.onnx"]
 
 

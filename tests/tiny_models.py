@@ -72,3 +72,23 @@ def reference(data, base_url, *, sha256=None, size=None):
     return ArtifactRef(
         url=f"{base_url}/models/sha256/{found}", sha256=promised, size=len(data) if size is None else size
     )
+
+
+def colour_model(name="colours", *, shape=(1, 3, 8, 8), factor=1.0, **said):
+    """Return the bytes of a model that answers which colour a picture is; `said` goes into `edgewatt.input`."""
+    axes = [2, 3] if shape[1] == 3 else [1, 2]
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=axes, keepdims=0),
+            helper.make_node("Mul", ["mean", "factor"], ["scores"]),
+            helper.make_node("Softmax", ["scores"], ["output"], axis=1),
+        ],
+        name,
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, list(shape))],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 3])],
+        [numpy_helper.from_array(np.array([factor], np.float32), "factor")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    labels = {"edgewatt.trained": "true", "edgewatt.labels": json.dumps(["red", "green", "blue"])}
+    helper.set_model_props(model, {**labels, **({"edgewatt.input": json.dumps(said)} if said else {})})
+    return model.SerializeToString()

@@ -177,6 +177,7 @@ def _device_facts(device: Document) -> list[tuple[str, str]]:
         ("runtimes", runtimes or ABSENT),
         ("last reading", f"{span(device.get('reading_age_s'))} ago" if device.get("latest") else "never"),
         ("model", f"{text(active.get('model'))} ({text(device.get('phase'))}), {text(device.get('drift'))}"),
+        *([("serves", device["serves"])] if device.get("serves") else []),
         ("before", text(previous.get("model"))),
         ("latency", f"p50 {number(latency.get('p50'), 'ms')}, p95 {number(latency.get('p95'), 'ms')}"),
         ("energy", f"{mj(energy.get('energy_mj'))} per inference (source: {text(energy.get('source'))})"),

@@ -46,6 +46,7 @@ def texts(
         "edgewatt.trained": json.dumps(card.trained),
         "edgewatt.labels": json.dumps(card.labels, ensure_ascii=False) if card.labels else None,
         "edgewatt.samples": json.dumps(samples, separators=(",", ":")) if samples else None,
+        "edgewatt.input": card.picture,
         "edgewatt.top1_pct": None if top1_pct is None else str(top1_pct),
         "edgewatt.source": card.source,
         "edgewatt.licence": card.licence,

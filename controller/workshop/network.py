@@ -19,6 +19,7 @@ class Card:
 
     It takes `shape`, for images (1, channels, height, width), where a pixel of 0 … 255 becomes pixel x `scale` +
     `offset`. `labels` are empty where nobody named them; `samples` are inputs by name that it brought itself.
+    `picture` is how a device prepares a picture for it, as JSON; None where only the usual 0 … 1 is known.
     """
 
     shape: tuple[int, ...]
@@ -31,6 +32,7 @@ class Card:
     truths: tuple[str | None, ...] = ()
     top1_pct: float | None = None
     licence: str | None = None
+    picture: str | None = None
 
     def prepared(self, pixels: Pixels) -> Floats:
         """Return `pixels` as the network takes them."""

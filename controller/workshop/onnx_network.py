@@ -94,6 +94,7 @@ def _card(shape: tuple[int, ...], said: Mapping[str, str]) -> Card:
         truths=tuple(truth for _, _, truth in samples),
         top1_pct=_number(said.get("edgewatt.top1_pct")),
         licence=said.get("edgewatt.licence"),
+        picture=said.get("edgewatt.input"),
     )
 
 

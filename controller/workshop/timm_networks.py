@@ -10,7 +10,7 @@ import torch
 from broker.errors import NotFoundError
 from controller.models.cpu_torch import load_timm
 from controller.workshop.network import Card
-from controller.workshop.torch_network import Answering, TorchNetwork, scale_and_offset
+from controller.workshop.torch_network import Answering, TorchNetwork, picture, scale_and_offset
 
 SEED = 20
 """The same architecture drawn from it has the same weights everywhere."""
@@ -79,6 +79,7 @@ def dressed(
         source=source,
         top1_pct=top1_pct,
         licence=licence,
+        picture=picture(mean, std, float(config["crop_pct"])),
     )
     return TorchNetwork(
         torch_module=Answering(network, mean=mean, std=std).eval(),

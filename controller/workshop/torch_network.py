@@ -1,5 +1,6 @@
 """A network of PyTorch: asked as it is, and written as ONNX."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ def scale_and_offset(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[f
     if len(set(mean)) == 1 and len(set(std)) == 1:
         return 1 / (255 * std[0]), -mean[0] / std[0]
     return 1 / 255, 0.0
+
+
+def picture(mean: tuple[float, ...], std: tuple[float, ...], crop: float) -> str:
+    """Return, as JSON, how a picture becomes what `Answering` takes: (pixel / 255 - mean) / std of its middle."""
+    alike = len(set(mean)) == 1 and len(set(std)) == 1
+    taken = {"mean": [mean[0]], "std": [std[0]]} if alike else {"mean": [0.0], "std": [1.0]}
+    return json.dumps({"layout": "nchw", **taken, "crop": crop})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 from broker.errors import ArtifactError
+
+Layout = Literal["nchw", "nhwc"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +27,32 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """How a picture becomes the model's input: its middle at the input's size, then (pixel / 255 - mean) / std.
+
+    `crop` is the share of the picture that is kept; `mean` and `std` are one number, or one per channel. Without a
+    `layout` the input's shape tells it.
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    crop: float = 1.0
+    layout: Layout | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What a model says of itself; labels of an untrained model mean nothing, so they are left out."""
+    """What a model says of itself; labels of an untrained model mean nothing, so they are left out.
+
+    `shape` is that of its first input once it is loaded.
+    """
 
     model: str | None = None
     trained: bool = False
     labels: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
+    picture: Picture = Picture()
+    shape: tuple[int, ...] = ()
     gmacs: float | None = None
     params_m: float | None = None
     source: str | None = None
@@ -46,11 +67,12 @@ def read_facts(metadata: Mapping[str, str]) -> ModelFacts:
             trained=trained,
             labels=tuple(str(label) for label in _list(metadata, "edgewatt.labels")) if trained else (),
             samples=tuple(_sample(item) for item in _list(metadata, "edgewatt.samples")),
+            picture=_picture(metadata.get("edgewatt.input", "{}")),
             gmacs=_number(metadata.get("edgewatt.gmacs")),
             params_m=_number(metadata.get("edgewatt.params_m")),
             source=metadata.get("edgewatt.source"),
         )
-    except (ValueError, TypeError, KeyError, binascii.Error) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
         raise ArtifactError(f"the model's metadata cannot be read: {error}", code="load_failed") from error
 
 
@@ -74,6 +96,21 @@ def _sample(item: Any) -> Sample:
     if item.get("dtype", "uint8") != "uint8" or math.prod(sample.shape) != len(sample.data):
         raise ValueError(f"sample {sample.name} has {len(sample.data)} bytes for shape {list(sample.shape)}")
     return sample
+
+
+def _picture(text: str) -> Picture:
+    """Return how pictures are prepared; what `text` leaves out is as in a `Picture` that says nothing."""
+    said = json.loads(text)
+    usual = Picture()
+    mean, std = _per_channel(said.get("mean", usual.mean)), _per_channel(said.get("std", usual.std))
+    crop, layout = float(said.get("crop", usual.crop)), said.get("layout")
+    if not 0 < crop <= 1 or layout not in (None, "nchw", "nhwc") or not all(std) or not {len(mean), len(std)} <= {1, 3}:
+        raise ValueError(f"edgewatt.input is {text[:120]}")
+    return Picture(mean=mean, std=std, crop=crop, layout=cast(Layout | None, layout))
+
+
+def _per_channel(value: Any) -> tuple[float, ...]:
+    return tuple(float(v) for v in value) if isinstance(value, (list, tuple)) else (float(value),)
 
 
 def _number(text: str | None) -> float | None:

@@ -54,9 +54,9 @@ class ModelSession:
         self._engine = engine
         self._loaded = loaded
         self._first_s: float | None = None
-        self.facts = facts
         if not engine.inputs:
             raise ArtifactError("the model takes no input", code="load_failed")
+        self.facts = replace(facts, shape=engine.inputs[0].shape)
         self._first = engine.inputs[0]
         self._rest = {port.key: self._invented(port) for port in engine.inputs[1:]}
         self._feeds = [self._feed(sample) for sample in facts.samples] or [
@@ -84,11 +84,16 @@ class ModelSession:
 
     def top(self, output: Any) -> tuple[int, float]:
         """Return the index and the probability of the strongest answer in `output`."""
+        return self.strongest(output, 1)[0]
+
+    def strongest(self, output: Any, count: int) -> tuple[tuple[int, float], ...]:
+        """Return the `count` strongest answers in `output`, the strongest first, as `top` returns the one."""
         flat = output.reshape(-1)
-        index = int(flat.argmax())
-        if flat.min() >= 0 and abs(float(flat.sum()) - 1) < 0.01:  # noqa: PLR2004 - already probabilities
-            return index, float(flat[index])
-        return index, float(1.0 / self._np.exp(flat - flat[index]).sum())
+        best = flat.argsort()[::-1][:count] if count > 1 else [flat.argmax()]
+        if flat.min() < 0 or abs(float(flat.sum()) - 1) >= 0.01:  # noqa: PLR2004 - no probabilities yet
+            powers = self._np.exp(flat - flat.max())
+            flat = powers / powers.sum()
+        return tuple((int(index), float(flat[index])) for index in best)
 
     def difference(self, sample: int, output: Any) -> float | None:
         """Return the largest difference from the sample's expected output, relative; None when it expects nothing."""

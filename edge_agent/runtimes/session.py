@@ -70,6 +70,10 @@ class Session(Protocol):
         """Return the index and the probability of the strongest answer in `output`."""
         ...
 
+    def strongest(self, output: Any, count: int) -> tuple[tuple[int, float], ...]:
+        """Return the `count` strongest answers in `output`, the strongest first, as `top` returns the one."""
+        ...
+
     def difference(self, sample: int, output: Any) -> float | None:
         """Return the largest difference from the sample's expected output; None when it expects nothing.
 

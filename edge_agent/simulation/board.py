@@ -99,6 +99,10 @@ class SimulatedSession:
         """Return the index and the probability of the strongest answer."""
         return self.inner.top(output)
 
+    def strongest(self, output: Any, count: int) -> tuple[tuple[int, float], ...]:
+        """Return the strongest answers in `output`."""
+        return self.inner.strongest(output, count)
+
     def difference(self, sample: int, output: Any) -> float | None:
         """Return the largest difference from the sample's expected output."""
         return self.inner.difference(sample, output)

@@ -1,5 +1,6 @@
 """Stands in for a runtime on a simulated device: a model's facts are read, its inferences are only timed."""
 
+import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,10 +59,16 @@ class SimulatedModel:
 
     def top(self, output: Any) -> tuple[int, float]:
         """Return the index and the probability of the strongest answer."""
-        index = max(range(len(output)), key=output.__getitem__)
+        return self.strongest(output, 1)[0]
+
+    def strongest(self, output: Any, count: int) -> tuple[tuple[int, float], ...]:
+        """Return the strongest answers in `output`, the strongest first."""
+        best = heapq.nlargest(count, range(len(output)), key=output.__getitem__)
         if min(output) >= 0 and abs(sum(output) - 1) < 0.01:  # noqa: PLR2004 - already probabilities
-            return index, output[index]
-        return index, 1.0 / sum(math.exp(value - output[index]) for value in output)
+            return tuple((index, output[index]) for index in best)
+        most = output[best[0]]
+        total = sum(math.exp(value - most) for value in output)
+        return tuple((index, math.exp(output[index] - most) / total) for index in best)
 
     def difference(self, sample: int, output: Any) -> float | None:
         """Return 0 where something is expected: nothing was computed that could differ."""

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from edge_agent.modelstore import Held
 from edge_agent.power.meter import Meter
 from edge_agent.runtimes.session import Session
-from edge_agent.serving import Served, Server
+from edge_agent.served import Served
+from edge_agent.serving import Server
 from edge_agent.simulation.body import Body
 from edge_agent.simulation.runtime import SimulatedModel
 
