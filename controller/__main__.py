@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -70,6 +70,7 @@ def compose(
     *,
     worker: Sequence[str] = WORKER,
     listed: Mapping[str, Listed] | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Parts:
     """Return the controller's collaborators, wired; nothing runs yet.
 
@@ -148,6 +149,7 @@ def compose(
             succession=Succession(service=service, answering=answering),
             keeping=keeping,
             epoch=epoch,
+            clock=clock,
         ),
         catalogue=catalogue,
         intake=Intake(
@@ -157,8 +159,8 @@ def compose(
         ),
         workshop=workshop,
         orders=orders,
-        clock=time.time,
-        started_at=time.time(),
+        clock=clock,
+        started_at=clock(),
         version=version("edgewatt"),
         broker_url=settings.broker,
         data_dir=settings.data.resolve(),

@@ -28,6 +28,7 @@ from controller.lifecycle import new_id
 from controller.predict.calibrate import Run, choose_runs
 from controller.resolving import said
 from controller.service import COMMAND_TTL_S, Service
+from controller.sleep import absence
 from controller.store import Row
 from controller.subjects import Subjects
 
@@ -100,7 +101,7 @@ class Calibrating:
         device = self.service.store.device(before.device_id)
         if device is None:
             return ending(before, "cancelled", "the device is forgotten", at)
-        after, todo = advance(before, self._seen(before, device), at)
+        after, todo = advance(before, self._seen(before, device, at), at)
         if todo == "ask":
             return self._asked(after, at)
         return self._fitted(after, device, at) if todo == "fit" else after
@@ -141,9 +142,10 @@ class Calibrating:
             after_percent=kept.after_percent,
         )
 
-    def _seen(self, calibration: Calibration, device: Row) -> Seen:
+    def _seen(self, calibration: Calibration, device: Row, at: float) -> Seen:
         away = not device["online"]
-        obstacle = "the device is away" if away else self._busy(device["id"]) or self._unmade(calibration, device)
+        here = None if away else self._busy(device["id"]) or self._unmade(calibration, device)
+        obstacle = f"the device {absence(device, at)}" if away else here
         item = calibration.asked
         seen = Seen(obstacle=obstacle, away=away)
         command = self.service.commands.get(item.command_id, device["id"]) if item and item.command_id else None

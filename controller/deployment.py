@@ -9,6 +9,7 @@ from controller.gate import Policy
 from controller.patience import DEADLINE_S, PATIENCE_S, span
 
 NOTED_EVERY_S = 60.0
+PAUSED_EVERY_S = 10.0
 
 WITHDRAWABLE = CONTROLLER_OWNED - {Phase.QUEUED, Phase.SENT}
 """Steps before the device could have heard of it."""
@@ -22,6 +23,7 @@ class Deployment:
     words typed to two devices have one. `latency_ms` is the budget of the p95, `when` what the device waits for,
     `soak_s` how long it is watched (None: as the controller is set). While it waits, `code` is the contract's word for
     what it waits for, `reason` says that in words, and `eta` (Unix s) when it can go on, where that can be known.
+    `asleep_at` is up to when the timers were moved on while the device sleeps, None while it is awake.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Deployment:
     when: Conditions | None = None
     soak_s: float | None = None
     eta: float | None = None
+    asleep_at: float | None = None
 
     @property
     def terminal(self) -> bool:
@@ -188,12 +191,8 @@ def step(before: Deployment, event: Event, at: float) -> tuple[Deployment, tuple
             return _cancel(before, reason, at)
         case Replaced(by=by) if before.phase in CONTROLLER_OWNED:
             return _end(before, Phase.SUPERSEDED, f"replaced by {by}", "superseded", at)
-        case Tick(asleep=True):
-            return replace(before, news_at=at, deadline_at=before.deadline_at + max(0.0, at - before.news_at)), ()
-        case Tick(online=False) if before.phase is Phase.SENT and at < before.deadline_at:
-            return replace(before, news_at=at), ()
         case Tick():
-            return _expire(before, at)
+            return _tick(before, event, at)
     return before, ()
 
 
@@ -248,6 +247,25 @@ def _cancel(before: Deployment, reason: str, at: float) -> tuple[Deployment, tup
     if before.phase in WITHDRAWABLE | {Phase.QUEUED}:
         return _end(before, Phase.CANCELLED, reason, "cancelled", at)
     return replace(before, news_at=at), (Withdraw(reason=reason),)
+
+
+def _tick(before: Deployment, tick: Tick, at: float) -> tuple[Deployment, tuple[Effect, ...]]:
+    if tick.asleep:
+        return _pause(before, at), ()
+    awake = replace(before, asleep_at=None)
+    if not tick.online and before.phase is Phase.SENT and at < before.deadline_at:
+        return replace(awake, news_at=at), ()
+    return _expire(awake, at)
+
+
+def _pause(before: Deployment, at: float) -> Deployment:
+    """Return `before` with its timers moved on by the sleep since the last look, `asleep_at`; written now and then."""
+    if before.asleep_at is None:
+        return replace(before, asleep_at=at)
+    slept_s = max(0.0, at - before.asleep_at)
+    if slept_s < PAUSED_EVERY_S:
+        return before
+    return replace(before, asleep_at=at, news_at=before.news_at + slept_s, deadline_at=before.deadline_at + slept_s)
 
 
 def _expire(before: Deployment, at: float) -> tuple[Deployment, tuple[Effect, ...]]:

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from controller.doing import serves
+from controller.sleep import asleep_until, clock, sleeping, wakes_at
 
 LIVE_S = 30.0
 LATE_S = 300.0
 GRACE_S = 5.0
 """How long an `offline` must stand before it is believed: a Will may be late."""
 
-HEALTHS = ("live", "late", "silent", "offline", "never_seen")
+HEALTHS = ("live", "late", "silent", "asleep", "offline", "never_seen")
 
 Row = dict[str, Any]
 
@@ -20,8 +21,10 @@ def health(device: Row, now: float) -> tuple[str, str]:
     """Return (health, reason in words) of a device's row at time `now`."""
     status = device["status"] or {}
     reading_at, status_at = device["reading_at"], device["status_at"]
+    if (wake_at := asleep_until(device, now)) is not None:
+        return "asleep", sleeping(wake_at, now)
     if device["online"] == 0 and status_at is not None and now - status_at >= GRACE_S:
-        return "offline", _why_offline(status)
+        return "offline", _why_offline(device, now)
     if reading_at is None:
         if device["online"]:
             return "silent", "connected, no reading yet"
@@ -57,6 +60,7 @@ def view(device: Row, now: float) -> Row:
         "id": device["id"],
         "health": word,
         "health_reason": reason,
+        "wake_at": asleep_until(device, now),
         "approved": bool(device["approved"]),
         "registered_at": device["registered_at"],
         **{name: info.get(name) for name in ("device_type", "board", "os", "ip", "agent_version")},
@@ -102,12 +106,15 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
     return f"did you mean {', '.join(close)}?" if close else "`edgewatt devices list` shows what is there"
 
 
-def _why_offline(status: Row) -> str:
-    match status.get("reason"):
+def _why_offline(device: Row, now: float) -> str:
+    match (device["status"] or {}).get("reason"):
         case "shutdown":
             return "stopped cleanly"
         case "sleep":
-            return "sleeps"
+            wake_at = wakes_at(device)
+            if wake_at is None:
+                return "sleeps, without saying until when"
+            return f"should have woken at {clock(wake_at, now)}, {_age(now - wake_at)} ago"
         case _:
             return "connection lost"
 

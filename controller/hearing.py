@@ -15,7 +15,9 @@ from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS,
 from controller import history
 from controller.adoption import Adoption, asks_us, is_typed_again
 from controller.deployment import Deployment, Heard
-from controller.service import Service
+from controller.service import COMMAND_TTL_S, Service
+from controller.sleep import absence, asleep_until
+from controller.store import Row
 
 logger = logging.getLogger(__name__)
 
@@ -130,11 +132,21 @@ class Hearing:
             columns["session"] = status.session
         if changed:
             columns["status_at"] = at
-            word = "online" if status.online else f"offline ({status.reason or 'no reason given'})"
-            store.add_event(at, "presence", f"{device_id} {word}", who=device_id, device_id=device_id)
         store.put_device(device_id, **columns)
+        if changed:
+            self._tell_presence(device_id, before | columns, at)
         if status.online and changed:
             self.service.outbox.wake(device_id, at)
+
+    def _tell_presence(self, device_id: str, device: Row, at: float) -> None:
+        """Say that a device came, left or sleeps; what waits for one that sleeps waits until after its waking."""
+        status, wake_at = device["status"], asleep_until(device, at)
+        if wake_at is not None:
+            self.service.outbox.hold(device_id, wake_at + COMMAND_TTL_S)
+        away = absence(device, at) if wake_at else f"offline ({status.get('reason') or 'no reason given'})"
+        text = f"{device_id} {'online' if device['online'] else away}"
+        facts = {"session": status["session"], "reason": status.get("reason"), "wake_at": wake_at}
+        self.service.store.add_event(at, "presence", text, who=device_id, device_id=device_id, facts=facts)
 
     def _on_state(self, device_id: str, state: State, packet: Packet, at: float) -> None:
         self.service.store.put_device(device_id, state=json.loads(packet.payload))

@@ -19,6 +19,8 @@ from controller.hearing import Hearing
 from controller.keeping import Keeping
 from controller.rivals import Rivals
 from controller.service import Service
+from controller.sleep import asleep_until
+from controller.sleepers import Sleepers
 from controller.store import Row
 from controller.succession import Succession
 
@@ -45,12 +47,14 @@ class Ingest:
     last_loss: str | None = None
     storage_fault: str | None = None
     _rivals: Rivals = field(init=False)
+    _sleepers: Sleepers = field(init=False)
     _greeting_due: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        """Begin to look out for other controllers."""
+        """Begin to look out for other controllers, and for devices that should wake."""
         self._rivals = Rivals(epoch=self.epoch)
+        self._sleepers = Sleepers(store=self.service.store)
 
     @property
     def service(self) -> Service:
@@ -206,11 +210,11 @@ class Ingest:
                 service.store.add_event(at, "command", text, device_id=row["device_id"])
             service.resolving.go_on(at)
             for deployment in service.deployments.find(open_only=True, limit=-1):
-                device = service.store.device(deployment.device_id) or {}
-                status = device.get("status") or {}
-                asleep = not device.get("online") and status.get("reason") == "sleep"
-                tick = Tick(asleep=asleep, online=bool(device.get("online")))
+                device = service.store.device(deployment.device_id)
+                asleep = device is not None and asleep_until(device, at) is not None
+                tick = Tick(asleep=asleep, online=device is not None and bool(device["online"]))
                 service.lifecycle.apply(deployment, tick, at)
+            self._sleepers.tick(at)
             service.bookkeeping.look(at)
             self.calibrating.tick(at)
             self.succession.tick(at)

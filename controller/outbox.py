@@ -65,6 +65,12 @@ class Outbox:
         """Send everything at once: the controller has just started, or the broker is back."""
         self._store.connection.execute("UPDATE outbox SET next_at = min(next_at, ?)", [at])
 
+    def hold(self, device_id: str, until: float) -> None:
+        """Keep commands for a device that sleeps at least so long."""
+        self._store.connection.execute(
+            "UPDATE outbox SET expires_at = ? WHERE device_id = ? AND expires_at < ?", [until, device_id, until]
+        )
+
     def expired(self, at: float) -> list[Row]:
         """Take out and return commands that nobody took in time."""
         rows = self._store.query("SELECT * FROM outbox WHERE expires_at <= ?", [at])

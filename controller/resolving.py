@@ -14,6 +14,7 @@ from controller.lifecycle import Lifecycle
 from controller.models.manifest import Artifact, signed_part
 from controller.models.offer import wanted_formats
 from controller.models.store import ArtifactStore
+from controller.sleep import absence, asleep_until
 from controller.store import Row
 from controller.workshop.endings import error_of
 from controller.workshop.jobs import FOR_DEPLOYMENTS, Job, JobState
@@ -105,9 +106,9 @@ class Resolving:
         for older in self.lifecycle.deployments.find(device_id=device["id"], open_only=True):
             if older.id != deployment.id and older.created_at <= deployment.created_at:
                 self.lifecycle.apply(older, Replaced(by=deployment.id), at)
-        return self.lifecycle.apply(
-            deployment, Moved(phase=Phase.QUEUED, reason=None if device["online"] else "offline"), at
-        )
+        away = "offline" if asleep_until(device, at) is None else f"the device {absence(device, at)}"
+        queued = Moved(phase=Phase.QUEUED, reason=None if device["online"] else away)
+        return self.lifecycle.apply(deployment, queued, at)
 
     def _give_up(self, needed: Iterable[str | None]) -> None:
         for job in self.workshop.jobs.opened():

@@ -18,10 +18,11 @@ from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
 from controller.records import Commands, Deployments
 from controller.resolving import NO_FORMAT_HINT, Resolving, said, verdict_facts
+from controller.sleep import asleep_until
 from controller.store import Row, Store
 
 COMMAND_TTL_S = 60.0
-"""How long an order to a device that is away stays meaningful."""
+"""How long an order to a device that is away stays meaningful; to one that sleeps, so long after its waking."""
 
 ORDERS = (
     "ping",
@@ -100,6 +101,11 @@ class Service:
         hint = fleet.nearest(ip, ((row["info"] or {}).get("ip") or "" for row in rows))
         raise NotFoundError(f"no registered device reports the address {ip[:80]}", code="unknown_device", hint=hint)
 
+    def wakings(self, at: float) -> dict[str, float]:
+        """Return when each device wakes that sleeps now, by its id."""
+        rows = self.store.sleeping()
+        return {row["id"]: wake_at for row in rows if (wake_at := asleep_until(row, at)) is not None}
+
     def weigh(self, wish: Wish) -> Judgement:
         """Return what the gate says to `wish`, without doing anything. Raises NotFoundError."""
         return self.judge.judge(
@@ -162,11 +168,12 @@ class Service:
 
     def order(self, device_id: str, op: str, fields: dict[str, Any], who: str, at: float) -> str:
         """Queue a command for a device and return its id. Raises NotFoundError, InvalidError."""
-        self.known_device(device_id)
+        device = self.known_device(device_id)
         if op not in ORDERS:
             raise InvalidError(f"'{op[:40]}' cannot be sent like this", hint=f"one of {' '.join(ORDERS)}", field="op")
         command_id = new_id(op, at)
-        command = Command(op=op, id=command_id, ts=at, ttl_s=COMMAND_TTL_S, **fields)
+        expires_at = max(at, asleep_until(device, at) or at) + COMMAND_TTL_S
+        command = Command(op=op, id=command_id, ts=at, ttl_s=expires_at - at, **fields)
         with self.store.transaction():
             self.commands.add(command_id, device_id, op, who, at)
             self.outbox.put(
@@ -175,7 +182,7 @@ class Service:
                 topic=CMD.topic(device_id),
                 payload=CMD.encode(command),
                 at=at,
-                expires_at=at + COMMAND_TTL_S,
+                expires_at=expires_at,
             )
             self.store.add_event(at, "command", f"{op} to {device_id}", who=who, device_id=device_id)
         return command_id

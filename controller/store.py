@@ -99,6 +99,13 @@ class Store:
         """Return every device, by id."""
         return self.query("SELECT * FROM devices ORDER BY id")
 
+    def sleeping(self) -> list[Row]:
+        """Return of each device that left to sleep what tells until when."""
+        return self.query(
+            "SELECT id, online, status, status_at FROM devices "
+            "WHERE online = 0 AND json_extract(status, '$.reason') = 'sleep'"
+        )
+
     def device_types(self) -> list[tuple[str, str]]:
         """Return the id and the type of every device that said what it is, by id."""
         sql = "SELECT id, json_extract(info, '$.device_type') AS type FROM devices WHERE type IS NOT NULL ORDER BY id"

@@ -1,5 +1,6 @@
 """Writes: asked for, confirmed with names and consequences, sent once, and then watched."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from broker.errors import EdgeWattError
-from dashboard import api
+from dashboard import api, words
 from dashboard.markup import EMPTY, join, link, note, tag
 
 _PENDING, _OUTCOMES = "pending_action", "outcomes"
@@ -81,7 +82,9 @@ def perform(action: Action) -> list[Outcome]:
             outcomes.append(Outcome(target=target, accepted=False, sentence=said, deployment_id=made))
         else:
             made = str(answer.get("deployment_id") or "")
-            outcomes.append(Outcome(target=target, accepted=True, sentence="accepted", deployment_id=made))
+            when = words.promised(answer.get("will_apply_at"), time.time())
+            sentence = f"accepted; it sleeps and {when}" if when else "accepted"
+            outcomes.append(Outcome(target=target, accepted=True, sentence=sentence, deployment_id=made))
     api.forget_answers()
     return outcomes
 

@@ -17,6 +17,8 @@ def headline(deployment: Document, now: float) -> Markup:
     parts = [phase(name), tag("small", words.PHASE_MEANS.get(name, "")), moment(deployment.get("since"), now)]
     attempt = int(deployment.get("attempt") or 1)
     parts.append(tag("small", f"attempt {attempt}") if attempt > 1 else EMPTY)
+    when = words.promised(deployment.get("will_apply_at"), now)
+    parts.append(pill(f"the device sleeps; {when}", "rest") if when else EMPTY)
     title = tag("h1", join([deployment.get("model") or "", " on ", where]))
     return tag("div", join([title, tag("div", join(parts, Markup(" ")), of="ew-strip")]), of="ew-title")
 

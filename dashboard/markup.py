@@ -8,7 +8,14 @@ from markupsafe import Markup
 from dashboard import words
 
 EMPTY = Markup("")
-_TONES = {"live": "good", "late": "warn", "silent": "odd", "offline": "bad", "never_seen": "mute"}
+_TONES = {
+    "live": "good",
+    "late": "warn",
+    "silent": "odd",
+    "asleep": "rest",
+    "offline": "bad",
+    "never_seen": "mute",
+}
 _PHASE_TONES = {
     "succeeded": "good",
     "refused": "bad",

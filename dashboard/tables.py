@@ -125,7 +125,8 @@ def _deployment_row(row: Document, now: float) -> list[Markup | str]:
     made = join(["asked ", moment(row.get("created_at"), now)])
     came = number(result.get("energy_mj"), "mJ", words.kind_of(result.get("energy_source")))
     where = link(words.short(row["device_id"]), "device", id=row["device_id"], title=row["device_id"])
-    why = tag("small", words.short(row.get("reason") or "", 110), title=row.get("reason") or "")
+    when = words.promised(row.get("will_apply_at"), now)
+    why = tag("small", when or words.short(row.get("reason") or "", 110), title=row.get("reason") or "")
     return [
         tag("span", join([name, tag("small", made)]), of="stack"),
         where,

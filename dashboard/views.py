@@ -9,7 +9,7 @@ from dashboard import words
 
 Document = dict[str, Any]
 
-HEALTHS = ("live", "late", "silent", "offline", "never_seen")
+HEALTHS = ("live", "late", "silent", "asleep", "offline", "never_seen")
 RECENT_S = 86_400.0
 """How long a deployment that ended badly asks for attention."""
 
@@ -21,7 +21,6 @@ _BAD_ENDS = {
     "rejected": 50,
     "refused": 0,
 }
-_ON_PURPOSE = {"sleeps"}
 _SERIOUS = 75
 _AWAY = {"offline": 80, "silent": 75, "never_seen": 30}
 
@@ -77,13 +76,14 @@ def attention(devices: Iterable[Document], deployments: Iterable[Document], now:
     return sorted(cases, key=lambda case: (-case.rank, case.device_id))
 
 
-def headline(total: int, cases: Sequence[Case]) -> Headline:
-    """Say in two sentences what needs a person now."""
+def headline(total: int, cases: Sequence[Case], asleep: int = 0) -> Headline:
+    """Say in two sentences what needs a person now; `asleep` of the devices sleep on purpose."""
     if total == 0:
         return Headline(title="No devices yet", detail="A device registers itself when its agent starts.", tone="mute")
     if not cases:
         each = "The device is" if total == 1 else f"All {total:,} devices are"
-        return Headline(title="Nothing needs you now", detail=f"{each} live, in step and within budget.", tone="good")
+        how = "live" if not asleep else "asleep" if asleep == total else f"live or asleep ({asleep:,})"
+        return Headline(title="Nothing needs you now", detail=f"{each} {how}, in step and within budget.", tone="good")
     kinds = Counter(case.needs[0].kind for case in cases)
     detail = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
     verb = "needs" if len(cases) == 1 else "need"
@@ -146,7 +146,7 @@ def agreement(device: Document) -> str:
 
 def _needs(device: Document, newest: Document | None, now: float) -> Iterable[Need]:
     health = device.get("health", "")
-    if health in _AWAY and device.get("health_reason") not in _ON_PURPOSE:
+    if health in _AWAY:
         yield Need(kind=words.HEALTH[health], sentence=device.get("health_reason") or "", rank=_AWAY[health])
     yield from _over_budget(device)
     yield from _ended_badly(newest, now)

@@ -15,6 +15,7 @@ HEALTH = {
     "live": "live",
     "late": "late",
     "silent": "silent",
+    "asleep": "asleep",
     "offline": "offline",
     "never_seen": "never seen",
 }
@@ -22,7 +23,8 @@ HEALTH_MEANS = {
     "live": "a reading younger than 30 s",
     "late": "the last reading is younger than 5 min",
     "silent": "connected, but no readings",
-    "offline": "the broker says it is gone",
+    "asleep": "it sleeps on purpose and said when it wakes",
+    "offline": "the broker says it is gone, or it did not wake",
     "never_seen": "announced, but it never sent a reading",
 }
 PHASE_MEANS = {
@@ -77,6 +79,16 @@ def ago(seconds: float | None) -> str:
 def since(ts: float | None, now: float) -> str:
     """Return how long ago the Unix time `ts` was."""
     return ago(None if ts is None else now - ts)
+
+
+def promised(wake_at: float | None, now: float) -> str:
+    """Return when a sleeping device will do what is asked of it, nothing for one that is awake."""
+    if wake_at is None:
+        return ""
+    at, today = datetime.fromtimestamp(wake_at, UTC), datetime.fromtimestamp(now, UTC)
+    said = at.strftime("%H:%M UTC" if at.date() == today.date() else "%Y-%m-%d %H:%M UTC")
+    left_s = wake_at - now
+    return f"will apply at {said} ({f'in {span(left_s)}' if left_s >= 1 else 'any moment'})"
 
 
 def clock(ts: float | None) -> str:

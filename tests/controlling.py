@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=None, **settings):
+async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=None, clock=time.time, **settings):
     """Run a controller with its data in `folder`; what it kept there before is still known.
 
     Models are made by the fake worker that does what `worker` says, by the real one for None.
@@ -82,7 +83,7 @@ async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=Non
     link = hub.link("controller")
     given = Settings(data=folder, soak_s=0, probe_inferences=5, **settings)
     argv = (FAKE_WORKER, worker) if worker else WORKER
-    parts = compose(given, store, link, epoch, worker=argv, listed=listed)
+    parts = compose(given, store, link, epoch, worker=argv, listed=listed, clock=clock)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(create(parts)), base_url="http://controller")
     async with link, http:
         running = [asyncio.create_task(work) for work in (parts.ingest.run(), parts.workshop.run())]

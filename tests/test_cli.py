@@ -153,6 +153,15 @@ def test_devices_are_filtered_by_tag(edgewatt):
     assert {each["id"] for each in json.loads(out)["devices"]} == {"pi5-2", "pi4-1", "bbb-1"}
 
 
+def test_what_waits_for_a_sleeping_device_says_when_it_will_apply(edgewatt, fake):
+    moving = fake.add(fake.devices[0], "digits_cnn_s", events=[{"at": 1.0, "phase": "queued", "reason": "it sleeps"}])
+    moving["will_apply_at"] = 4e9
+
+    _, out, _ = edgewatt("deployments", "list")
+    assert "it sleeps; will apply at 2096-10-02 07:06 UTC (in " in out
+    assert json.loads(edgewatt("devices", "list", "--health", "asleep", "--json")[1])["devices"] == []
+
+
 def test_a_list_that_was_cut_says_how_to_see_the_rest(edgewatt):
     _, _, err = edgewatt("devices", "list", "--limit", "2")
 

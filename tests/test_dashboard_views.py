@@ -89,7 +89,17 @@ def test_a_model_that_costs_more_than_at_deployment_needs_a_person():
 
 
 def test_a_device_that_sleeps_on_purpose_needs_nobody():
-    assert views.attention([device(health="offline", health_reason="sleeps")], [], NOW) == []
+    asleep = device(health="asleep", health_reason="sleeps until 14:05 UTC (in 9 min)")
+
+    assert views.attention([asleep], [], NOW) == []
+    assert views.headline(1, [], asleep=1).detail.startswith("The device is asleep")
+    assert views.headline(3, [], asleep=1).detail.startswith("All 3 devices are live or asleep (1)")
+
+
+def test_a_device_that_overslept_needs_a_person():
+    (case,) = views.attention([device(health="offline", health_reason="should have woken at 14:05 UTC")], [], NOW)
+
+    assert case.needs[0].sentence == "should have woken at 14:05 UTC"
 
 
 def test_refused_messages_are_counted_by_reason():

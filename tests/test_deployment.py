@@ -155,6 +155,21 @@ def test_sleep_stops_both_timers():
     assert step(deployment, Tick(), 47 * 3600.0 + 60)[0].phase is P.SENT
 
 
+def test_a_device_that_sleeps_and_wakes_without_a_word_is_timed_out_by_its_waking_hours():
+    deployment = at_phase(P.SENT)
+    for minute in range(3 * 24 * 60):
+        deployment, _ = step(deployment, Tick(asleep=minute % 60 < 50), minute * 60.0)
+
+    assert deployment.phase is P.TIMED_OUT
+    assert deployment.since > 6 * PATIENCE_S[P.SENT] - 3_600
+
+
+def test_little_is_written_of_a_device_that_sleeps():
+    resting, _ = step(at_phase(P.QUEUED), Tick(asleep=True), 1.0)
+
+    assert step(resting, Tick(asleep=True), 5.0) == (resting, ())
+
+
 def test_what_was_sent_to_a_device_that_is_away_waits_until_the_deadline():
     deployment, _ = step(at_phase(P.SENT), Tick(online=False), PATIENCE_S[P.SENT] * 3)
 

@@ -20,6 +20,7 @@ from controller.api.documents import (
 )
 from controller.api.parts import Given, Origin, Parts
 from controller.service import Wish, refusal_of
+from controller.sleep import asleep_until
 from controller.store import Row
 
 router = APIRouter(prefix="/api", tags=["deployments"])
@@ -79,7 +80,8 @@ async def deploy(parts: Given, origin: Origin, body: DeployBody) -> JSONResponse
     if refusal is not None:
         raise refusal
     parts.ingest.wake()
-    return JSONResponse(_accepted(deployment_document(deployment), device), status_code=202)
+    wake_at = asleep_until(device, parts.clock())
+    return JSONResponse(_accepted(deployment_document(deployment, wake_at), device), status_code=202)
 
 
 @router.get("/deployments")
@@ -94,7 +96,9 @@ async def list_deployments(
     records = parts.service.deployments
     found = records.find(device_id=device_id, open_only=open, limit=limit, offset=offset)
     total = sum(records.count(device_id=device_id, open_only=open).values())
-    return {"success": True, "total": total, "deployments": [deployment_document(d) for d in found]}
+    wakings = parts.service.wakings(parts.clock())
+    documents = [deployment_document(d, wakings.get(d.device_id)) for d in found]
+    return {"success": True, "total": total, "deployments": documents}
 
 
 @router.get("/deployments/{deployment_id}")
@@ -102,7 +106,8 @@ async def show_deployment(parts: Given, deployment_id: str) -> dict[str, Any]:
     """Return one deployment with every step it took."""
     deployment = parts.service.known_deployment(deployment_id)
     events = parts.service.store.events(deployment_id=deployment_id, limit=500, oldest_first=True)
-    document = deployment_document(deployment) | {"events": [event_document(e) for e in events]}
+    wake_at = parts.service.wakings(parts.clock()).get(deployment.device_id)
+    document = deployment_document(deployment, wake_at) | {"events": [event_document(e) for e in events]}
     return {"success": True, "as_of": parts.clock(), "deployment": document}
 
 
@@ -131,6 +136,7 @@ def _weighed(parts: Parts, wish: Wish) -> dict[str, Any]:
         "success": True,
         "dry_run": True,
         "device": {"id": wish.device_id},
+        "will_apply_at": parts.service.wakings(parts.clock()).get(wish.device_id),
         "model": {"name": judgement.model.name} | prediction_document(judgement.prediction),
         "verdict": verdict_document(judgement.verdict),
     }
@@ -142,6 +148,7 @@ def _accepted(deployment: Row, device: Row) -> dict[str, Any]:
     return {
         "success": True,
         "message": "Deployment initiated",
+        "will_apply_at": deployment["will_apply_at"],
         "deployment_id": deployment["id"],
         "watch": f"/api/deployments/{deployment['id']}",
         "device": {"id": device["id"], "ip": (device["info"] or {}).get("ip"), "status": deployment["phase"]},

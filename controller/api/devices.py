@@ -12,6 +12,7 @@ from controller.api.documents import deployment_document, event_document
 from controller.api.ledger import drift_document
 from controller.api.parts import Given, Origin, Parts
 from controller.bookkeeping import drift_sentence
+from controller.sleep import asleep_until
 from controller.store import Row
 
 router = APIRouter(tags=["devices"])
@@ -65,14 +66,16 @@ async def list_devices(
 async def show_device(parts: Given, device_id: str) -> dict[str, Any]:
     """Return everything known of one device, with its last ten messages per topic."""
     row, service = parts.service.known_device(device_id), parts.service
-    heard = parts.ingest.hearing.messages.get(device_id, {})
+    heard, now = parts.ingest.hearing.messages.get(device_id, {}), parts.clock()
     more = {
         **{name: row[name] for name in ("info", "state", "status")},
         "messages": {suffix: list(entries) for suffix, entries in heard.items()},
-        "deployments": [deployment_document(d) for d in service.deployments.find(device_id=device_id, limit=20)],
+        "deployments": [
+            deployment_document(d, asleep_until(row, now))
+            for d in service.deployments.find(device_id=device_id, limit=20)
+        ],
         "logs": [event_document(e) for e in service.store.events(device_id=device_id, limit=100)],
     }
-    now = parts.clock()
     return {"success": True, "as_of": now, "device": fleet.view(row, now) | _trust(parts)(device_id) | more}
 
 
@@ -116,9 +119,9 @@ async def approve(parts: Given, origin: Origin, device_id: str) -> dict[str, Any
 async def order(parts: Given, origin: Origin, device_id: str, body: OrderBody) -> dict[str, Any]:
     """Send one command; a `bench` that names a model measures it beside the running one."""
     if body.op == "bench" and body.model:
-        return _ordered(parts, parts.service.measure(device_id, body.model, origin, parts.clock()))
+        return _ordered(parts, device_id, parts.service.measure(device_id, body.model, origin, parts.clock()))
     fields = {"model": body.model, "config": body.config, "input": body.input}
-    return _ordered(parts, parts.service.order(device_id, body.op, fields, origin, parts.clock()))
+    return _ordered(parts, device_id, parts.service.order(device_id, body.op, fields, origin, parts.clock()))
 
 
 @router.get("/api/commands/{command_id}")
@@ -155,8 +158,8 @@ async def act(
     op = "bench" if deed == "benchmark" else deed
     device_id = find_device(parts, body)["id"]
     if op == "bench" and body.model_name:
-        return _ordered(parts, parts.service.measure(device_id, body.model_name, origin, parts.clock()))
-    return _ordered(parts, parts.service.order(device_id, op, {}, origin, parts.clock()))
+        return _ordered(parts, device_id, parts.service.measure(device_id, body.model_name, origin, parts.clock()))
+    return _ordered(parts, device_id, parts.service.order(device_id, op, {}, origin, parts.clock()))
 
 
 def find_device(parts: Parts, body: DeviceBody) -> Row:
@@ -177,9 +180,10 @@ def _trust(parts: Parts) -> Callable[[str], Row]:
     return lambda device_id: {"attention": attention.get(device_id, []), "calibration": calibrated.get(device_id)}
 
 
-def _ordered(parts: Parts, command_id: str) -> dict[str, Any]:
+def _ordered(parts: Parts, device_id: str, command_id: str) -> dict[str, Any]:
     parts.ingest.wake()
-    return {"success": True, "command_id": command_id, "watch": f"/api/commands/{command_id}"}
+    wake_at = parts.service.wakings(parts.clock()).get(device_id)
+    return {"success": True, "command_id": command_id, "watch": f"/api/commands/{command_id}", "will_apply_at": wake_at}
 
 
 def _energy_metrics(budget: Row) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from broker.energy import MWH_BASIS_INFERENCES, mwh_from_mj
+from broker.phases import Phase
 from broker.wire import document
 from controller.deployment import Deployment
 from controller.gate import Verdict
@@ -13,9 +14,12 @@ from controller.store import Row
 
 Document = dict[str, Any]
 
+UNTAKEN = frozenset({Phase.QUEUED, Phase.SENT})
+"""Phases in which a device has not taken a deployment yet."""
 
-def deployment_document(d: Deployment) -> Document:
-    """Return a deployment; what is not known is null."""
+
+def deployment_document(d: Deployment, wake_at: float | None = None) -> Document:
+    """Return a deployment; what is not known is null. `wake_at` is when its device wakes, if it sleeps."""
     return {
         "id": d.id,
         "command_id": d.command_id,
@@ -43,6 +47,7 @@ def deployment_document(d: Deployment) -> Document:
         "gen": d.gen,
         "artifact_sha256": d.artifact.sha256 if d.artifact else None,
         "job_id": d.job_id,
+        "will_apply_at": wake_at if d.phase in UNTAKEN else None,
         "result": d.result,
         "progress": document(d.progress) if d.progress else None,
     }

@@ -21,6 +21,7 @@ STYLES = {
     **dict.fromkeys(("late", "tight", "unknown", "no_budget", "rolled_back", "superseded", "cancelled"), "yellow"),
     **dict.fromkeys(("silent", "offline", "over", "refused", "failed", "rejected", "over_budget", "timed_out"), "red"),
     "unrunnable": "red",
+    "asleep": "blue",
     "never_seen": "dim",
 }
 

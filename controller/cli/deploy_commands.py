@@ -188,11 +188,12 @@ def _cancel(
 
 def _follow(console: Console, ids: Sequence[str], timeout: float) -> int:
     """Follow deployments, one line per step on stderr, and print how they ended."""
-    from controller.cli import tables  # noqa: PLC0415 - imported on use
+    from controller.cli import figures, tables  # noqa: PLC0415 - imported on use
     from controller.cli.following import deployment_ends  # noqa: PLC0415
 
     def moved(each: dict[str, Any]) -> None:
-        console.say(f"{each['device_id']}: {each['phase']} {each.get('reason') or ''}".rstrip())
+        why = f"{each.get('reason') or ''}{figures.promised(each)}".removeprefix("; ")
+        console.say(f"{each['device_id']}: {each['phase']} {why}".rstrip())
 
     try:
         with console.busy(f"waiting for {len(ids)} deployment(s)"):

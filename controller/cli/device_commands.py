@@ -11,7 +11,7 @@ from controller.cli.console import Console
 from controller.cli.exits import Exit
 
 PAGE = 1_000
-Health = Literal["live", "late", "silent", "offline", "never_seen"]
+Health = Literal["live", "late", "silent", "asleep", "offline", "never_seen"]
 Device = Annotated[str, typer.Argument(metavar="ID", help="The device.")]
 Every = Annotated[float, typer.Option(help="Seconds between looks.", min=0.1)]
 Rounds = Annotated[int, typer.Option(help="End after so many looks; 0 goes on until Ctrl-C.", min=0)]
@@ -170,16 +170,21 @@ def _forget(console: Console, device: Device, *, yes: Yes = False) -> int | None
 
 
 def _asked(console: Console, answer: dict[str, Any], text: str) -> None:
+    from controller.cli import figures  # noqa: PLC0415 - imported on use
+
     if console.as_json:
         console.show(answer)
     else:
-        console.say(text)
+        console.say(f"{text}{figures.promised(answer)}")
 
 
 def _awaited(console: Console, answer: dict[str, Any], within_s: float, doing: str) -> int:
     """Follow a command to its end and print its result."""
+    from controller.cli import figures  # noqa: PLC0415
     from controller.cli.following import command_end  # noqa: PLC0415 - imported on use
 
+    if answer.get("will_apply_at") is not None:
+        console.say(f"{doing}: it sleeps{figures.promised(answer)}")
     with console.busy(doing):
         ended = command_end(console.client, answer["command_id"], within_s)
     if ended is None:

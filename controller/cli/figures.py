@@ -2,7 +2,11 @@
 
 import math
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
+
+from controller.sleep import promise
 
 ABSENT = "–"
 _STEPS = ((60, 1, "s"), (3_600, 60, "min"), (172_800, 3_600, "h"), (math.inf, 86_400, "d"))
@@ -48,6 +52,12 @@ def ago(ts: float | None, now: float | None = None) -> str:
 def clock(ts: float | None) -> str:
     """Return the Unix time `ts` as UTC, to the second."""
     return ABSENT if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def promised(document: Mapping[str, Any], now: float | None = None) -> str:
+    """Return when a sleeping device will do what is asked of it, as the end of a sentence; nothing when it is awake."""
+    wake_at = document.get("will_apply_at")
+    return "" if wake_at is None else f"; {promise(wake_at, time.time() if now is None else now)}"
 
 
 def text(value: object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controller.cli.console import Table
-from controller.cli.figures import ABSENT, ago, clock, interval, mj, number, span, text
+from controller.cli.figures import ABSENT, ago, clock, interval, mj, number, promised, span, text
 
 Document = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ def deployment(document: Document) -> list[Table]:
         ("device", document["device_id"]),
         ("model", document["model"]),
         ("phase", f"{document['phase']} {ago(document.get('since'))}"),
-        ("reason", text(document.get("reason"))),
+        ("reason", _why(document)),
         ("goes on", clock(document.get("eta"))),
         ("begins when", begins_when(document.get("when") or {})),
         ("budget", f"{mj(document.get('budget_mj'))}, p95 {number(document.get('latency_ms'), 'ms')}"),
@@ -200,8 +200,12 @@ def _deployment_row(each: Document) -> tuple[str, ...]:
         mj(each.get("budget_mj")),
         predicted_interval(predicted),
         text(each.get("origin")),
-        text(each.get("reason")),
+        _why(each),
     )
+
+
+def _why(deployment: Document) -> str:
+    return text(f"{deployment.get('reason') or ''}{promised(deployment)}".removeprefix("; "))
 
 
 def _tags(device: Document) -> str:

@@ -1,5 +1,6 @@
 """Deploy: a model, where to, within which budget; the gate answers before anything is sent."""
 
+import time
 from typing import Any
 
 import streamlit as st
@@ -61,8 +62,7 @@ def choose_devices(devices: list[dict[str, Any]]) -> tuple[str, ...]:
     tagged = [device["id"] for device in devices if set(tags) & set(words.tags(device.get("tags")))]
     chosen = tuple(dict.fromkeys([*named, *tagged]))
     if chosen:
-        away = [device["id"] for device in devices if device["id"] in chosen and device.get("health") == "offline"]
-        late = f"; {words.listed(away)} will get it when back online" if away else ""
+        late = _late([device for device in devices if device["id"] in chosen])
         st.html(tag("small", f"{words.count(len(chosen), 'device')}: {words.listed(list(chosen), 12)}{late}"))
     return chosen
 
@@ -167,6 +167,16 @@ def _not_stored(stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return []
     found = api.read_slowly("model", name=name).get("model")
     return [found] if found else []
+
+
+def _late(devices: list[dict[str, Any]]) -> str:
+    """Return which of the devices do not get it at once, and when."""
+    away = [device["id"] for device in devices if device.get("health") == "offline"]
+    late = f"; {words.listed(away)} will get it when back online" if away else ""
+    asleep = [device for device in devices if device.get("wake_at") is not None]
+    return late + "".join(
+        f"; {device['id']} sleeps, {words.promised(device['wake_at'], time.time())}" for device in asleep[:3]
+    )
 
 
 def _switch(model: str) -> None:

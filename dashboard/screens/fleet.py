@@ -21,7 +21,8 @@ def summary(query: dict[str, str]) -> None:
     ended = api.read_slowly("deployments", limit=200).get("deployments", [])
     cases = views.attention(fleet.get("devices", []), ended, now)
     total = int(fleet.get("total", 0))
-    says = views.headline(total, cases)
+    asleep = sum(each.get("health") == "asleep" for each in fleet.get("devices", []))
+    says = views.headline(total, cases, asleep)
     frame.title(says.title, says.detail)
     if total == 0:
         st.html(note("Start a fleet", "Simulated devices, a broker and a controller, all on this machine:"))

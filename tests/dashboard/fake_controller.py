@@ -21,7 +21,7 @@ from tests.dashboard import fake_advice, fake_fleet
 
 LIFE = ("requested", "predicted", "gated", "resolving", "ready", "queued", "sent", "accepted", "downloading")
 LIFE += ("verifying", "staged", "loading", "probing", "active", "soaking", "succeeded")
-HEALTHS = ("live", "late", "silent", "offline", "never_seen")
+HEALTHS = ("live", "late", "silent", "asleep", "offline", "never_seen")
 ENDED = {"succeeded", "refused", "failed", "rolled_back", "cancelled"}
 
 

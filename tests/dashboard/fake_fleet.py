@@ -101,7 +101,9 @@ def device(device_id, device_type, tags, *, model="digits_cnn_s", health="live",
     luck = random.Random(f"{device_id}/{seed}")
     forecast = predicted(model, device_type)
     energy = round(forecast["energy_mj"] * luck.uniform(0.9, 1.08), 2)
-    age = {"live": luck.uniform(0.3, 4.8), "late": 61.0, "silent": 1260.0, "offline": 7900.0}.get(health)
+    age = {"live": luck.uniform(0.3, 4.8), "late": 61.0, "silent": 1260.0, "asleep": 90.0, "offline": 7900.0}.get(
+        health
+    )
     p50 = round(energy * luck.uniform(0.35, 0.5), 2)
     active = {
         "model": model,
@@ -137,6 +139,7 @@ def device(device_id, device_type, tags, *, model="digits_cnn_s", health="live",
             "silent": "connected, but no reading for 21 min",
             "offline": "the broker says it is gone (lost)",
             "never_seen": "announced, but it never sent a reading",
+            "asleep": "sleeps until 14:05 UTC (in 9 min)",
         }[health],
         "approved": True,
         "device_type": device_type,
@@ -154,6 +157,7 @@ def device(device_id, device_type, tags, *, model="digits_cnn_s", health="live",
         "active": None if age is None else active,
         "previous": None,
         "desired": None if age is None else {"gen": 3, "model": model, "deployment_id": f"dep-{device_id}"},
+        "wake_at": now + 570 if health == "asleep" else None,
         "drift": None if age is None else "in step",
         "budget": None
         if age is None

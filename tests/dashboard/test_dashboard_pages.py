@@ -162,6 +162,18 @@ def test_refused_messages_are_listed_with_their_topic_and_the_reason():
     assert "not JSON: ends early" in text
 
 
+def test_the_dashboard_shows_sleep_in_a_word_and_a_shape_of_its_own(serve):
+    fake = serve(2)
+    fake.devices.append(fake_fleet.device("solar-1", "raspberry_pi_5", {}, health="asleep"))
+    page = Page("fleet")
+
+    assert "Nothing needs you now" in page.text
+    assert "live or asleep (1)" in page.text
+    assert "ew-pill rest" in page.markup
+    assert "sleeps until 14:05 UTC (in 9 min)" in Page("device", id="solar-1").text
+    assert "solar-1 sleeps, will apply at" in Page("deploy", model="digits_cnn_s", to="solar-1").text
+
+
 def test_the_words_of_health_are_those_of_the_controller():
     from controller import fleet  # noqa: PLC0415 - heavy, and only this test needs it
 
