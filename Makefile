@@ -9,20 +9,24 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --retries 10 --timeout 120
 
+# Whole files go to each worker, in their order: those that start brokers, fleets and a browser come first and wait most.
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: .venv/.demo ## broker, controller, dashboard and five simulated devices; ARGS="--devices 8"
 	@$(BIN)/edgewatt demo $(ARGS)
 
-test: .venv/.dev tflite system ## all tests; ARGS="tests/test_cli.py -k gate"
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev tflite system ## all tests; ARGS="tests/test_cli.py -k gate", WORKERS=0 for one after the other
+	@$(PYTEST) $(ARGS)
 
 check: .venv/.dev tflite system ## what has to be clean before a commit: lint, format, types, tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 bench: .venv/.dev ## every benchmark, one table, JSON beside it
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -176,17 +177,17 @@ def test_a_killed_supervisor_leaves_nothing_behind(tmp_path):
 
 
 def test_a_taken_port_is_told_and_another_is_used(tmp_path):
-    first = Demo(tmp_path / "one", "--devices", "1", "--no-dashboard")
-    port, mqtt_port, _ = first.ports
-    options = ("--devices", "1", "--no-dashboard", "--port", str(port), "--mqtt-port", str(mqtt_port))
-    second = Demo(tmp_path / "two", *options)
-    try:
+    with ExitStack() as ending:
+        first = Demo(tmp_path / "one", "--devices", "1", "--no-dashboard")
+        ending.callback(first.end)
+        port, mqtt_port, _ = first.ports
+        options = ("--devices", "1", "--no-dashboard", "--port", str(port), "--mqtt-port", str(mqtt_port))
+        second = Demo(tmp_path / "two", *options)
+        ending.callback(second.end)
+
         assert f"port {port} is taken; using" in second.talk
         assert second.report["controller_url"] != first.report["controller_url"]
         assert second.report["live"] == ["jetson-1"]
-    finally:
-        second.end()
-        first.end()
 
 
 def test_mosquitto_can_be_the_broker(tmp_path, mosquitto):
