@@ -71,7 +71,7 @@ def page(browser, address):
 def test_the_first_page_says_what_needs_a_person(page):
     page.get_by_text("3 of 5 devices need you").wait_for()
 
-    assert page.get_by_text("over its energy budget").count() == 1
+    sync_api.expect(page.get_by_text("over its energy budget")).to_have_count(1)
     sync_api.expect(page.locator(".ew-table tbody tr")).to_have_count(5)
     assert page.locator("[data-testid=stException]").count() == 0
 
