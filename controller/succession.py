@@ -17,7 +17,6 @@ from controller.predict.answering import Answering
 from controller.predict.boards import UNIFIED, plain
 from controller.predict.calibrate import Run, calibrate
 from controller.predict.features import Features
-from controller.predict.publish import amend
 from controller.predict.versions import SHIPPED
 from controller.service import Service
 
@@ -106,6 +105,8 @@ class Succession:
             self._tell(f"predictor {self.answering.id} answers, {before} before", at, before=before)
 
     def _succeed(self, device_type: str, runs: Sequence[Run], facts: dict[str, Any], at: float) -> None:
+        from controller.predict.publish import amend  # noqa: PLC0415 - scikit-learn, which a start does not wait for
+
         versions, champion = self.answering.versions, self.answering.current
         correction = calibrate(champion.unlearned(device_type), device_type, runs)
         part = {"correction": correction.document, "devices": facts["devices"]}

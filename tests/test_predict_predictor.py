@@ -207,6 +207,13 @@ def test_predicting_imports_neither_sklearn_nor_pandas_nor_scipy():
     assert not {"sklearn", "pandas", "scipy", "torch", "onnx", "onnxruntime"} & set(modules)
 
 
+def test_the_controller_starts_without_what_trains_and_converts():
+    code = "import controller.__main__, sys; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert not {"sklearn", "scipy", "joblib", "torch", "timm", "onnx", "onnxruntime"} & set(modules)
+
+
 def test_a_prediction_names_the_measured_networks_it_leans_on():
     networks = json.loads((ARTIFACTS / "energy_predictor.json").read_text())["boards"]["raspberry_pi_4"]["names"]
     reason = PREDICTOR.predict(MOBILENET, "raspberry_pi_4").reasons[-1]

@@ -38,7 +38,7 @@ class RunningController:
         argv = [sys.executable, *(launcher or ("-m", "controller")), *self.arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, env=self.environment)
-        if not wait_until(self._ready, within_s=30, alive=lambda: self.alive):
+        if not wait_until(self._ready, within_s=60, alive=lambda: self.alive):
             self.kill()
             raise AssertionError(f"the controller did not start: {self.log[-3000:]}")
 
