@@ -63,13 +63,20 @@ class Commands:
                 self.stop.set()
 
     def cancel(self, target: str, command: Command) -> Entry | None:
-        """End `target` for the reason in `command`; return its entry, None when nothing is known of it."""
+        """End `target` for the reason in `command`; return its entry, None when nothing is known of it.
+
+        How it is to end is on disk when this returns, so that a reboot does not begin it again. Raises StorageError.
+        """
         entry = self.journal.get(target)
         if entry is None or entry.terminal:
             return entry
-        phase = Phase.REJECTED if command.code else Phase.CANCELLED
+        refused = command.code is not None and entry.command is not None and entry.command.is_request
         said = command.reason or "cancelled on request"
-        self.lane.end([target], Ending(phase, Fault(code=command.code or "cancelled", msg=said)))
+        fault = Fault(code=command.code or "cancelled", msg=said)
+        ending = Ending(Phase.REJECTED if refused else Phase.CANCELLED, fault)
+        if entry.ending is None:
+            self.journal.note(target, now=self.reporter.now(), ending=ending)
+        self.lane.end([target], ending)
         return entry
 
     async def op_ping(self, _command: Command, _work: Work) -> dict[str, Any]:

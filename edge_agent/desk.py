@@ -86,12 +86,17 @@ class Desk:
         else:
             self._supersede_others(entry)
             self.lane.begin(entry.id, self.installer.run)
+        if entry.ending is not None:
+            self.lane.end([entry.id], entry.ending)
 
     def _admit(self, arrival: Arrival, payload: bytes) -> None:
         command = arrival.command
         earlier = self.journal.get(arrival.id)
         if command.op == "cancel" and command.target is None and earlier is not None and earlier.op != "cancel":
-            self.commands.cancel(earlier.id, command)
+            try:
+                self.commands.cancel(earlier.id, command)
+            except StorageError as error:
+                self._refuse(payload, error)
             return
         decision = decide(arrival, earlier, gen=self.installer.store.slots.gen)
         if isinstance(decision, Repeat):
@@ -117,26 +122,31 @@ class Desk:
             self._perform(entry.id, command)
 
     def _write(self, entry: Entry, command: Command) -> Entry:
-        """Put `entry` on disk, ended at once when it makes no sense, or its time or its generation is over."""
+        """Put `entry` on disk; what is not to be begun is written as ended, so that no reboot can begin it."""
+        ending = None if entry.terminal else self._ending(entry, command)
+        if ending is not None:
+            fault = ending.fault
+            return self.journal.put(replace(entry, phase=ending.phase, reason=fault.msg, error=fault))
         self.journal.put(entry)
-        if entry.terminal or command.op not in ("deploy", "rollback", "undeploy"):
-            return entry
-        if command.op == "deploy":
-            try:
-                check_deploy(command)
-            except EdgeWattError as error:
-                return self._end(entry, Phase.REJECTED, error.code, _sentence(error))
-        if command.op == "deploy" and self._expired(command):
-            return self._end(entry, Phase.EXPIRED, "expired", f"it was valid for {command.ttl_s:.0f} s")
-        gen = self.installer.store.slots.gen
-        if command.op == "deploy" and entry.gen is not None and entry.gen < gen:
-            return self._end(entry, Phase.SUPERSEDED, "superseded", f"generation {entry.gen} is older than {gen}")
-        if not command.is_request:
+        if not entry.terminal and command.op in ("deploy", "rollback", "undeploy") and not command.is_request:
             self.installer.store.raise_gen(entry.gen)
         return entry
 
-    def _end(self, entry: Entry, phase: Phase, code: str, said: str) -> Entry:
-        return self.journal.move(entry.id, phase, now=self.now(), reason=said, error=Fault(code=code, msg=said))
+    def _ending(self, entry: Entry, command: Command) -> Ending | None:
+        """Return how a command ends that makes no sense, or whose time or generation is over."""
+        if command.op != "deploy":
+            return None
+        try:
+            check_deploy(command)
+        except EdgeWattError as error:
+            return Ending(Phase.REJECTED, Fault(code=error.code, msg=_sentence(error)))
+        if self._expired(command):
+            return Ending(Phase.EXPIRED, Fault(code="expired", msg=f"it was valid for {command.ttl_s:.0f} s"))
+        gen = self.installer.store.slots.gen
+        if entry.gen is not None and entry.gen < gen:
+            said = f"generation {entry.gen} is older than {gen}"
+            return Ending(Phase.SUPERSEDED, Fault(code="superseded", msg=said))
+        return None
 
     def _expired(self, command: Command) -> bool:
         """Whether the command is too old, which only a device whose clock was set may say."""

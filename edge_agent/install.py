@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from edge_agent.proving import Prover, UnfitError
 from edge_agent.runtimes.session import Session
 from edge_agent.serving import Server
 from edge_agent.trust import Trust
-from edge_agent.work import StoppedError, Work
+from edge_agent.work import Ending, StoppedError, Work
 
 MOST_CRASHES = 3
 """Reboots in the middle of loading or probing that prove a model unfit."""
@@ -68,10 +68,19 @@ class Installer:
         try:
             said = await self._restore(command_id)
         except EdgeWattError as error:
+            self.server.swap(None, None)
             reason = f"{fault.msg}; the previous model does not run either: {error.message}"
             self._move(command_id, Phase.ROLLBACK_FAILED, reason=reason, error=replace(fault, msg=reason))
+            self.store.undeploy()
             return
         self._move(command_id, Phase.ROLLED_BACK, reason=f"{fault.msg}; {said}", error=fault)
+
+    async def end(self, command_id: str, ending: Ending) -> None:
+        """End a deployment as somebody asked; a model that was made active and then cancelled goes again."""
+        if self._entry(command_id).phase in COMMITTED and ending.phase is Phase.CANCELLED:
+            await self.roll_back(command_id, ending.fault)
+        else:
+            self._move(command_id, ending.phase, reason=ending.fault.msg, error=ending.fault)
 
     def crashed(self, entry: Entry) -> bool:
         """Whether `entry` was cut off in a step that may itself have been the cause; a clean stop was not."""
@@ -83,11 +92,11 @@ class Installer:
             fault = entry.error or Fault(code="interrupted", msg="interrupted")
             await self.roll_back(work.id, fault, entry.result)
             return
+        work.check()
         command, ref = _complete(entry)
         if entry.phase in COMMITTED:
             await self._soak(work, command, dict(entry.result or {}))
             return
-        work.check()
         self.trust.check(command)
         runtime = self.prover.runtime_for(command)
         await self._conditions(work, command)
@@ -149,7 +158,7 @@ class Installer:
         assert ref is not None
         model = ActiveModel(
             model=command.model or session.facts.model or ref.sha256[:12],
-            artifact_sha256=ref.sha256,
+            artifact_sha256=ref.sha256.lower(),
             runtime=runtime,
             gen=entry.gen or 0,
             deployment_id=entry.id,
@@ -173,8 +182,12 @@ class Installer:
     async def _restore(self, command_id: str) -> str:
         """Serve the previous model if the new one had been made active; return what runs now, in words."""
         active = self.store.slots.active
-        if active is None or active.model.deployment_id != command_id:
-            return f"{active.model.model} stays active" if active else "no model is active"
+        if active is None:
+            return "no model is active"
+        if active.model.deployment_id != command_id:
+            if self.server.session is None:
+                await self.serve(active)
+            return f"{active.model.model} stays active"
         before = self.store.fall_back()
         if before is None:
             self.server.swap(None, None)
@@ -203,8 +216,12 @@ class Installer:
 
     def tidy(self, *, but: str = "") -> None:
         """Remove what no slot and no unfinished command besides `but` needs."""
-        commands = (e.command for e in self.journal.unfinished() if e.id != but)
-        self.store.collect(needed={c.artifact.sha256 for c in commands if c is not None and c.artifact is not None})
+        self.store.collect(needed=_contents(e for e in self.journal.unfinished() if e.id != but))
+
+    def clear_ended(self) -> None:
+        """Remove what commands left behind that had ended when the power went; a part that nobody knows stays."""
+        ended = _contents(e for e in self.journal.newest() if e.terminal)
+        self.store.collect(needed=_contents(self.journal.unfinished()), among=ended)
 
     async def _unfit(self, command_id: str, unfit: UnfitError) -> None:
         entry = self._entry(command_id)
@@ -216,13 +233,10 @@ class Installer:
             await self.roll_back(command_id, fault, result)
 
     async def _stopped(self, work: Work) -> None:
-        entry, ending = self._entry(work.id), work.ending
-        if ending is None:
+        if work.ending is None:
             self.journal.note(work.id, now=self.now(), reason="the agent stopped")
-        elif entry.phase in COMMITTED and ending.phase is Phase.CANCELLED:
-            await self.roll_back(work.id, ending.fault)
         else:
-            self._move(work.id, ending.phase, reason=ending.fault.msg, error=ending.fault)
+            await self.end(work.id, work.ending)
 
     async def _fault(self, command_id: str, error: EdgeWattError) -> None:
         """End with `error`, as soon as the disk takes the end down."""
@@ -261,6 +275,12 @@ class Installer:
         entry = self.journal.get(command_id)
         assert entry is not None
         return entry
+
+
+def _contents(entries: Iterable[Entry]) -> set[str]:
+    """Return the SHA-256 of what `entries` are about."""
+    commands = (entry.command for entry in entries)
+    return {c.artifact.sha256.lower() for c in commands if c is not None and c.artifact is not None}
 
 
 def _complete(entry: Entry) -> tuple[Command, ArtifactRef]:

@@ -13,6 +13,7 @@ from broker.messages import LastCommand
 from broker.phases import NEXT, TERMINAL, Phase
 from broker.wire import decode, encode
 from edge_agent.files import Replace, write_whole
+from edge_agent.work import Ending
 
 KEEP_TERMINAL = 64
 """Ended commands that stay on disk; the reported state shows the newest 16."""
@@ -27,7 +28,8 @@ class Entry:
     """One command and how far it came.
 
     (`attempt`, `seq`) rises strictly with every write. `request_fingerprint` is that of the request by name which
-    `command` completed. `crashes` counts reboots found in the middle of loading or probing.
+    `command` completed. `crashes` counts reboots found in the middle of loading or probing. `ending` is how somebody
+    asked it to end while it was at work.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Entry:
     progress: Progress | None = None
     error: Fault | None = None
     result: dict[str, Any] | None = None
+    ending: Ending | None = None
 
     @property
     def terminal(self) -> bool:

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
@@ -26,10 +26,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots:
-    """What the device runs, what it falls back on, its generation, and whether a person stopped it."""
+    """What the device runs, what it falls back on, its generation, and whether a person stopped it.
+
+    `former` is the same content as `active` under the deployment before, when a file was deployed once more.
+    """
 
     active: Held | None = None
     previous: Held | None = None
+    former: Held | None = None
     gen: int = 0
     stopped: bool = False
     desired_gen: int = 0
@@ -59,25 +63,31 @@ class ModelStore:
 
     def activate(self, held: Held) -> None:
         """Make `held` active and keep the former as previous; doing it twice changes nothing."""
-        now = self._slots
-        if now.active is not None and now.active.model.artifact_sha256 == held.model.artifact_sha256:
+        now, before = self._slots, self._slots.active
+        if before is not None and before.model.deployment_id == held.model.deployment_id:
             self.put(replace(now, active=held, stopped=False))
+        elif before is not None and before.model.artifact_sha256 == held.model.artifact_sha256:
+            self.put(replace(now, active=held, former=before, stopped=False))
         else:
-            self.put(replace(now, active=held, previous=now.active, stopped=False))
+            self.put(replace(now, active=held, previous=before, former=None, stopped=False))
 
     def fall_back(self) -> Held | None:
-        """Make the previous model active, if there is one, and return it; the former is not kept as previous."""
-        self.put(replace(self._slots, active=self._slots.previous, previous=None))
+        """Make active what was before, if anything was, and return it; what was active is not kept as previous."""
+        now = self._slots
+        if now.former is not None:
+            self.put(replace(now, active=now.former, former=None))
+        else:
+            self.put(replace(now, active=now.previous, previous=None))
         return self._slots.active
 
     def swap_back(self) -> Held | None:
         """Exchange active and previous, and return what is active now."""
-        self.put(replace(self._slots, active=self._slots.previous, previous=self._slots.active))
+        self.put(replace(self._slots, active=self._slots.previous, previous=self._slots.active, former=None))
         return self._slots.active
 
     def undeploy(self) -> None:
         """Make nothing active; what was active is the previous."""
-        self.put(replace(self._slots, active=None, previous=self._slots.active or self._slots.previous))
+        self.put(replace(self._slots, active=None, previous=self._slots.active or self._slots.previous, former=None))
 
     def set_stopped(self, stopped: bool) -> None:
         """Remember that a person wants the active model to rest."""
@@ -126,14 +136,16 @@ class ModelStore:
         for path in self._parts.glob(f"{_checked(sha256)}.part*"):
             path.unlink(missing_ok=True)
 
-    def collect(self, *, needed: Iterable[str] = ()) -> None:
-        """Remove every content and part that is neither held nor `needed`."""
+    def collect(self, *, needed: Iterable[str] = (), among: Container[str] | None = None) -> None:
+        """Remove every content and part, or those `among` some, that are neither held nor `needed`."""
         kept = self._held() | set(needed)
-        for path in self._content.iterdir():
-            if path.name not in kept:
+        for path in (*self._content.iterdir(), *self._parts.iterdir()):
+            sha256 = path.name.partition(".")[0]
+            if sha256 in kept or (among is not None and sha256 not in among):
+                continue
+            if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-        for path in self._parts.iterdir():
-            if path.name.partition(".")[0] not in kept:
+            else:
                 path.unlink(missing_ok=True)
 
     def _held(self) -> set[str]:

@@ -3,12 +3,13 @@
 import logging
 
 from broker.commands import Fault
-from broker.errors import EdgeWattError
+from broker.errors import EdgeWattError, StorageError
 from broker.phases import Phase
 from edge_agent.desk import Desk
 from edge_agent.install import COMMITTED, MOST_CRASHES, Installer
 from edge_agent.journal import Entry
 from edge_agent.outgoing import Outgoing
+from edge_agent.work import Work
 
 SAID_AGAIN = 4
 """Newest ended commands whose end is said again, for the case that the reboot came between journal and ack."""
@@ -21,13 +22,38 @@ async def replay(desk: Desk, installer: Installer, outgoing: Outgoing) -> None:
     ended = [entry for entry in desk.journal.newest() if entry.terminal][:SAID_AGAIN]
     for entry in reversed(ended):
         outgoing.ack(entry.ack())
-    await _serve_active(installer)
-    for entry in desk.journal.unfinished():
-        await _again(entry, desk, installer, outgoing)
+    installer.server.want(running=not installer.store.slots.stopped)
+    unfinished = desk.journal.unfinished()
+    if not any(entry.phase is Phase.ROLLING_BACK for entry in unfinished):  # a rollback serves the right one itself
+        await _serve_active(installer)
+    for entry in unfinished:
+        try:
+            _again(entry, desk, installer, outgoing)
+        except StorageError as full:
+            log.warning("cannot go on with %s: %s", entry.id, full.message)
+            _later(entry, desk, installer, outgoing)
+    installer.clear_ended()
 
 
-async def _again(entry: Entry, desk: Desk, installer: Installer, outgoing: Outgoing) -> None:
-    crashes = entry.crashes + 1 if installer.crashed(entry) else entry.crashes
+def _later(entry: Entry, desk: Desk, installer: Installer, outgoing: Outgoing) -> None:
+    """Go on with `entry` as soon as the disk takes its new life down."""
+
+    async def job(work: Work) -> None:
+        while True:
+            await work.rest(installer.poll_s)
+            try:
+                _again(entry, desk, installer, outgoing)
+            except StorageError:
+                continue
+            return
+
+    desk.lane.begin(entry.id, job, alone=False)
+
+
+def _again(entry: Entry, desk: Desk, installer: Installer, outgoing: Outgoing) -> None:
+    if entry.op == "cancel" and entry.command is not None and entry.command.target is not None:
+        desk.resume(desk.journal.begin_again(entry.id, Phase.ACCEPTED, now=desk.now()))
+        return
     if entry.op != "deploy":
         said = "the agent restarted in the middle of it"
         failed = desk.journal.begin_again(entry.id, Phase.ACCEPTED, now=desk.now())
@@ -35,16 +61,14 @@ async def _again(entry: Entry, desk: Desk, installer: Installer, outgoing: Outgo
         failed = desk.journal.move(entry.id, Phase.FAILED, now=desk.now(), reason=said, error=fault)
         outgoing.ack(failed.ack())
         return
-    if crashes >= MOST_CRASHES:
-        said = f"the device went down {crashes} times while {entry.phase}"
-        fault = Fault(code="crash_loop", msg=said)
-        desk.journal.begin_again(
-            entry.id, Phase.ROLLING_BACK, now=desk.now(), crashes=crashes, reason=said, error=fault
-        )
-        await installer.roll_back(entry.id, fault)
-        return
+    crashes = entry.crashes + 1 if installer.crashed(entry) else entry.crashes
+    looped = crashes >= MOST_CRASHES and entry.ending is None
     phase = entry.phase if entry.phase in {*COMMITTED, Phase.ROLLING_BACK} else Phase.ACCEPTED
-    again = desk.journal.begin_again(entry.id, phase, now=desk.now(), crashes=crashes)
+    news = {}
+    if looped and entry.phase is not Phase.ROLLING_BACK:
+        said = f"the device went down {crashes} times while {entry.phase}"
+        phase, news = Phase.ROLLING_BACK, {"reason": said, "error": Fault(code="crash_loop", msg=said)}
+    again = desk.journal.begin_again(entry.id, phase, now=desk.now(), crashes=crashes, **news)
     outgoing.ack(again.ack())
     desk.resume(again)
 
@@ -52,7 +76,6 @@ async def _again(entry: Entry, desk: Desk, installer: Installer, outgoing: Outgo
 async def _serve_active(installer: Installer) -> None:
     """Run the active model again; when it does not load any more, the previous one."""
     slots = installer.store.slots
-    installer.server.want(running=not slots.stopped)
     for held in (slots.active, slots.previous):
         if held is None:
             continue
