@@ -156,6 +156,26 @@ class BudgetState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GovernorState:
+    """The rung of its ladder on which a device stands to save power; 0 is none of `of`.
+
+    `reason` are the figures that brought it there at `since`, `condition` how long it stays (`battery < 30 %`). `rate`
+    is the most inferences per second now and `model` what the rung wants to run instead of the active model; `runs` is
+    what really runs, and `fault` says why `model` does not.
+    """
+
+    rung: int
+    of: int
+    since: float
+    rate: float
+    reason: str | None = None
+    condition: str | None = None
+    model: str | None = None
+    runs: str | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """A device's reported truth.
 
@@ -174,6 +194,7 @@ class State:
     last_cmds: tuple[LastCommand, ...] = ()
     power: PowerState | None = None
     budget: BudgetState | None = None
+    governor: GovernorState | None = None
     refused: dict[str, int] = field(default_factory=dict)
 
 
@@ -240,6 +261,7 @@ class Telemetry:
     inferences: int | None = None
     top1_pct: float | None = None
     answer: Answer | None = None
+    rate: float | None = None
     inputs: InputState | None = None
     latency_ms: Latency | None = None
     energy: Energy | None = None

@@ -13,6 +13,7 @@ from broker.wire import decode
 from edge_agent.desk import Desk
 from edge_agent.duty import Duty
 from edge_agent.fleetmate import Fleetmate
+from edge_agent.governing import Governor
 from edge_agent.install import Installer
 from edge_agent.lane import Lane
 from edge_agent.loglines import LogLines
@@ -45,6 +46,7 @@ class Agent:
     outgoing: Outgoing
     reporter: Reporter
     sampler: Sampler
+    governor: Governor
     fleetmate: Fleetmate
     log_lines: LogLines
     stop: asyncio.Event
@@ -65,6 +67,7 @@ class Agent:
                 group.create_task(self.outgoing.run())
                 group.create_task(self._hear(group))
                 group.create_task(self.sampler.run())
+                group.create_task(self.governor.run())
                 if self.duty is not None:
                     group.create_task(self._tire(self.duty))
                 self.started.set()

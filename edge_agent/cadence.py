@@ -43,7 +43,8 @@ class Cadence:
 
 def _checked(name: str, value: Any) -> float:
     if name not in LIMITS:
-        raise InvalidError(f"unknown setting '{name[:40]}'", code="bad_config", hint=f"known: {', '.join(LIMITS)}")
+        hint = f"known: {', '.join(LIMITS)}, governor"
+        raise InvalidError(f"unknown setting '{name[:40]}'", code="bad_config", hint=hint)
     low, high = LIMITS[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise InvalidError(f"{name} must be a number from {low:g} to {high:g}", code="bad_config")

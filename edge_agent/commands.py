@@ -11,6 +11,7 @@ from broker.phases import Phase
 from broker.wire import document
 from edge_agent.admission import tombstone
 from edge_agent.cadence import Cadence
+from edge_agent.governing import Governor
 from edge_agent.inputs.numbers import flat
 from edge_agent.install import Installer
 from edge_agent.journal import Entry, Journal
@@ -24,6 +25,9 @@ from edge_agent.work import Ending, StoppedError, Work
 
 ALONE = frozenset({"rollback", "undeploy", "bench"})
 """Ops that must not run beside a deployment."""
+
+EARLY = frozenset({Phase.ACCEPTED, Phase.WAITING, Phase.DOWNLOADING, Phase.VERIFYING, Phase.STAGED})
+"""Steps of a deployment that leave the running model alone."""
 
 LOG_LINES = 50
 SHOWN_VALUES = 32
@@ -41,6 +45,7 @@ class Commands:
     outgoing: Outgoing
     lane: Lane
     cadence: Cadence
+    governor: Governor
     log_lines: LogLines
     stop: asyncio.Event
     restart: asyncio.Event = field(default_factory=asyncio.Event)
@@ -130,7 +135,7 @@ class Commands:
         """Measure the active model, or an artifact, and leave what is active alone."""
         installer, probe = self.installer, command.probe or Probe()
         if command.artifact is None:
-            held, session = self._active(), installer.server.session
+            held, session = installer.server.held or self._active(), installer.server.session
             if session is None or command.model not in (None, held.model.model):
                 raise ConflictError(f"{command.model or held.model.model} is not running here", code="no_model")
             return await self._benchmarked(held.model.model, session, probe, work)
@@ -141,7 +146,7 @@ class Commands:
             installer.tidy(but=work.id)
 
     async def op_config(self, command: Command, _work: Work) -> dict[str, Any]:
-        """Change `interval_s` or `rate`."""
+        """Change `interval_s`, `rate` or the `governor`."""
         if not command.config:
             raise InvalidError("nothing to change", code="bad_config", hint='send {"op":"config","config":{"rate":2}}')
         return self.configure(command.config)
@@ -175,11 +180,16 @@ class Commands:
         return {"ops": {**says, "deploy": "Install a model under an energy budget."}, "example": example}
 
     def configure(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Put a new pace in force, and return it; raises InvalidError."""
-        pace = self.cadence.change(wanted)
-        self.installer.server.set_rate(pace.rate)
+        """Put a new pace or ladder in force, and return both; raises InvalidError, and then changes nothing."""
+        rest = {name: value for name, value in wanted.items() if name != "governor"}
+        standing = self.governor.understood(wanted["governor"]) if "governor" in wanted else None
+        pace = self.cadence.change(rest)
+        if standing is not None:
+            self.governor.install(standing)
+        self.governor.step()
         self.outgoing.renew_status()
-        return dict(document(pace))
+        governor = document(self.governor.state)
+        return {**document(pace), **({} if governor is None else {"governor": governor})}
 
     async def _benchmarked(self, model: str | None, session: Session, probe: Probe, work: Work) -> dict[str, Any]:
         figures = (await self.installer.prover.benchmark(session, probe, work)).result
@@ -199,3 +209,8 @@ class Commands:
 
     def _end(self, command_id: str, phase: Phase, **changes: Any) -> None:
         self.outgoing.ack(self.journal.move(command_id, phase, now=self.reporter.now(), **changes).ack())
+
+
+def needs_what_runs(entry: Entry) -> bool:
+    """Return whether the command of `entry`, which has not ended, must find the model running that it knows of."""
+    return entry.op in ALONE or (entry.op == "deploy" and entry.phase not in EARLY)

@@ -15,12 +15,13 @@ from edge_agent import power, vitals
 from edge_agent.agent import Agent
 from edge_agent.boards import BOARDS
 from edge_agent.cadence import Cadence, Pace
-from edge_agent.commands import Commands
+from edge_agent.commands import Commands, needs_what_runs
 from edge_agent.content import Contents
 from edge_agent.desk import Desk
 from edge_agent.download import Downloader
 from edge_agent.duty import Duty, is_busy
 from edge_agent.fleetmate import Fleetmate, spread
+from edge_agent.governing import Governor
 from edge_agent.identity import Identity, new_session, next_boot
 from edge_agent.install import Installer
 from edge_agent.journal import Entry, Journal
@@ -141,6 +142,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         power=board.power,
         now=now,
         folder=folder,
+        governed=lambda: governor.state,
     )
     reporter.refused.update({"journal_damaged": journal.quarantined} if journal.quarantined else {})
     outgoing = Outgoing(link, identity.device_id, status=reporter.status, info=reporter.info, state=reporter.state)
@@ -165,6 +167,19 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         power=board.power,
         poll_s=settings.poll_s,
         trust=Trust.of(settings.verify_key),
+        governed=lambda: governor.needed,
+    )
+    governor = Governor(
+        path=folder / "governor.json",
+        store=store,
+        server=server,
+        cadence=cadence,
+        load=installer.load,
+        may_swap=lambda: not any(map(needs_what_runs, journal.unfinished())),
+        power=board.power,
+        now=now,
+        news=outgoing.renew_state,
+        every_s=settings.poll_s,
     )
     stop, lane = asyncio.Event(), Lane()
     commands = Commands(
@@ -174,6 +189,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         outgoing=outgoing,
         lane=lane,
         cadence=cadence,
+        governor=governor,
         log_lines=log_lines,
         stop=stop,
     )
@@ -211,6 +227,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         outgoing=outgoing,
         reporter=reporter,
         sampler=sampler,
+        governor=governor,
         fleetmate=fleetmate,
         log_lines=log_lines,
         stop=stop,

@@ -46,6 +46,7 @@ class Installer:
     power: Callable[[], PowerState]
     poll_s: float = 5.0
     trust: Trust = field(default_factory=Trust)
+    governed: Callable[[], set[str]] = set
 
     async def run(self, work: Work) -> None:
         """Bring the deployment `work.id` from wherever the journal says it is to its end."""
@@ -197,11 +198,14 @@ class Installer:
 
     async def serve(self, held: Held) -> None:
         """Load `held` and serve it; raises ArtifactError, RuntimeUnavailableError."""
+        self.server.swap(await self.load(held), held)
+
+    async def load(self, held: Held) -> Session:
+        """Return a session of a model on the device; raises ArtifactError, RuntimeUnavailableError."""
         model = held.model
         ref = ArtifactRef(url="", sha256=model.artifact_sha256, size=0, format=held.format)
         runtime = self.prover.runtime_for(Command(op="deploy", artifact=ref))
-        session = await self.prover.load(self.store.path(model.artifact_sha256, held.format), runtime)
-        self.server.swap(session, held)
+        return await self.prover.load(self.store.path(model.artifact_sha256, held.format), runtime)
 
     async def load_apart(self, command: Command, work: Work) -> Session:
         """Return a session of the command's artifact without making it active; raises EdgeWattError, StoppedError."""
@@ -215,13 +219,14 @@ class Installer:
         return await self.prover.load(self.store.path(ref.sha256, ref.format), runtime)
 
     def tidy(self, *, but: str = "") -> None:
-        """Remove what no slot and no unfinished command besides `but` needs."""
-        self.store.collect(needed=_contents(e for e in self.journal.unfinished() if e.id != but))
+        """Remove what no slot, no ladder of the governor and no unfinished command besides `but` needs."""
+        needed = _contents(e for e in self.journal.unfinished() if e.id != but)
+        self.store.collect(needed=needed | self.governed())
 
     def clear_ended(self) -> None:
         """Remove what commands left behind that had ended when the power went; a part that nobody knows stays."""
         ended = _contents(e for e in self.journal.newest() if e.terminal)
-        self.store.collect(needed=_contents(self.journal.unfinished()), among=ended)
+        self.store.collect(needed=_contents(self.journal.unfinished()) | self.governed(), among=ended)
 
     async def _unfit(self, command_id: str, unfit: UnfitError) -> None:
         entry = self._entry(command_id)

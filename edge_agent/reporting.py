@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.commands import OPS
-from broker.messages import CurrentCommand, Info, PowerSensor, PowerState, RuntimeInfo, State, Status
+from broker.messages import CurrentCommand, GovernorState, Info, PowerSensor, PowerState, RuntimeInfo, State, Status
 from edge_agent import vitals
 from edge_agent.cadence import Cadence
 from edge_agent.download import free_bytes
@@ -35,6 +35,7 @@ class Reporter:
     power: Callable[[], PowerState]
     now: Callable[[], float]
     folder: Path
+    governed: Callable[[], GovernorState | None] = lambda: None
     refused: Counter[str] = field(default_factory=Counter)
     _rev: int = 0
 
@@ -93,6 +94,7 @@ class Reporter:
             last_cmds=tuple(entry.summary() for entry in entries[:REPORTED_COMMANDS]),
             power=self.power(),
             budget=self.server.budget(),
+            governor=self.governed(),
             refused=dict(self.refused),
         )
 

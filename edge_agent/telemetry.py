@@ -66,6 +66,7 @@ class Sampler:
             inferences=served.inferences if held else None,
             top1_pct=served.top1_pct,
             answer=served.answer,
+            rate=self.server.rate,
             inputs=served.inputs,
             latency_ms=served.latency_ms,
             energy=self._energy(served.energy_mj, served.inferences),
