@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from controller.doing import serves
+from controller.doing import governed, runs, serves
 from controller.sleep import asleep_until, clock, sleeping, wakes_at
 
 LIVE_S = 30.0
@@ -41,14 +41,17 @@ def health(device: Row, now: float) -> tuple[str, str]:
 
 
 def drift(device: Row) -> str | None:
-    """Return whether a device runs what it should: `in step`, `wants X, runs Y`, or None where nothing is wanted."""
-    wanted = (device["desired"] or {}).get("deploy") or {}
-    if not wanted:
-        return None
-    active = (device["state"] or {}).get("active") or {}
-    if active.get("artifact_sha256") == (wanted.get("artifact") or {}).get("sha256"):
-        return "in step"
-    return f"wants {wanted.get('model')}, runs {active.get('model') or 'nothing'}"
+    """Return whether a device runs what it should: `in step`, `wants X, runs Y`, or None where nothing is wanted.
+
+    `governed: runs Y while …` is a device that has what it should and runs another model to save power.
+    """
+    wanted, state = (device["desired"] or {}).get("deploy") or {}, device["state"] or {}
+    active, running = state.get("active") or {}, runs(state)
+    if wanted and active.get("artifact_sha256") != (wanted.get("artifact") or {}).get("sha256"):
+        return f"wants {wanted.get('model')}, runs {running or 'nothing'}"
+    if running != active.get("model"):
+        return f"governed: {governed(state)}"
+    return "in step" if wanted else None
 
 
 def view(device: Row, now: float) -> Row:
@@ -73,6 +76,7 @@ def view(device: Row, now: float) -> Row:
         "status_at": device["status_at"],
         "phase": state.get("phase"),
         "active": state.get("active"),
+        "runs": runs(state),
         "previous": state.get("previous"),
         "current_cmd": state.get("current_cmd"),
         "desired": desired
@@ -83,6 +87,8 @@ def view(device: Row, now: float) -> Row:
         "predicted": predicted,
         "latest": device["reading"],
         "serves": serves(device["reading"]),
+        "governor": state.get("governor"),
+        "governed": governed(state),
         "gaps": device["gaps"],
         "refused": state.get("refused") or {},
     }

@@ -12,9 +12,11 @@ from broker.link import Packet
 from broker.messages import LogLine, State, Status, Telemetry
 from broker.phases import Phase
 from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse
+from broker.wire import document
 from controller import history
 from controller.adoption import Adoption, asks_us, is_typed_again
 from controller.deployment import Deployment, Heard
+from controller.doing import stepped
 from controller.service import COMMAND_TTL_S, Service
 from controller.sleep import absence, asleep_until
 from controller.store import Row
@@ -149,7 +151,9 @@ class Hearing:
         self.service.store.add_event(at, "presence", text, who=device_id, device_id=device_id, facts=facts)
 
     def _on_state(self, device_id: str, state: State, packet: Packet, at: float) -> None:
+        before = (self.service.store.device(device_id) or {}).get("state") or {}
         self.service.store.put_device(device_id, state=json.loads(packet.payload))
+        self._note_step(device_id, before, state, at)
         for last in state.last_cmds:
             ack = Ack(
                 id=last.id,
@@ -179,6 +183,15 @@ class Hearing:
         self._on_ack(device_id, ack, at)
         if asks_us(ack):
             self._adoption.on_waiting(device_id, current, at)
+
+    def _note_step(self, device_id: str, before: dict[str, Any], state: State, at: float) -> None:
+        """Enter a step of the device's governor into the stream, once: an older state is no news."""
+        if state.rev <= before.get("rev", 0):
+            return
+        now: dict[str, Any] | None = document(state.governor)
+        said = stepped(device_id, before.get("governor"), now)
+        if said is not None:
+            self.service.store.add_event(at, "governor", said, who=device_id, device_id=device_id, facts=now)
 
     def _on_ack(self, device_id: str, ack: Ack, at: float) -> None:
         deployment = self.service.deployments.on_device(device_id, ack.id)

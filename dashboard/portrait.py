@@ -58,18 +58,30 @@ def now_cards(device: Document, series: Sequence[Document]) -> Markup:
 def model_now(device: Document) -> Markup:
     """Return which model runs, whether that is what is wanted, and whether the prediction held."""
     active, previous = device.get("active") or {}, device.get("previous") or {}
-    running = [tag("b", active["model"]), tag("small", f" · {active.get('runtime')}")] if active else ["none"]
+    runtime = f" · {active.get('runtime')}" if views.model(device) == active.get("model") else " · governed"
+    running = [tag("b", views.model(device)), tag("small", runtime)] if active else ["none"]
     drift = device.get("drift") or "nothing is wanted of it"
+    wrong = words.out_of_step(device.get("drift"))
     pairs: list[tuple[str, Markup | str]] = [
         ("Runs", join(running)),
-        ("Wanted", drift if drift in {"in step", "nothing is wanted of it"} else pill(drift, "warn")),
+        ("Wanted", pill(wrong, "warn") if wrong else drift),
         ("Prediction", join([mark("predicted"), " ", views.agreement(device)])),
     ]
+    if device.get("governor"):
+        pairs.append(("Governor", _governor(device)))
     if device.get("serves"):
         pairs.append(("Serves", device["serves"]))
     if previous:
         pairs.append(("To fall back on", previous.get("model") or ""))
     return tag("div", facts(pairs), of="ew-panel")
+
+
+def _governor(device: Document) -> Markup:
+    """Say on which rung the governor stands, what brought it there, and what it changes."""
+    governor = device["governor"]
+    rung = f"rung {governor['rung']} of {governor['of']}"
+    told = [each for each in (governor.get("reason"), device.get("governed") or "nothing is changed") if each]
+    return join([pill(rung, "warn" if governor.get("fault") else "mute"), " ", "; ".join(told)])
 
 
 def answers(device: Document, said: Sequence[history.Said], now: float) -> Markup:

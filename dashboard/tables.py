@@ -116,7 +116,7 @@ def _drift(device: Document) -> Markup:
     drift = device.get("drift")
     if drift is None:
         return EMPTY
-    return tag("small", drift) if drift == "in step" else tag("span", pill(drift, "warn"))
+    return tag("span", pill(drift, "warn")) if words.out_of_step(drift) else tag("small", drift)
 
 
 def _deployment_row(row: Document, now: float) -> list[Markup | str]:

@@ -117,7 +117,7 @@ def energy(device: Document) -> tuple[float | None, words.Kind | None]:
 
 def model(device: Document) -> str:
     """Return the name of the running model, or nothing."""
-    return str((device.get("active") or {}).get("model") or "")
+    return str(device.get("runs") or (device.get("active") or {}).get("model") or "")
 
 
 def predicted(device: Document) -> Document:
@@ -152,9 +152,14 @@ def _needs(device: Document, newest: Document | None, now: float) -> Iterable[Ne
     yield from _ended_badly(newest, now)
     if not device.get("approved", True):
         yield Need(kind="waiting for approval", sentence="it waits for a person to approve it", rank=40)
-    drift = device.get("drift")
-    if drift not in (None, "in step") and health == "live" and (newest is None or newest.get("terminal")):
+    drift = words.out_of_step(device.get("drift"))
+    if drift and health == "live" and (newest is None or newest.get("terminal")):
         yield Need(kind="out of step", sentence=drift, rank=45)
+    fault = (device.get("governor") or {}).get("fault")
+    if fault:
+        yield Need(
+            kind="saving less than it should", sentence=f"its governor cannot do what it wants: {fault}", rank=45
+        )
     for each in device.get("attention") or ():
         yield Need(kind="dearer than it was", sentence=each["text"], rank=65)
     refused = device.get("refused") or {}

@@ -60,6 +60,11 @@ _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _STEPS = ((60.0, 1.0, "s"), (3_600.0, 60.0, "min"), (86_400.0, 3_600.0, "h"), (math.inf, 86_400.0, "d"))
 
 
+def out_of_step(drift: str | None) -> str:
+    """Return these words of drift where they need somebody; in step, and a governor that saves power, need nobody."""
+    return "" if drift is None or drift == "in step" or drift.startswith("governed: ") else drift
+
+
 def span(seconds: float | None) -> str:
     """Return a length of time in its largest whole unit."""
     if seconds is None:

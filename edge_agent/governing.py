@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from broker.activity import GovernorState
 from broker.errors import EdgeWattError, InvalidError, StorageError, WireError
-from broker.messages import GovernorState, PowerState
+from broker.messages import PowerState
 from broker.wire import decode, encode
 from edge_agent.cadence import Cadence
 from edge_agent.files import write_whole

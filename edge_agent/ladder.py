@@ -57,7 +57,7 @@ def _check_order(ladder: Ladder) -> None:
                 )
     for i in range(1, len(ladder.rungs)):
         if (rate_of(ladder, i), model_of(ladder, i)) == (rate_of(ladder, i + 1), model_of(ladder, i + 1)):
-            raise _bad(f"governor.rungs[{i}] changes nothing against the one before it")
+            raise _bad(f"governor.rungs[{i}] changes nothing against the one before it: give that one both bounds")
     for i, rung in enumerate(ladder.rungs):
         if rung.soc_below_pct is not None and rung.soc_below_pct + ladder.hysteresis_pct > FULL_PCT:
             raise _bad(f"governor.rungs[{i}] would be left at over {FULL_PCT:g} % of battery only, which is never")

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.activity import GovernorState
 from broker.commands import OPS
-from broker.messages import CurrentCommand, GovernorState, Info, PowerSensor, PowerState, RuntimeInfo, State, Status
+from broker.messages import CurrentCommand, Info, PowerSensor, PowerState, RuntimeInfo, State, Status
 from edge_agent import vitals
 from edge_agent.cadence import Cadence
 from edge_agent.download import free_bytes

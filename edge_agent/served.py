@@ -3,7 +3,8 @@
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from broker.messages import Answer, BudgetState, InputState, Latency
+from broker.activity import InputState
+from broker.messages import Answer, BudgetState, Latency
 from edge_agent.bench import percentile
 from edge_agent.modelstore import Held
 

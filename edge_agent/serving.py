@@ -7,9 +7,10 @@ from dataclasses import replace
 from threading import Event, Lock, Thread
 from typing import Any
 
+from broker.activity import InputState
 from broker.energy import Source
 from broker.errors import ArtifactError, ConflictError, EdgeWattError
-from broker.messages import Answer, BudgetState, InputState
+from broker.messages import Answer, BudgetState
 from edge_agent.inputs.source import STRONGEST, Inputs, Item, Outcome, Ranked
 from edge_agent.modelstore import Held
 from edge_agent.power.meter import Meter

@@ -71,6 +71,24 @@ def test_a_device_that_does_not_answer_a_ping_times_out(edgewatt, answers):
     assert "it goes on as cmd-1" in err
 
 
+@pytest.mark.parametrize("from_a_file", [False, True])
+def test_settings_are_sent_and_the_device_s_answer_is_printed(edgewatt, answers, tmp_path, from_a_file):
+    answers.append({"state": "succeeded", "ack": {"result": {"rate": 2.0}}})
+    (tmp_path / "pace.json").write_text('{"rate": 2}')
+
+    code, out, _ = edgewatt("devices", "configure", "pi5-1", f"@{tmp_path}/pace.json" if from_a_file else '{"rate": 2}')
+
+    assert (code, out) == (Exit.DONE, "succeeded\nrate: 2.0\n")
+
+
+@pytest.mark.parametrize("settings", ["", "rate=2", "[1]", "{}", "@no-such-file.json", "3"])
+def test_settings_that_are_no_json_object_are_refused_before_anything_is_sent(edgewatt, settings):
+    code, _, err = edgewatt("devices", "configure", "pi5-1", settings)
+
+    assert code == Exit.USAGE
+    assert "JSON" in err
+
+
 def test_a_prediction_has_an_interval_for_each_board(edgewatt):
     _, out, _ = edgewatt("predict", "digits_cnn_s", "--on", "raspberry_pi_5", "--on", "bbb-1")
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -187,6 +188,13 @@ def test_a_ladder_that_makes_no_sense_is_refused_by_its_path(wanted, said):
     assert refused.value.code == "bad_config"
     assert said in refused.value.message
     ladder_of(json.loads(refused.value.hint)["governor"])
+
+
+def test_the_ladder_of_the_how_to_is_one():
+    page = (Path(__file__).parent.parent / "docs/how-to/govern-power.md").read_text()
+    shown = json.loads(page.partition("```json")[2].partition("```")[0])
+
+    assert len(ladder_of(shown["governor"]).rungs) == 2
 
 
 @pytest.mark.parametrize("nothing", [None, {}, {"rungs": []}])

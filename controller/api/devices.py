@@ -142,7 +142,7 @@ async def metrics(parts: Given, device_id: str | None = None, device_ip: str | N
         "success": True,
         "device_id": row["id"],
         "status": seen["health"],
-        "model_name": (seen["active"] or {}).get("model"),
+        "model_name": seen["runs"],
         "metrics": vitals,
         "energy_metrics": _energy_metrics(seen["budget"] or {}),
         "reading_age_s": seen["reading_age_s"],

@@ -1,10 +1,13 @@
 """Commands about single devices: look, watch, measure, start, stop, roll back, forget."""
 
+import json
 import time
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from broker.errors import InvalidError
 from controller.cli import calibration_commands
 from controller.cli.command import command, group
 from controller.cli.console import Console
@@ -27,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     command(devices, "messages", example="edgewatt devices messages pi5-1")(_messages)
     command(devices, "logs", example="edgewatt devices logs pi5-1")(_logs)
     command(devices, "measure", example="edgewatt devices measure pi5-1 digits_cnn_s")(_measure)
+    command(devices, "configure", example="edgewatt devices configure pi5-1 '{\"rate\": 2}'")(_configure)
     command(devices, "rollback", example="edgewatt devices rollback pi5-1 --yes")(_rollback)
     command(devices, "start", example="edgewatt devices start pi5-1")(_start)
     command(devices, "stop", example="edgewatt devices stop pi5-1 --yes")(_stop)
@@ -124,6 +128,30 @@ def _measure(
     return _awaited(console, console.client.benchmark(device, model), within, f"measuring on {device}")
 
 
+def _configure(
+    console: Console,
+    device: Device,
+    settings: Annotated[str, typer.Argument(help="What to change, as JSON; or @FILE.")],
+    *,
+    within: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0)] = 15.0,
+) -> int:
+    """Change a device's rate, telemetry interval or power governor, and wait for its answer."""
+    changes = read_settings(settings)
+    return _awaited(console, console.client.command(device, "config", config=changes), within, f"waiting for {device}")
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """Return the JSON object in `text`, or in the file that `@FILE` names; raises InvalidError."""
+    try:
+        found = json.loads(Path(text[1:]).read_text("utf-8") if text.startswith("@") else text)
+    except (OSError, ValueError) as error:
+        said = f"the settings are no JSON: {error}"
+        raise InvalidError(said, code="usage", hint="""write '{"rate": 2}', or @FILE""") from None
+    if not isinstance(found, dict) or not found:
+        raise InvalidError("the settings are no JSON object", code="usage", hint="""write '{"rate": 2}', or @FILE""")
+    return found
+
+
 def _rollback(console: Console, device: Device, *, yes: Yes = False) -> int | None:
     """Return a device to the model that it ran before."""
     if not console.agrees(f"Roll {device} back to its previous model?", yes=yes):
@@ -206,7 +234,7 @@ def _one_line(device: dict[str, Any]) -> str:
         figures.clock(time.time()),
         device["id"],
         device["health"],
-        figures.text((device.get("active") or {}).get("model")),
+        figures.text(device.get("runs") or (device.get("active") or {}).get("model")),
         f"{figures.mj(energy.get('energy_mj'))} ({figures.text(energy.get('source'))})",
         f"budget {figures.mj(budget.get('energy_mj'))} {figures.text(budget.get('status'))}",
         f"p95 {figures.number(latency.get('p95'), 'ms')}",

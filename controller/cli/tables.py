@@ -154,7 +154,7 @@ def _device_row(device: Document) -> tuple[str, ...]:
         text(device.get("device_type")),
         text(device.get("health")),
         span(device.get("reading_age_s")),
-        text((device.get("active") or {}).get("model")),
+        text(device.get("runs") or (device.get("active") or {}).get("model")),
         text(device.get("drift")),
         mj(energy.get("energy_mj")),
         text(energy.get("source")),
@@ -164,10 +164,17 @@ def _device_row(device: Document) -> tuple[str, ...]:
     )
 
 
+def _governor(device: Document) -> str:
+    governor = device["governor"]
+    why = f", {ago(governor['since'])}: {governor['reason']}" if governor.get("reason") else ""
+    return f"rung {governor['rung']} of {governor['of']}{why}; {device.get('governed') or 'nothing is changed'}"
+
+
 def _device_facts(device: Document) -> list[tuple[str, str]]:
     latest, budget, predicted = (device.get(key) or {} for key in ("latest", "budget", "predicted"))
     latency, energy = latest.get("latency_ms") or {}, latest.get("energy") or {}
     active, previous = device.get("active") or {}, device.get("previous") or {}
+    running = text(device.get("runs") or active.get("model"))
     runtimes = ", ".join(f"{each['name']} {each.get('version', '')}" for each in device.get("runtimes") or ())
     return [
         ("device", device["id"] + (" (simulated)" if device.get("simulated") else "")),
@@ -176,7 +183,8 @@ def _device_facts(device: Document) -> list[tuple[str, str]]:
         ("tags", _tags(device)),
         ("runtimes", runtimes or ABSENT),
         ("last reading", f"{span(device.get('reading_age_s'))} ago" if device.get("latest") else "never"),
-        ("model", f"{text(active.get('model'))} ({text(device.get('phase'))}), {text(device.get('drift'))}"),
+        ("model", f"{running} ({text(device.get('phase'))}), {text(device.get('drift'))}"),
+        *([("governor", _governor(device))] if device.get("governor") else []),
         *([("serves", device["serves"])] if device.get("serves") else []),
         ("before", text(previous.get("model"))),
         ("latency", f"p50 {number(latency.get('p50'), 'ms')}, p95 {number(latency.get('p95'), 'ms')}"),
