@@ -22,9 +22,11 @@ from broker.messages import ControllerStatus
 from broker.paho import PahoLink
 from broker.topics import CONTROLLER_STATUS
 from broker.wire import encode
+from controller import lives
 from controller.api.app import create
 from controller.api.parts import Parts
 from controller.api.zero_copy import zero_copy
+from controller.archive import Archive
 from controller.book import Book
 from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
@@ -159,6 +161,13 @@ def compose(
         ),
         workshop=workshop,
         orders=orders,
+        archive=Archive(
+            store=store,
+            folder=settings.data.resolve() / "archives",
+            event_days=settings.keep_events_days,
+            archive_days=settings.keep_archives_days,
+            clock=clock,
+        ),
         clock=clock,
         started_at=clock(),
         version=version("edgewatt"),
@@ -213,17 +222,20 @@ async def serve(settings: Settings) -> None:
     )
     try:
         parts = compose(settings, store, link, epoch)
+        lives.begin(store, settings, parts.version, parts.clock())
         server = Server(uvicorn.Config(zero_copy(create(parts)), log_level="warning", lifespan="off"))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         with listening(settings.host, settings.port) as door:
             async with link:
-                running = [asyncio.create_task(work) for work in (parts.ingest.run(), parts.workshop.run())]
+                works = (parts.ingest.run(), parts.workshop.run(), parts.archive.run())
+                running = [asyncio.create_task(work) for work in works]
                 for task in running:
                     task.add_done_callback(lambda _: server.stop())
                 await server.serve([door])
                 await parts.ingest.say_goodbye()
+                lives.end(store, parts.clock())
                 for task in running:
                     task.cancel()
                 await asyncio.wait(running)

@@ -33,10 +33,11 @@ class Adoption:
             self._adopt(device_id, command, command_id, at)
         elif command.op == "deploy":
             self._record_complete(device_id, command, command_id, at)
-        elif command.op == "cancel":
-            self._on_typed_cancel(device_id, command, at)
         else:
             self.service.commands.add(command_id, device_id, command.op, "mqtt", at)
+            self.service.tell_order(device_id, replace(command, id=command_id), "mqtt", at)
+            if command.op == "cancel":
+                self._on_typed_cancel(device_id, command, at)
 
     def on_waiting(self, device_id: str, current: CurrentCommand, at: float) -> None:
         """Take up a request that only the device's retained state tells of: nobody listened when it was typed."""

@@ -190,6 +190,7 @@ class Calibrating:
     def _withdraw(self, device_id: str, command_id: str, at: float) -> None:
         cancel_id = new_id("cancel", at)
         command = Command(op="cancel", id=cancel_id, ts=at, target=command_id, reason="the calibration was cancelled")
+        self.service.commands.add(cancel_id, device_id, "cancel", "controller", at)
         self.service.outbox.heard(device_id, command_id)
         self.service.outbox.put(
             device_id=device_id,

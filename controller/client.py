@@ -4,7 +4,8 @@ Imports httpx and the contract only, so the CLI and the dashboard share it. A do
 controller answered; its fields are described where the controller makes them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from broker.errors import (
 )
 from controller.client_advice import Advice
 from controller.client_devices import Devices
+from controller.client_logs import Logs
 from controller.client_models import ModelShelf
 
 Document = dict[str, Any]
@@ -59,7 +61,7 @@ _BY_STATUS: dict[int, type[EdgeWattError]] = {
 }
 
 
-class Client(Devices, Advice, ModelShelf):
+class Client(Devices, Advice, Logs, ModelShelf):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.
@@ -165,14 +167,6 @@ class Client(Devices, Advice, ModelShelf):
         """Return the newest refused messages of nobody we know, and the counts of all."""
         return self._get("/api/messages/refused")
 
-    def logs(self, *, limit: int = 100, kind: str = "") -> Document:
-        """Return the newest log entries."""
-        return self._get("/api/logs", limit=limit, type=kind)
-
-    def export_logs(self, form: Literal["csv", "json"] = "json") -> bytes:
-        """Return the whole log as a file."""
-        return self._ask("GET", "/api/logs/export", params={"format": form}).content
-
     def _get(self, path: str, **params: Any) -> Document:
         return _document(self._ask("GET", path, params=_given(**params)))
 
@@ -184,9 +178,26 @@ class Client(Devices, Advice, ModelShelf):
         options = {"content": content, "headers": headers, "timeout": timeout_s}
         return _document(self._ask("PUT", path, params=_given(**params), **options))
 
+    @contextmanager
+    def _chunks(self, path: str, **params: Any) -> Iterator[Iterator[bytes]]:
+        with self._told(), self._http.stream("GET", path, params=_given(**params)) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise _error(answer)
+            yield answer.iter_bytes()
+
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
+        with self._told():
             answer = self._http.request(method, path, **options)
+        if not answer.is_success:
+            raise _error(answer)
+        return answer
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in our words what keeps a question from being asked or answered."""
+        try:
+            yield
         except ValueError as error:  # JSON has no words for them
             hint = "NaN and infinities are no figures; leave a budget out for none"
             raise InvalidError(f"cannot be sent: {error}", hint=hint) from error
@@ -194,9 +205,6 @@ class Client(Devices, Advice, ModelShelf):
             raise self._unreachable("does not answer in time") from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self._unreachable("cannot be reached") from error
-        if not answer.is_success:
-            raise _error(answer)
-        return answer
 
     def _unreachable(self, how: str) -> UnreachableError:
         hint = "start one with `edgewatt up` (or `edgewatt demo`), or name another with EDGEWATT_CONTROLLER_URL"

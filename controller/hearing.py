@@ -17,9 +17,11 @@ from controller import history
 from controller.adoption import Adoption, asks_us, is_typed_again
 from controller.deployment import Deployment, Heard
 from controller.doing import stepped
+from controller.introduction import changes
 from controller.service import COMMAND_TTL_S, Service
 from controller.sleep import absence, asleep_until
 from controller.store import Row
+from controller.stream import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ EARLIEST_TS = 1_577_836_800.0
 KEPT_MESSAGES = 10
 KEPT_BYTES = 2_000
 KEPT_REFUSED = 50
+TRIMMED_EVERY = 100
+"""Lines of a device's log that may be too many for a while."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,11 +53,14 @@ class Hearing:
     _newest: dict[str, tuple[Telemetry, float]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _gaps: Counter[str] = field(default_factory=Counter)
+    _lines: Counter[str] = field(default_factory=Counter)
+    _stream: Stream = field(init=False)
     _last: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Take up typed commands through the same service."""
         self._adoption = Adoption(service=self.service)
+        self._stream = Stream(self.service.store)
 
     def hear(self, packet: Packet, at: float) -> None:
         """Take in one packet; what is outside the contract is counted, kept for inspection, and changes nothing."""
@@ -106,13 +113,14 @@ class Hearing:
             return
         if not known:
             self.service.store.add_device(device_id, at, approved=self.approve_new)
-            self.service.store.add_event(at, "device", f"{device_id} registered", who=device_id, device_id=device_id)
+            text = f"{device_id} registered" + ("" if self.approve_new else "; it waits for approval")
+            self.service.store.add_event(at, "device", text, who=device_id, device_id=device_id)
         if route is TELEMETRY:
             self._on_telemetry(device_id, message, at)
         elif route is STATUS:
             self._on_status(device_id, message, packet, at)
         elif route is INFO:
-            self.service.store.put_device(device_id, info=json.loads(packet.payload))
+            self._on_info(device_id, json.loads(packet.payload), at)
         elif route is STATE:
             self._on_state(device_id, message, packet, at)
         elif route is ACK:
@@ -121,6 +129,14 @@ class Hearing:
             self._on_log(device_id, message, at)
         elif route is CMD:
             self._adoption.on_command(device_id, message, packet.payload, at)
+
+    def _on_info(self, device_id: str, info: dict[str, Any], at: float) -> None:
+        store = self.service.store
+        before = (store.device(device_id) or {}).get("info")
+        store.put_device(device_id, info=info)
+        if before and (changed := changes(before, info)):
+            text = f"{device_id} says: {'; '.join(changed)}"
+            store.add_event(at, "device", text, who=device_id, device_id=device_id, facts={"changed": changed})
 
     def _on_status(self, device_id: str, status: Status, packet: Packet, at: float) -> None:
         store = self.service.store
@@ -253,6 +269,9 @@ class Hearing:
         self.service.store.add_event(
             at, "log", line.msg[:KEPT_BYTES] + dropped, who=device_id, device_id=device_id, facts=facts
         )
+        if self._lines[device_id] % TRIMMED_EVERY == 0:
+            self._stream.trim_log(device_id)
+        self._lines[device_id] += 1
 
     def _refuse(self, device_id: str, packet: Packet, error: EdgeWattError, at: float) -> None:
         self._counts[error.code] += 1

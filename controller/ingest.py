@@ -103,9 +103,13 @@ class Ingest:
         for event in batch:
             match event:
                 case Connected():
+                    if self.last_loss is not None:
+                        self._tell_link("the broker is connected again")
                     self.connected_at, self._greeting_due = self.clock(), True
                     self.wake()
                 case Disconnected(reason=reason):
+                    if self.connected_at is not None:
+                        self._tell_link(f"the connection to the broker is lost: {reason}")
                     self.connected_at, self.last_loss = None, reason
         packets = [event for event in batch if isinstance(event, Packet)]
         if not packets:
@@ -115,6 +119,13 @@ class Ingest:
         for packet in packets:
             await self.link.settle(packet)
         self.wake()
+
+    def _tell_link(self, text: str) -> None:
+        try:
+            with self.service.store.transaction():
+                self.service.store.add_event(self.clock(), "controller", text)
+        except StorageError as error:
+            self.storage_fault = error.message
 
     def _store(self, packets: list[Packet]) -> bool:
         """Commit a batch, or return False and leave everything as it was."""

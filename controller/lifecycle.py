@@ -23,7 +23,7 @@ from controller.deployment import (
 )
 from controller.outbox import Outbox
 from controller.patience import DEADLINE_S
-from controller.records import Deployments, Measurements
+from controller.records import Commands, Deployments, Measurements
 from controller.store import Store
 
 _numbers = itertools.count()
@@ -77,6 +77,13 @@ class Lifecycle:
                         self._clear(after, at)
         return after
 
+    def tell_asked(self, deployment: Deployment, what: str, who: str, at: float) -> None:
+        """Say that a deployment was asked for something that its device has yet to do."""
+        d = deployment
+        text = f"{d.model} on {d.device_id}: asked {what}"
+        told = {"device_id": d.device_id, "deployment_id": d.id, "phase": d.phase.value}
+        self.store.add_event(at, "deployment", text, who=who, facts={"reason": f"asked {what}"}, **told)
+
     def want(self, command: Command, device_id: str, at: float) -> None:
         """Make `command` what the device converges to, without sending it as a command."""
         self._put_desired(device_id, Desired(gen=command.gen or 0, deploy=command), at)
@@ -106,6 +113,7 @@ class Lifecycle:
 
     def _withdraw(self, deployment: Deployment, effect: Withdraw, at: float) -> None:
         cancel_id = new_id("cancel", at)
+        Commands(self.store).add(cancel_id, deployment.device_id, "cancel", "controller", at)
         command = Command(
             op="cancel",
             id=cancel_id,

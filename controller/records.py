@@ -50,9 +50,16 @@ class Deployments:
         sql = "SELECT document FROM deployments WHERE open = 1 AND phase = ? ORDER BY created_at, id"
         return [_deployment(row) for row in self._store.query(sql, [Phase.RESOLVING.value])]
 
-    def count(self, *, device_id: str = "", open_only: bool = False) -> dict[str, int]:
-        """Return how many deployments are in each phase."""
-        where, arguments = _where(device_id, open_only=open_only)
+    def count(
+        self,
+        *,
+        device_id: str = "",
+        open_only: bool = False,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> dict[str, int]:
+        """Return how many deployments, asked for from `since` to before `until` (Unix s), are in each phase."""
+        where, arguments = _where(device_id, open_only=open_only, since=since, until=until)
         sql = f"SELECT phase, count(*) AS n FROM deployments WHERE {where} GROUP BY phase"  # noqa: S608 - fixed text
         return {row["phase"]: row["n"] for row in self._store.query(sql, arguments)}
 
@@ -174,9 +181,12 @@ def _deployment(row: Row) -> Deployment:
     return msgspec.json.decode(row["document"], type=Deployment)
 
 
-def _where(device_id: str, *, open_only: bool) -> tuple[str, list[str]]:
-    parts = (["device_id = ?"] if device_id else []) + (["open = 1"] if open_only else [])
-    return " AND ".join(parts) or "1", [device_id] if device_id else []
+def _where(
+    device_id: str, *, open_only: bool, since: float | None = None, until: float | None = None
+) -> tuple[str, list[Any]]:
+    given = {"device_id = ?": device_id or None, "created_at >= ?": since, "created_at < ?": until}
+    asked = {term: value for term, value in given.items() if value is not None}
+    return " AND ".join([*asked, *(["open = 1"] if open_only else [])]) or "1", list(asked.values())
 
 
 def _number(value: Any) -> float | int | None:

@@ -228,3 +228,15 @@ def m005_jobs(db: Database) -> None:
     )
     for columns in (["key", "created_at"], ["open"], ["sha256"], ["created_at"]):
         db.table("jobs").create_index(columns)
+
+
+@migrations()
+def m007_log(db: Database) -> None:
+    """Find events by kind and by who, a device's log lines at once; keep facts that were read from events before."""
+    for columns in (["kind"], ["who"], ["device_id", "kind"]):
+        db.table("events").create_index(columns)
+    db.table("remembered").create({"name": str, "value": str}, pk="name", strict=True)
+    db.execute(
+        "INSERT INTO remembered SELECT 'predictor', json_quote(json_extract(facts, '$.answers')) FROM events "
+        "WHERE kind = 'predictor' AND json_extract(facts, '$.answers') IS NOT NULL ORDER BY id DESC LIMIT 1"
+    )

@@ -150,7 +150,11 @@ class Service:
             raise ConflictError(
                 f"{deployment_id} has ended already: {deployment.phase.value}", hint="a deployment that ended stays so"
             )
-        return self.lifecycle.apply(deployment, CancelAsked(reason=reason or f"cancelled by {who}"), at, who)
+        with self.store.transaction():
+            after = self.lifecycle.apply(deployment, CancelAsked(reason=reason or f"cancelled by {who}"), at, who)
+            if after.phase is deployment.phase:
+                self.lifecycle.tell_asked(after, f"to end it{f': {reason}' if reason else ''}", who, at)
+        return after
 
     def known_deployment(self, deployment_id: str) -> Deployment:
         """Return a deployment by its id, or the newest that a device calls so; raises NotFoundError."""
@@ -184,8 +188,15 @@ class Service:
                 at=at,
                 expires_at=expires_at,
             )
-            self.store.add_event(at, "command", f"{op} to {device_id}", who=who, device_id=device_id)
+            self.tell_order(device_id, command, who, at)
         return command_id
+
+    def tell_order(self, device_id: str, command: Command, who: str, at: float) -> None:
+        """Make what a device was told an event, with what the command says."""
+        facts = {"command_id": command.id, "op": command.op, "model": command.model, "config": command.config}
+        about = [command.model or "", *(f"{name}={value}" for name, value in (command.config or {}).items())]
+        text = f"{' '.join(filter(None, (command.op, *about)))} to {device_id}"
+        self.store.add_event(at, "command", text[:500], who=who, device_id=device_id, facts=facts)
 
     def measure(self, device_id: str, model: str, who: str, at: float) -> str:
         """Queue a benchmark of `model` that leaves the running model alone; return the command's id."""

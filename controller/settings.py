@@ -22,6 +22,7 @@ class Settings:
     `probe_inferences` are measured on the device before a model is committed; `soak_s` is how long it is watched then.
     The store gives up what can be made again above `artifact_quota_mb`.
     `max_upload_mb` (10^6 bytes) is the largest model file that is taken from people.
+    Events move into archive files after `keep_events_days`; such a file stays for `keep_archives_days`.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
@@ -38,6 +39,8 @@ class Settings:
     max_upload_mb: int = 500
     conversion_timeout_s: float = 900.0
     conversion_memory_mb: int = 6_000
+    keep_events_days: float = 90.0
+    keep_archives_days: float = 365.0
     username: str = ""
     password_file: str = ""
 
@@ -50,7 +53,8 @@ class Settings:
             raise InvalidError(f"artifact_quota_mb {self.artifact_quota_mb:g} is none", field="artifact_quota_mb")
         if not 0 <= self.port <= 65_535:  # noqa: PLR2004 - the range of ports
             raise InvalidError(f"port {self.port} is none", hint="1 to 65535", field="port")
-        for name in ("max_upload_mb", "conversion_timeout_s", "conversion_memory_mb"):
+        positive = ("max_upload_mb", "conversion_timeout_s", "conversion_memory_mb")
+        for name in (*positive, "keep_events_days", "keep_archives_days"):
             if not getattr(self, name) > 0:
                 raise InvalidError(f"{name} must be positive", hint="leave it out for the default", field=name)
 
@@ -121,6 +125,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
 def _typed(name: str, value: Any) -> Any:
     kinds = {"port": int, "probe_inferences": int, "soak_s": float, "artifact_quota_mb": float, "data": Path}
     kinds |= {"conversion_timeout_s": float, "conversion_memory_mb": int, "max_upload_mb": int}
+    kinds |= {"keep_events_days": float, "keep_archives_days": float}
     kind = kinds.get(name, str)
     try:
         return kind(value)

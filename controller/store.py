@@ -9,12 +9,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlite_utils import Database
 
 from broker.errors import StorageError
 from broker.wire import document
+from controller.logs import Kind
 from controller.schema import migrations
 
 Row = dict[str, Any]
@@ -144,7 +145,7 @@ class Store:
     def add_event(
         self,
         at: float,
-        kind: str,
+        kind: Kind,
         text: str,
         *,
         who: str = "controller",
@@ -160,10 +161,14 @@ class Store:
             [at, kind, who, device_id, deployment_id, phase, text, encoded(facts)],
         )
 
+    def newest_event(self) -> int:
+        """Return the number of the newest event, 0 before there is one."""
+        return int(next(self.db.query("SELECT coalesce(max(id), 0) AS id FROM events"))["id"])
+
     def events(
         self,
         *,
-        kind: str = "",
+        kind: Kind | Literal[""] = "",
         device_id: str = "",
         deployment_id: str = "",
         limit: int = 100,
@@ -176,6 +181,17 @@ class Store:
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT * FROM events WHERE {where} ORDER BY id {order} LIMIT ?"  # noqa: S608 - fixed names
         return self.query(sql, [*given.values(), limit])
+
+    def remember(self, name: str, value: Any) -> None:
+        """Keep one fact about the controller itself; a JSON value."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO remembered (name, value) VALUES (?, ?)", [name, json.dumps(value)]
+        )
+
+    def remembered(self, name: str) -> Any:
+        """Return what was kept under `name`, None when nothing was."""
+        rows = self.query("SELECT value FROM remembered WHERE name = ?", [name])
+        return json.loads(rows[0]["value"]) if rows else None
 
     def count(self, counts: dict[str, int]) -> None:
         """Add to the named counters."""

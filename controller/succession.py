@@ -13,6 +13,7 @@ from broker.errors import EdgeWattError
 from controller.calibration import FEWEST_RUNS
 from controller.contest import FEWEST, held_out_error_percent, mape_percent, takes_over, telling
 from controller.ledger import Entry
+from controller.logs import Kind
 from controller.predict.answering import Answering
 from controller.predict.boards import UNIFIED, plain
 from controller.predict.calibrate import Run, calibrate
@@ -28,7 +29,7 @@ LOOK_EVERY_S = 60.0
 REPEATABLE_PERCENT = 5.0
 """What a measurement differs by when it is repeated (2 to 5 % between MLPerf's rounds): nobody errs by less."""
 
-KIND = "predictor"
+KIND: Kind = "predictor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,8 @@ class Succession:
             self._tell(f"predictor {self.answering.versions.active} cannot answer: {error.message}", at)
             return
         if before is not None:
-            self._tell(f"predictor {self.answering.id} answers, {before} before", at, before=before)
+            text = f"predictor {self.answering.id} answers, {before} before"
+            self._tell(text, at, self.answering.versions.chosen_by, before=before)
 
     def learn(self, device_type: str, at: float) -> None:
         """Fit a challenger to what devices of `device_type` measured; it takes over when it is better."""
@@ -99,10 +101,10 @@ class Succession:
 
     def _greet(self, at: float) -> None:
         """Say who answers when it was chosen while no controller ran."""
-        told = self.service.store.events(kind=KIND, limit=1)
-        before = told[0]["facts"].get("answers", SHIPPED) if told else SHIPPED
+        before = self.service.store.remembered(KIND) or SHIPPED
         if before != self.answering.id:
-            self._tell(f"predictor {self.answering.id} answers, {before} before", at, before=before)
+            text = f"predictor {self.answering.id} answers, {before} before"
+            self._tell(text, at, self.answering.versions.chosen_by, before=before)
 
     def _succeed(self, device_type: str, runs: Sequence[Run], facts: dict[str, Any], at: float) -> None:
         from controller.predict.publish import amend  # noqa: PLC0415 - scikit-learn, which a start does not wait for
@@ -153,6 +155,7 @@ class Succession:
             return None, []  # no longer in the catalogue
         return model.features, [entry for entry in entries if entry.artifact_sha256 in (None, model.artifact_sha256)]
 
-    def _tell(self, text: str, at: float, **facts: Any) -> None:
+    def _tell(self, text: str, at: float, who: str = "controller", **facts: Any) -> None:
         logger.info("%s", text)
-        self.service.store.add_event(at, KIND, text, facts={"answers": self.answering.id} | facts)
+        self.service.store.add_event(at, KIND, text, who=who, facts={"answers": self.answering.id} | facts)
+        self.service.store.remember(KIND, self.answering.id)

@@ -1,22 +1,17 @@
-"""The log stream as rows and as CSV. Pure."""
+"""The log stream as rows. Pure."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
 
-from broker.phases import TERMINAL
 from dashboard import words
 from dashboard.markup import join, link, moment, phase_tone, pill, table, tag
 
 Document = dict[str, Any]
 
 TONES = {"error": "bad", "warning": "warn"}
-_TOLD = {"", "requested", "rolling_back", *TERMINAL}
-FIELDS = ("at", "type", "level", "device_id", "deployment_id", "origin", "message")
 
 
 def told(entry: Document) -> Document:
@@ -32,17 +27,6 @@ def told(entry: Document) -> Document:
         "origin": str(entry.get("origin") or entry.get("who") or ""),
         "message": _message(entry),
     }
-
-
-def matching(entries: Iterable[Document], sought: str) -> list[Document]:
-    """Return the entries in which every word of `sought` occurs, case aside."""
-    wanted = sought.lower().split()
-    return [each for each in entries if all(word in " ".join(map(str, each.values())).lower() for word in wanted)]
-
-
-def milestones(entries: Iterable[Document]) -> list[Document]:
-    """Return what a person would tell: no log lines, and of a deployment how it began and how it ended."""
-    return [each for each in entries if each["type"] != "log" and each["phase"] in _TOLD]
 
 
 def rows(entries: Sequence[Document], now: float) -> Markup:
@@ -64,15 +48,9 @@ def refusals(messages: Sequence[Document], now: float) -> Markup:
     return table(["When", "Topic", "Why", "What it said"], rows_)
 
 
-def as_csv(entries: Iterable[Document]) -> str:
-    """Return the entries as CSV with absolute UTC times; a text that a spreadsheet would run is quoted with '."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(FIELDS)
-    for each in entries:
-        row = each | {"at": words.clock(each["ts"])}
-        writer.writerow([_inert(str(row.get(field, ""))) for field in FIELDS])
-    return out.getvalue()
+def around(ts: float | None) -> str:
+    """Return a time as the Events page takes it: what happened around then."""
+    return "" if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _row(entry: Document, now: float) -> list[Markup | str]:
@@ -80,7 +58,7 @@ def _row(entry: Document, now: float) -> list[Markup | str]:
     device, made = entry["device_id"], entry["deployment_id"]
     watch = join([" ", link("watch", "deployments", of="ew-go", id=made)]) if made else ""
     return [
-        tag("span", moment(entry["ts"], now), of="nowrap"),
+        link(moment(entry["ts"], now), "events", of="nowrap", title="what else happened then", at=around(entry["ts"])),
         pill(words.phase(entry["type"] or entry["level"]), tone, entry["level"]),
         link(words.short(device), "device", id=device, title=device) if device else words.NOTHING,
         join([words.short(entry["message"], 240), tag("small", watch)]),
@@ -96,10 +74,6 @@ def _message(entry: Document) -> str:
 
 def _level(phase: str | None) -> str:
     return {"bad": "error", "warn": "warning"}.get(phase_tone(phase or ""), "info")
-
-
-def _inert(text: str) -> str:
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
 def _seconds(at: Any) -> float | None:

@@ -27,7 +27,8 @@ def timeline(deployment: Document, now: float) -> Markup:
     """Return every phase it went through, oldest first, with reason and time spent."""
     events = deployment.get("events") or []
     if not events:
-        return tag("p", tag("small", "Nothing has been heard of it yet."))
+        ended = "Its steps were moved into an archive of the log." if deployment.get("terminal") else ""
+        return tag("p", tag("small", ended or "Nothing has been heard of it yet."))
     ends = [event.get("at") for event in events[1:]] + [now if not deployment.get("terminal") else None]
     lines = [_event(event, end, last=event is events[-1], now=now) for event, end in zip(events, ends, strict=True)]
     return tag("ol", join([*lines, _download(deployment)]), of="ew-line")

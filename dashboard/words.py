@@ -155,6 +155,13 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def ended(summary: dict[str, Any] | None) -> str:
+    """Return how deployments ended in one line, nothing before one has."""
+    found = summary or {}
+    good, bad, rate = found.get("success_count") or 0, found.get("error_count") or 0, found.get("success_rate")
+    return "" if rate is None else f"{good:,} succeeded, {bad:,} ended in an error: {rate:.0%}"
+
+
 def listed(names: list[str], most: int = 3) -> str:
     """Return names as an enumeration, the rest as a number."""
     shown = names[:most]

@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from the code: topics, states of a deployment, the command line.
+"""Writes the reference pages that are made from the code: topics, states of a deployment, the log, the command line.
 
 `python -m scripts.reference` (or `make docs`) writes them; a test keeps them current.
 """
@@ -12,7 +12,9 @@ from typer.main import get_command
 from broker.phases import CONTROLLER_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CONTROLLER_STATUS, ROUTES
 from controller.cli.app import app
-from controller.cli.exits import SAYS
+from controller.cli.exits import SAYS as EXITS
+from controller.logs import CAUSES, SAYS
+from controller.outcomes import OUTCOMES
 from scripts import conversions
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -67,9 +69,28 @@ def states() -> str:
     )
 
 
+def log() -> str:
+    """Return the page of the log: its events, who causes them, and how deployments are counted."""
+    kinds = "\n".join(f"| `{kind}` | {says} |" for kind, says in SAYS.items())
+    causes = "\n".join(f"| `{who}` | {says} |" for who, says in CAUSES.items())
+    ends = "\n".join(f"| `{phase}` | {outcome} | {why} |" for phase, (outcome, why) in OUTCOMES.items())
+    return _page(
+        "The log",
+        "Every change is one event: when it happened (`at`, Unix seconds), its `type`, `who` caused it, `device_id` "
+        "and `deployment_id` where it is about one, the `phase` of a deployment, the `text` as a sentence, the "
+        "`reason`, and `facts` for programs. Events are numbered in the order in which they were written; no number "
+        "is used twice.",
+        f"| type | tells that |\n|---|---|\n{kinds}",
+        f"| who | is |\n|---|---|\n{causes}",
+        "How a deployment's end counts in `success_count`, `error_count` and `success_rate` "
+        "(successes among successes and errors):",
+        f"| end | counts as | because |\n|---|---|---|\n{ends}",
+    )
+
+
 def command_line() -> str:
     """Return the page of the command line."""
-    codes = "\n".join(f"| {int(code)} | {says} |" for code, says in SAYS.items())
+    codes = "\n".join(f"| {int(code)} | {says} |" for code, says in EXITS.items())
     sections = [_command(path, command) for path, command in commands(get_command(app))]
     return _page(
         "Command line",
@@ -104,6 +125,7 @@ def converted() -> str:
 PAGES = {
     "topics.md": topics,
     "deployment-states.md": states,
+    "log.md": log,
     "cli.md": command_line,
     "conversions.md": converted,
 }

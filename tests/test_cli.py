@@ -43,6 +43,8 @@ READS = [
     ("deployments", "list"),
     ("events", "list"),
     ("events", "follow", "--rounds", "1"),
+    ("logs", "list"),
+    ("logs", "export"),
     ("bus", "topics"),
     ("bus", "acl"),
     ("deploy", "digits_cnn_s", "--to", "pi5-1", "--dry-run"),
@@ -229,3 +231,35 @@ def test_a_reader_who_has_seen_enough_is_no_error(fake):
 
     assert process.returncode == Exit.DONE
     assert err == b""
+
+
+def test_events_are_listed_to_the_limit_over_several_pages(edgewatt, fake):
+    for n in range(30):
+        fake.add(fake.devices[0], f"m{n}", events=[{"at": float(n + 1), "phase": "failed", "reason": ""}])
+
+    _, out, err = edgewatt("events", "list", "--device", "jetson-1", "--limit", "20", "--json")
+    assert len(json.loads(out)["logs"]) == 20
+    assert "there are older ones" in edgewatt("events", "list", "--limit", "20")[2]
+    assert err == ""
+
+
+def test_a_time_that_is_none_is_a_usage_error(edgewatt):
+    assert edgewatt("logs", "clear", "--before", "soon", "--yes")[0] == Exit.USAGE
+
+
+def test_the_log_is_exported_to_a_file_or_to_stdout(edgewatt, tmp_path):
+    code, out, err = edgewatt("logs", "export", "--out", str(tmp_path / "log.json"))
+    assert (code, out) == (Exit.DONE, "")
+    assert "written to" in err
+    assert json.loads((tmp_path / "log.json").read_text())["logs"]
+
+    assert edgewatt("logs", "export", "--out", str(tmp_path))[0] == Exit.FAILED
+
+
+def test_clearing_the_log_needs_a_yes_and_says_where_it_went(edgewatt, fake):
+    assert edgewatt("logs", "clear")[0] == Exit.USAGE
+    assert fake.writes == []
+
+    _, _, err = edgewatt("logs", "clear", "--before", "7d", "--yes")
+    assert "events moved to events-1.jsonl.gz, kept until 2027-12-28" in err
+    assert "there is nothing to clear" in edgewatt("logs", "clear", "--yes")[2]

@@ -70,6 +70,11 @@ def client(server):
         yield ours
 
 
+def exported(client, **sought):
+    with client.export_logs("csv", **sought) as chunks:
+        return b"".join(chunks)
+
+
 CALLS = [
     (lambda c: c.live(), "GET", "/livez", None),
     (lambda c: c.ready(), "GET", "/readyz", None),
@@ -126,7 +131,11 @@ CALLS = [
     (lambda c: c.rollback("pi5-1"), "POST", "/api/device/rollback", {"device_id": "pi5-1"}),
     (lambda c: c.benchmark("pi5-1"), "POST", "/api/device/benchmark", {"device_id": "pi5-1"}),
     (lambda c: c.logs(kind="deploy"), "GET", "/api/logs?limit=100&type=deploy", None),
-    (lambda c: c.export_logs("csv"), "GET", "/api/logs/export?format=csv", None),
+    (lambda c: c.logs(after="7", who="cli"), "GET", "/api/logs?limit=100&after=7&who=cli", None),
+    (lambda c: exported(c, device_id="a"), "GET", "/api/logs/export?format=csv&device_id=a", None),
+    (lambda c: c.clear_logs(reason="x"), "POST", "/api/logs/clear", {"before": "", "reason": "x"}),
+    (lambda c: c.log_archives(), "GET", "/api/logs/archives", None),
+    (lambda c: c.log_kinds(), "GET", "/api/logs/kinds", None),
 ]
 
 
@@ -179,6 +188,14 @@ def test_an_error_becomes_the_class_its_code_names(client, server, status, code,
     error = caught.value
     assert kind is type(error)
     assert (error.message, error.hint, error.facts) == ("no", "do", {"verdict": {"high_mj": 9}})
+
+
+def test_an_export_that_is_refused_is_an_error_like_any_other(client, server):
+    assert exported(client) == b'{"success": true}'
+    server.answer = (422, {"success": False, "error": "no", "code": "invalid", "hint": "do"})
+
+    with pytest.raises(InvalidError, match="no"):
+        exported(client)
 
 
 @pytest.mark.parametrize("answer", [(200, b"<html>"), (200, [1]), (502, b"bad gateway"), (500, {"detail": "x"})])

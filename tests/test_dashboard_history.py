@@ -1,8 +1,5 @@
 """A device's past, verdicts, the catalogue and the log as rows: pure functions of documents."""
 
-import csv
-import io
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,27 +133,9 @@ def test_an_event_is_told_with_its_reason_and_level():
     )
 
 
-def test_every_word_sought_has_to_occur():
-    entries = [diary.told(EVENT), diary.told(EVENT | {"who": "dashboard"})]
-
-    assert len(diary.matching(entries, "CLI space")) == 1
-
-
-def test_milestones_leave_out_steps_and_log_lines():
-    phases = ["requested", "loading", "failed"]
-    entries = [diary.told(EVENT | {"phase": phase}) for phase in phases]
-    entries += [diary.told({"at": 1, "type": "log", "text": "x"}), diary.told({"at": 1, "type": "device", "text": "y"})]
-
-    assert [each["phase"] for each in diary.milestones(entries)] == ["requested", "failed", ""]
+def test_the_time_of_an_event_leads_to_what_else_happened_then():
+    assert "events?at=1970-01-01T00%3A01%3A00Z" in diary.rows([diary.told(EVENT)], 120.0)
 
 
 def test_boards_are_offered_by_how_common_they_are():
     assert shelf.boards([{"device_type": name} for name in ("b", "a", "b", "")]) == ["b", "a"]
-
-
-def test_the_csv_runs_nothing_in_a_spreadsheet():
-    evil = diary.told(EVENT | {"text": "=cmd()", "reason": None})
-
-    (row,) = csv.DictReader(io.StringIO(diary.as_csv([evil])))
-
-    assert (row["at"], row["message"]) == ("1970-01-01 00:01:00 UTC", "'=cmd()")

@@ -13,12 +13,13 @@ from controller.api.conditions import WhenBody, conditions
 from controller.api.devices import DeviceBody, find_device
 from controller.api.documents import (
     deployment_document,
-    event_document,
     mwh,
     prediction_document,
     verdict_document,
 )
 from controller.api.parts import Given, Origin, Parts
+from controller.logs import event_document
+from controller.outcomes import tally
 from controller.service import Wish, refusal_of
 from controller.sleep import asleep_until
 from controller.store import Row
@@ -92,13 +93,14 @@ async def list_deployments(
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> dict[str, Any]:
-    """List deployments, newest first."""
+    """List deployments, newest first; `summary` says how all of them, or all of the device, ended."""
     records = parts.service.deployments
     found = records.find(device_id=device_id, open_only=open, limit=limit, offset=offset)
     total = sum(records.count(device_id=device_id, open_only=open).values())
     wakings = parts.service.wakings(parts.clock())
     documents = [deployment_document(d, wakings.get(d.device_id)) for d in found]
-    return {"success": True, "total": total, "deployments": documents}
+    summary = tally(records.count(device_id=device_id)).document
+    return {"success": True, "total": total, "summary": summary, "deployments": documents}
 
 
 @router.get("/deployments/{deployment_id}")

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Query
 
 from broker.energy import mwh_from_mj
 from controller import fleet, history
-from controller.api.documents import deployment_document, event_document
+from controller.api.documents import deployment_document
 from controller.api.ledger import drift_document
 from controller.api.parts import Given, Origin, Parts
 from controller.bookkeeping import drift_sentence
+from controller.logs import event_document
+from controller.outcomes import tally
 from controller.sleep import asleep_until
 from controller.store import Row
 
@@ -74,6 +76,7 @@ async def show_device(parts: Given, device_id: str) -> dict[str, Any]:
             deployment_document(d, asleep_until(row, now))
             for d in service.deployments.find(device_id=device_id, limit=20)
         ],
+        "summary": tally(service.deployments.count(device_id=device_id)).document,
         "logs": [event_document(e) for e in service.store.events(device_id=device_id, limit=100)],
     }
     return {"success": True, "as_of": now, "device": fleet.view(row, now) | _trust(parts)(device_id) | more}

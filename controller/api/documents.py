@@ -10,7 +10,6 @@ from controller.gate import Verdict
 from controller.models.manifest import Artifact
 from controller.models.model import Model
 from controller.predict.prediction import Prediction
-from controller.store import Row
 
 Document = dict[str, Any]
 
@@ -104,13 +103,6 @@ def prediction_document(prediction: Prediction) -> Document:
         "basis": p.basis,
         "recommendation": p.recommendation,
     }
-
-
-def event_document(row: Row) -> Document:
-    """Return one event of the audited stream."""
-    known = {name: row[name] for name in ("id", "at", "who", "device_id", "deployment_id", "phase", "text")}
-    facts = row["facts"] or {}
-    return known | {"type": row["kind"], "reason": facts.get("reason"), "facts": facts}
 
 
 def mwh(energy_mj: float | None) -> float | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from controller.archive import Archive
 from controller.calibrating import Calibrating
 from controller.ingest import Ingest
 from controller.keeping import Keeping
@@ -14,6 +15,7 @@ from controller.models.catalog import Catalogue
 from controller.models.intake import Intake
 from controller.predict.predictor import FleetPredictor
 from controller.service import Service
+from controller.stream import Stream
 from controller.workshop.orders import Orders
 from controller.workshop.workshop import Workshop
 
@@ -30,6 +32,7 @@ class Parts:
     intake: Intake
     workshop: Workshop
     orders: Orders
+    archive: Archive
     clock: Callable[[], float]
     started_at: float
     version: str
@@ -40,6 +43,11 @@ class Parts:
     def predictor(self) -> FleetPredictor:
         """Who answers for a type of device now."""
         return self.service.judge.predictor
+
+    @property
+    def stream(self) -> Stream:
+        """The audited stream, to read."""
+        return Stream(self.service.store)
 
     @property
     def keeping(self) -> Keeping:

@@ -19,6 +19,7 @@ from controller.cli import (
     device_commands,
     event_commands,
     local_commands,
+    log_commands,
     model_commands,
     predictor_commands,
     simulation_commands,
@@ -59,6 +60,7 @@ deploy_commands.add_to(app)
 advice_commands.add_to(app)
 calibration_commands.add_to(app)
 event_commands.add_to(app)
+log_commands.add_to(app)
 bus_commands.add_to(app)
 
 

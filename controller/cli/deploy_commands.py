@@ -148,10 +148,10 @@ def _list(
     limit: Annotated[int, typer.Option(min=1, max=1_000)] = 50,
 ) -> None:
     """List deployments, the newest first."""
-    from controller.cli import tables  # noqa: PLC0415 - imported on use
+    from controller.cli import log_tables, tables  # noqa: PLC0415 - imported on use
 
     found = console.client.deployments(device_id=device, open_only=open_only, limit=limit)
-    console.show(found, tables.deployments(found["deployments"]))
+    console.show(found, tables.deployments(found["deployments"]), log_tables.ended(found["summary"]))
 
 
 def _show(console: Console, deployment: Deployment) -> None:

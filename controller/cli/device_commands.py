@@ -97,24 +97,26 @@ def _logs(
     console: Console,
     device: Device,
     *,
+    limit: Annotated[int, typer.Option(min=1, max=PAGE)] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     every: Every = 2.0,
 ) -> None:
-    """Show the newest log lines that a device sent."""
+    """Show the newest lines of a device's own log; what happened to it: edgewatt events list --device ID."""
     from controller.cli import tables  # noqa: PLC0415 - imported on use
 
-    found = console.client.device(device)["device"]["logs"]
+    console.client.device(device)  # an id that is none is answered with the nearest
+    asked = {"device_id": device, "kind": "log"}
+    found = console.client.logs(limit=limit, **asked)["logs"]
     if not follow:
         console.show(found, tables.logs(found))
         return
-    seen: set[str] = set()
+    after, found = max((each["id"] for each in found), default=0), found[::-1]
     while True:
-        for each in reversed(found):
-            if repr(each) not in seen:
-                console.line(each, "  ".join(next(iter(tables.logs([each]).rows))))
-        seen = {repr(each) for each in found}
+        for each in found:
+            console.line(each, "  ".join(next(iter(tables.logs([each]).rows))))
+            after = each["id"]
         time.sleep(every)
-        found = console.client.device(device)["device"]["logs"]
+        found = console.client.logs(limit=PAGE, after=str(after), **asked)["logs"]
 
 
 def _measure(

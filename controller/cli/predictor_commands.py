@@ -125,7 +125,7 @@ def _use(console: Console, named: Annotated[str, typer.Argument(metavar="ID")], 
     """Let a version answer from now on; `shipped` goes back to the first."""
     versions = _versions(kept)
     before = versions.active
-    versions.use(named)
+    versions.use(named, who="cli")
     console.show({"active": named, "before": before}, Table(columns=("ANSWERS", "BEFORE"), rows=[(named, before)]))
     console.say("a controller that runs takes it within a minute")
 

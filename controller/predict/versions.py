@@ -33,18 +33,20 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """The predictors below `folder`, which need not exist; `active` in it names the one that answers."""
+    """The predictors below `folder`, which need not exist; `active` in it names the one that answers, and by whom."""
 
     folder: Path
 
     @property
     def active(self) -> str:
         """The id of the one that answers."""
-        try:
-            named = (self.folder / ACTIVE).read_text("utf-8").strip()
-        except FileNotFoundError:
-            return SHIPPED
+        named = self._chosen[0]
         return named if named == SHIPPED or ID.fullmatch(named) else SHIPPED
+
+    @property
+    def chosen_by(self) -> str:
+        """Who chose the one that answers: cli or controller."""
+        return self._chosen[1]
 
     @property
     def chosen_at(self) -> float:
@@ -74,8 +76,8 @@ class Versions:
             coming.rename(home)
         return named
 
-    def use(self, named: str) -> Path:
-        """Let `named` answer from now on; return its folder.
+    def use(self, named: str, *, who: str = "controller") -> Path:
+        """Let `named` answer from now on because `who` says so; return its folder.
 
         NotFoundError when there is none, ArtifactError when its files are not those that training wrote.
         """
@@ -85,9 +87,18 @@ class Versions:
         FleetPredictor.load(self._where(named))
         self.folder.mkdir(parents=True, exist_ok=True)
         coming = self.folder / f".{ACTIVE}"
-        coming.write_text(named + "\n", "utf-8")
+        coming.write_text(f"{named} {who}\n", "utf-8")
         coming.replace(self.folder / ACTIVE)
         return self._where(named)
+
+    @property
+    def _chosen(self) -> tuple[str, str]:
+        """Return the id and who chose it, as they are written in `active`."""
+        try:
+            words = (self.folder / ACTIVE).read_text("utf-8").split()
+        except FileNotFoundError:
+            words = []
+        return words[0] if words else SHIPPED, words[1] if len(words) > 1 else "controller"
 
     def _version(self, named: str) -> Version:
         where = self._where(named)

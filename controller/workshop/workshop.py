@@ -190,6 +190,7 @@ class Workshop:
         owned = replace(job, who=who)
         with self.store.transaction():
             self.jobs.put(owned)
+            self._tell(owned, who, f"{_what(owned)} was asked for, and is being made already")
         return owned
 
     def _tell(self, job: Job, who: str, text: str) -> None:

@@ -41,7 +41,8 @@ def several(device_id: str, shown: str, page: int) -> None:
         quiet = "Nothing is on its way" if shown == "open" else "Nothing was deployed yet"
         st.html(note(quiet, "Choose a model and a device under Deploy; you can watch it here to its end."))
         return
-    st.html(heading("Newest first", words.count(total, "deployment")))
+    ended = words.ended(reading.get("summary"))
+    st.html(heading("Newest first", " · ".join(filter(None, (words.count(total, "deployment"), ended)))))
     st.html(tables.deployments(rows, time.time()))
     st.html(tables.legend())
 

@@ -7,9 +7,10 @@ import streamlit as st
 
 from dashboard import actions, api, charts, frame, history, portrait, tables, views, words
 from dashboard.actions import Action
-from dashboard.markup import heading, note
+from dashboard.markup import heading, link, note
 
 CHART_S = 15.0
+LOG_LINES = 200
 
 
 @st.fragment(run_every=frame.LIVE_S)
@@ -57,8 +58,10 @@ def past(device_id: str, minutes: int) -> None:
 @st.fragment(run_every=frame.LIVE_S)
 def deployments(device_id: str) -> None:
     """Draw what was deployed here, newest first; live."""
-    rows = api.read("deployments", device_id=device_id, limit=20).get("deployments", [])
+    reading = api.read("deployments", device_id=device_id, limit=20)
+    rows = reading.get("deployments", [])
     if rows:
+        st.html(heading("Newest first", words.ended(reading.get("summary"))))
         st.html(tables.deployments(rows, time.time()))
     else:
         st.html(note("Nothing was deployed here yet", "Choose a model under Deploy."))
@@ -78,10 +81,11 @@ def messages(device_id: str) -> None:
 
 @st.fragment(run_every=frame.LIVE_S)
 def logs(device_id: str) -> None:
-    """Draw the device's log; live."""
-    device = api.read("device", device_id=device_id).get("device") or {}
-    rows = device.get("logs") or []
+    """Draw the newest lines of the device's own log, and where what happened to it is; live."""
+    rows = api.read("logs", limit=LOG_LINES, device_id=device_id, kind="log").get("logs", [])
+    st.html(link("what happened to it", "events", of="ew-go", device=device_id, detail="Every step"))
     if rows:
+        st.html(heading("Newest first", f"the newest {LOG_LINES} of the thousand lines that are kept"))
         st.html(portrait.logs(rows, time.time()))
     else:
         st.html(note("No log lines yet", "A device sends few of them, and counts what its rate limit held back."))

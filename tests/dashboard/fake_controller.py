@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -16,7 +17,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from controller.gate import Alternative, decide
+from controller.logs import CAUSES, SAYS
+from controller.outcomes import tally
 from controller.predict.prediction import Prediction
+from controller.times import moment
 from tests.dashboard import fake_advice, fake_fleet
 
 LIFE = ("requested", "predicted", "gated", "resolving", "ready", "queued", "sent", "accepted", "downloading")
@@ -36,7 +40,11 @@ class FakeController:
         self.booked = 5
         self.open_sockets = []
         self.started_at = time.time() - 9_000
-        self.logs = []
+        self.logs = [
+            {"id": n, "at": time.time() - 9_000, "type": "log", "who": each["id"], "device_id": each["id"]}
+            | {"facts": {"level": "info"}, "text": "model ready", "phase": None, "deployment_id": None, "reason": None}
+            for n, each in enumerate(self.devices[:5])
+        ][::-1]
         self.deployments = []
         for index, each in enumerate(self.devices[:60]):
             if each["active"]:
@@ -238,7 +246,8 @@ def deployments(fake, *, device_id="", limit="100", offset="0", **query):
         for each in fake.deployments
         if (not device_id or each["device_id"] == device_id) and not (only_open and each["terminal"])
     ]
-    return 200, {"total": len(found), "deployments": found[int(offset) : int(offset) + int(limit)]}
+    ended = tally(Counter(each["phase"] for each in found)).document
+    return 200, {"total": len(found), "summary": ended, "deployments": found[int(offset) : int(offset) + int(limit)]}
 
 
 def deployment(fake, deployment_id, **_):
@@ -278,9 +287,39 @@ def recommended(fake, *, device_type="", **_):
     return 200, {"models": rows}
 
 
-def logs(fake, *, limit="100", type="", **_):  # noqa: A002 - the name of the query parameter
-    found = [each for each in fake.logs if type in {"", each["type"]}]
-    return 200, {"total": len(found), "logs": found[: int(limit)]}
+def logs(fake, *, limit="100", type="", q="", cursor="", after="", **asked):  # noqa: A002 - the query's name
+    first, last, around = (moment(asked.get(name, ""), time.time()) for name in ("since", "until", "at"))
+    first, last = (around - 300, around + 300) if around else (first or 0, last or 9e9)
+    found = [
+        each
+        for each in fake.logs
+        if type in {"", each["type"]}
+        and asked.get("device_id") in {None, each["device_id"]}
+        and asked.get("who") in {None, each["who"]}
+        and first <= each["at"] < last
+        and all(word in json.dumps(each).lower() for word in q.lower().split())
+        and each["id"] < int(cursor or 10**9)
+        and each["id"] > int(after or -1)
+    ]
+    page = found[::-1] if after else found
+    more = str(page[int(limit) - 1]["id"]) if len(page) > int(limit) and not after else None
+    return 200, {"logs": page[: int(limit)], "next_cursor": more}
+
+
+def kinds(*_, **__):
+    told = [{"type": kind, "says": says} for kind, says in SAYS.items()]
+    return 200, {"kinds": told, "who": [{"who": who, "says": says} for who, says in CAUSES.items()]}
+
+
+def archives(fake, **_):
+    file = {"name": "events-20271101T000000Z-1-9-9.jsonl.gz", "made_at": 1.8e9, "events": 9, "size": 2_345}
+    stream = {"events": len(fake.logs), "first_at": 1.8e9, "last_at": 1.8e9}
+    return 200, {"stream": stream, "archives": [file | {"kept_until": 1.83e9}]}
+
+
+def clear(fake, **_):
+    removed, fake.logs = len(fake.logs), []
+    return 200, {"archived_to": "events-1.jsonl.gz" if removed else None, "removed": removed, "kept_until": 1.83e9}
 
 
 def accept(fake, *_, **__):
@@ -308,7 +347,10 @@ ROUTES = [
     ("GET", r"/api/models/named/([^/]+)", model),
     ("GET", r"/api/models/recommended", recommended),
     ("POST", r"/api/device/(?:start|stop|rollback|benchmark)", accept),
-    ("GET", r"/api/logs", logs),
+    ("GET", r"/api/logs|/api/logs/export", logs),
+    ("GET", r"/api/logs/kinds", kinds),
+    ("GET", r"/api/logs/archives", archives),
+    ("POST", r"/api/logs/clear", clear),
     ("GET", r"/api/messages/refused", refused),
     *fake_advice.ROUTES,
 ]

@@ -154,6 +154,32 @@ def test_events_are_found_by_words():
     assert "No event matches" in Page("events", words="unheard-of").text
 
 
+def test_events_are_found_by_device_who_kind_and_time():
+    assert "digits_cnn_l on pi4-1" in Page("events", device="pi4-1", who="dashboard", kind="deployment").text
+    assert "No event matches" in Page("events", device="pi4-1", who="cli").text
+    assert "No event matches" in Page("events", at="4000000000").text
+
+
+def test_events_are_turned_page_by_page_with_the_address_kept(fake):
+    for n in range(250):
+        fake.add(fake.devices[0], f"m{n}", events=[{"at": float(n), "phase": "failed", "reason": ""}])
+    first = Page("events", device="jetson-1")
+    older = Page("events", device="jetson-1", before=str(fake.logs[199]["id"]))
+
+    assert f"before={fake.logs[199]['id']}" in first.markup
+    assert "device=jetson-1" in first.markup
+    assert "m249" in first.text
+    assert "m40 on" in older.text
+    assert "m60 on" not in older.text
+
+
+def test_a_device_shows_its_own_log_and_leads_to_what_happened_to_it():
+    page = Page("device", id="pi5-1")
+
+    assert "model ready" in page.text
+    assert "events?device=pi5-1" in page.markup
+
+
 def test_refused_messages_are_listed_with_their_topic_and_the_reason():
     text = Page("events").text
 

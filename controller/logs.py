@@ -1,0 +1,117 @@
+"""The audited stream: what kinds of events there are, who causes them, and how events are looked for; pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from broker.errors import InvalidError
+from broker.phases import TERMINAL, Phase
+
+Kind = Literal[
+    "deployment",
+    "rollout",
+    "command",
+    "device",
+    "presence",
+    "governor",
+    "log",
+    "model",
+    "storage",
+    "job",
+    "calibration",
+    "predictor",
+    "drift",
+    "controller",
+    "archive",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+SAYS: dict[Kind, str] = {
+    "deployment": "a deployment entered a phase, or somebody asked for its end",
+    "rollout": "a rollout began, moved on, paused or ended",
+    "command": "an order to a device, typed ones too, and how it ended",
+    "device": "a device registered or says something else of itself; it was approved or forgotten",
+    "presence": "a device came, left, sleeps, or did not wake",
+    "governor": "a device changed its model or rate by itself, to save power or heat",
+    "log": "a line of a device's own log; the newest thousand of each device",
+    "model": "a model file was taken in",
+    "storage": "a model was archived or brought back, or left the store to make room",
+    "job": "the workshop was asked for a model, began, and ended",
+    "calibration": "a device is calibrated, has another correction, or its correction was taken back",
+    "predictor": "another predictor answers",
+    "drift": "a model costs a device more than when it was deployed, or no more",
+    "controller": "the controller began, with which settings, or ended; its broker came and went",
+    "archive": "events were moved into an archive file, or the time of such a file is over",
+}
+
+CAUSES: dict[str, str] = {
+    "cli": "a person at the command line",
+    "dashboard": "a person in the dashboard",
+    "rest": "a program over REST",
+    "mqtt": "a person who typed on the bus",
+    "controller": "the controller itself",
+    "workshop": "the part of the controller that makes models",
+    "calibration": "a calibration that somebody began",
+    "deployment": "a deployment that needs a model made",
+    "rollout": "a rollout that somebody began",
+    "device": "a device; `who` is its id",
+}
+
+TOLD = frozenset({Phase.REQUESTED, Phase.ROLLING_BACK, *TERMINAL})
+"""Phases that a person would tell of a deployment: how it began and how it ended."""
+
+_SEARCHED = ("text", "kind", "who", "device_id", "deployment_id", "phase", "json_extract(facts, '$.reason')")
+_HAYSTACK = " || ' ' || ".join(f"coalesce({column}, '')" for column in _SEARCHED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """Which events are looked for; what is left out matches all. `since` (Unix s) is included, `until` is not.
+
+    `who` is one of `CAUSES` or a device's id; every word of `words` has to occur, case aside; `milestones` leaves out
+    log lines and what happens between the beginning and the end of a deployment.
+    """
+
+    kind: str = ""
+    device_id: str = ""
+    deployment_id: str = ""
+    who: str = ""
+    since: float | None = None
+    until: float | None = None
+    words: str = ""
+    milestones: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that no event has."""
+        if self.kind and self.kind not in KINDS:
+            raise InvalidError(f"no event is a '{self.kind[:40]}'", hint=f"one of {', '.join(KINDS)}", field="type")
+
+    @property
+    def where(self) -> tuple[str, list[Any]]:
+        """What that is in SQL over the table of events, and its arguments."""
+        given = {"kind": self.kind, "device_id": self.device_id, "deployment_id": self.deployment_id}
+        terms: list[tuple[str, list[Any]]] = [(f"{name} = ?", [value]) for name, value in given.items() if value]
+        if self.who:
+            terms.append(("who = device_id", []) if self.who == "device" else ("who = ?", [self.who]))
+        if self.since is not None:
+            terms.append(("at >= ?", [self.since]))
+        if self.until is not None:
+            terms.append(("at < ?", [self.until]))
+        terms += [(f"instr(lower({_HAYSTACK}), ?) > 0", [word]) for word in self.words.lower().split()]
+        if self.milestones:
+            marks = ", ".join("?" * len(TOLD))
+            terms.append((f"kind != 'log' AND (phase IS NULL OR phase IN ({marks}))", sorted(TOLD)))
+        return " AND ".join(sql for sql, _ in terms) or "1", [value for _, values in terms for value in values]
+
+
+def event_document(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one event as REST, exports and archives show it."""
+    known = {name: row[name] for name in ("id", "at", "who", "device_id", "deployment_id", "phase", "text")}
+    facts = row["facts"] or {}
+    return known | {"type": row["kind"], "reason": facts.get("reason"), "facts": facts}
+
+
+def event_line(row: Mapping[str, Any]) -> bytes:
+    """Return one event as a line of JSON."""
+    return json.dumps(event_document(row), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
