@@ -60,11 +60,10 @@ def model_now(device: Document) -> Markup:
     active, previous = device.get("active") or {}, device.get("previous") or {}
     runtime = f" · {active.get('runtime')}" if views.model(device) == active.get("model") else " · governed"
     running = [tag("b", views.model(device)), tag("small", runtime)] if active else ["none"]
-    drift = device.get("drift") or "nothing is wanted of it"
     wrong = words.out_of_step(device.get("drift"))
     pairs: list[tuple[str, Markup | str]] = [
         ("Runs", join(running)),
-        ("Wanted", pill(wrong, "warn") if wrong else drift),
+        ("Wanted", pill(wrong, "warn") if wrong else _wanted(device)),
         ("Prediction", join([mark("predicted"), " ", views.agreement(device)])),
     ]
     if device.get("governor"):
@@ -74,6 +73,13 @@ def model_now(device: Document) -> Markup:
     if previous:
         pairs.append(("To fall back on", previous.get("model") or ""))
     return tag("div", facts(pairs), of="ew-panel")
+
+
+def _wanted(device: Document) -> str:
+    """Return what is said of a device that is as it should be."""
+    if str(device.get("drift") or "").startswith("governed: "):
+        return f"{(device.get('active') or {}).get('model')}, when the governor lets it run again"
+    return device.get("drift") or "nothing is wanted of it"
 
 
 def _governor(device: Document) -> Markup:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.activity import GovernorState
-from broker.errors import EdgeWattError, InvalidError, StorageError, WireError
+from broker.errors import ArtifactError, EdgeWattError, InvalidError, StorageError, WireError
 from broker.messages import PowerState
 from broker.wire import decode, encode
 from edge_agent.cadence import Cadence
@@ -64,7 +64,8 @@ class Governor:
     def __post_init__(self) -> None:
         """Stand where the device stood before the restart."""
         try:
-            self.standing = decode(Standing, self.path.read_bytes())
+            found = decode(Standing, self.path.read_bytes())
+            self.standing = found if 0 <= found.rung <= len(found.ladder.rungs) else replace(found, rung=0)
         except FileNotFoundError:
             return
         except WireError as error:
@@ -111,6 +112,8 @@ class Governor:
 
     def install(self, standing: Standing) -> None:
         """Put a new ladder in force, and step at once where it calls for that; raises StorageError."""
+        if (standing.ladder, standing.residents) == (self.standing.ladder, self.standing.residents):
+            return
         write_whole(self.path, encode(standing))
         self.standing, self._fault, self._again_at = standing, None, float("-inf")
         self.step()
@@ -131,16 +134,12 @@ class Governor:
 
     def step(self) -> None:
         """Go to the rung that is called for, and set its rate."""
-        before, power = self.standing, self.power()
-        rung = govern(before.ladder, power, before.rung)
-        if rung != before.rung:
-            why = reason(before.ladder, power, rung, before.rung)
-            until = condition(before.ladder, power, rung)
-            self.standing = replace(before, rung=rung, since=self.now(), reason=why, condition=until)
-            self._fault, self._again_at = None, float("-inf")
-            self._keep()
-            log.info("governor: rung %d of %d, %g/s (%s)", rung, len(before.ladder.rungs), self.rate, why)
-            self.news()
+        ladder, before = self.standing.ladder, self.standing.rung
+        if ladder.rungs:
+            power = self.power()
+            rung = govern(ladder, power, before)
+            if rung != before:
+                self._stand(rung, reason(ladder, power, rung, before), condition(ladder, power, rung))
         if self.server.rate != self.rate:
             self.server.set_rate(self.rate)
 
@@ -149,17 +148,31 @@ class Governor:
         wanted = self._target()
         if wanted is None or self.steady() < self._again_at or not self.may_swap():
             return
+        model = wanted.model
         try:
+            if not self.store.path(model.artifact_sha256, wanted.format).is_file():
+                raise ArtifactError("its file is gone", hint="deploy it again")
             session = await self.load(wanted)
         except EdgeWattError as error:
             self._again_at = self.steady() + AGAIN_S
-            self._tell_fault(f"{wanted.model.model} does not run: {error.message}")
+            self._tell_fault(f"{model.model} does not run: {error.message}")
             return
         if self.may_swap() and self._target() == wanted:
             self.server.swap(session, wanted)
             self._fault = None
-            log.info("governor: %s runs now", wanted.model.model)
+            log.info("governor: %s runs now", model.model)
             self.news()
+
+    def _stand(self, rung: int, why: str, until: str | None) -> None:
+        """Stand on `rung` from now on; a full disk keeps nobody from saving power."""
+        self.standing = replace(self.standing, rung=rung, since=self.now(), reason=why, condition=until)
+        self._fault, self._again_at = None, float("-inf")
+        log.info("governor: rung %d of %d, %g/s (%s)", rung, len(self.standing.ladder.rungs), self.rate, why)
+        try:
+            write_whole(self.path, encode(self.standing))
+        except StorageError as error:
+            log.warning("the governor's step is not kept over a restart: %s", error.message)
+        self.news()
 
     def _target(self) -> Held | None:
         """Return what should run and does not; None where all is well or nothing is to run."""
@@ -180,8 +193,8 @@ class Governor:
         for held in known:
             if name in (held.model.model, held.model.artifact_sha256):
                 return held
-        there = ", ".join(dict.fromkeys(held.model.model for held in known)) or "no model"
-        said = f"the governor's ladder names '{name[:80]}', and it has to be on the device; {there} is there"
+        there = ", ".join(dict.fromkeys(held.model.model for held in known)) or "none"
+        said = f"the governor's ladder names '{name[:80]}', which is not on the device; these are: {there}"
         raise InvalidError(said, code="not_resident", hint="deploy it, then the model to run by day, then the ladder")
 
     def _tell_fault(self, said: str) -> None:
@@ -189,10 +202,3 @@ class Governor:
             self._fault = said
             log.warning("governor: %s", said)
             self.news()
-
-    def _keep(self) -> None:
-        """Write where we stand; a full disk keeps nobody from saving power."""
-        try:
-            write_whole(self.path, encode(self.standing))
-        except StorageError as error:
-            log.warning("the governor's step is not kept over a restart: %s", error.message)

@@ -77,6 +77,7 @@ def test_a_governed_device_shows_what_runs_and_needs_nobody():
     assert words.out_of_step(shown["drift"]) == ""
     assert views.attention([shown], [], NOW) == []
     assert "rung 2 of 2" in page
+    assert "big, when the governor lets it run again" in page
     assert "76 °C; runs small at 0.2/s while temperature &gt; 75 °C" in page
     assert views.predicted({**shown, "predicted": {"low_mj": 1}, "desired": {"model": "big"}}) == {}
 

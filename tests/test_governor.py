@@ -346,7 +346,7 @@ async def test_a_model_that_is_not_on_the_device_is_refused_and_nothing_changes(
 
     assert (end.state, end.error.code) == ("failed", "not_resident")
     assert "names 'x'" in end.error.msg
-    assert "only is there" in end.error.msg
+    assert "these are: only" in end.error.msg
     assert bench.state.governor is None
     assert bench.agent.server.rate == 50.0
 
@@ -364,6 +364,9 @@ async def test_ladder_and_rung_outlive_a_restart_and_null_ends_them(tmp_path, we
             said = await stands(bench, 1, runs="small")
             assert (said.since, said.reason) == (since, "battery 29 %")
 
+            await bench.do(config("again", rungs=[{"soc_below_pct": 30, "model": "small", "rate": 0.5}]))
+            assert (bench.state.governor.rung, bench.state.governor.since) == (1, since)
+
             await bench.do(config("off"))
             await bench.until(lambda: bench.agent.server.held.model.model == "big", "big runs again")
             assert bench.state.governor is None
@@ -380,14 +383,15 @@ async def test_a_desired_config_sets_a_ladder_and_a_bad_one_is_counted(tmp_path,
         assert bench.state.governor.of == 1
 
 
-async def test_a_resident_model_that_does_not_load_is_said_and_the_rate_still_falls(tmp_path, weather):
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"damaged"), lambda path: path.unlink()])
+async def test_a_resident_model_that_does_not_load_is_said_and_the_rate_still_falls(tmp_path, weather, damage):
     small = tiny_model("small")
     with serving() as server:
         async with governed(tmp_path, weather) as bench:
             await bench.do(deploy(server, small, "d1", gen=1, model="small"))
             await bench.do(deploy(server, tiny_model("big", seed=3), "d2", gen=2, model="big"))
             await bench.do(config(rungs=[{"soc_below_pct": 30, "model": "small", "rate": 0.5}]))
-            (tmp_path / "models" / "sha256" / hashlib.sha256(small).hexdigest() / "model.onnx").write_bytes(b"damaged")
+            damage(tmp_path / "models" / "sha256" / hashlib.sha256(small).hexdigest() / "model.onnx")
             weather.power = PowerState(soc_pct=29.0)
             await bench.until(lambda: bench.state.governor.fault or "", "a fault")
 
@@ -410,9 +414,14 @@ async def test_without_a_model_or_with_an_undeployed_one_nothing_is_served(tmp_p
             assert bench.state.governor.runs is None
 
 
-async def test_damaged_governor_file_is_set_aside(tmp_path, weather):
-    tmp_path.joinpath("governor.json").write_text("{")
+async def test_a_damaged_file_of_the_governor_is_set_aside_and_a_rung_that_is_none_is_left(tmp_path, weather):
+    file = tmp_path / "governor.json"
+    file.write_text("{")
     async with governed(tmp_path, weather) as bench:
         assert bench.state.governor is None
+        await bench.do(config(rungs=[COLD]))
+    assert file.with_suffix(".damaged").exists()
 
-    assert tmp_path.joinpath("governor.damaged").exists()
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"rung": 7}))
+    async with governed(tmp_path, weather) as bench:
+        assert bench.state.governor.rung == 0

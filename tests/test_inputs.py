@@ -428,6 +428,17 @@ def test_a_camera_that_is_unplugged_is_a_fault_and_is_tried_again(tmp_path):
     assert second.released
 
 
+def test_an_error_of_opencv_is_a_camera_without_a_picture(tmp_path):
+    class Broken(Eye):
+        def read(self):
+            raise ValueError("(-215:Assertion failed)")
+
+    camera, _ = watching(tmp_path, Broken())
+
+    assert camera.next() is None
+    assert camera.fault == "camera 0 gives no picture"
+
+
 def test_a_refused_frame_is_kept_in_words(tmp_path):
     camera, _ = watching(tmp_path, Eye())
     camera.next().refused(InvalidError("no picture", code="no_picture_model"))

@@ -159,9 +159,10 @@ def test_it_listens_on_this_machine_only():
 def test_other_paths_and_methods_are_told_what_there_is(colours):
     with answering(colours) as (_, port):
         assert ask(port, path="/")[0] == 404
-        status, _, said = ask(port, method="GET")
+        status, headers, said = ask(port, method="GET")
         assert (status, said["code"]) == (405, "method_not_allowed")
         assert "curl" in said["hint"]
+        assert headers["Allow"] == "POST"
         assert ask(port, method="HEAD")[::2] == (405, None)
 
 

@@ -1,11 +1,11 @@
 """Takes frames of a camera through OpenCV, which is imported on first use."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 from broker.errors import EdgeWattError, RuntimeUnavailableError
@@ -13,6 +13,8 @@ from edge_agent.inputs.pictures import prepared
 from edge_agent.inputs.results import Results
 from edge_agent.inputs.source import Consumer, Item, Outcome
 from edge_agent.runtimes.facts import ModelFacts
+
+log = logging.getLogger(__name__)
 
 INSTALL = "pip install 'edgewatt[camera]' on the device"
 AGAIN_S = 5.0
@@ -51,9 +53,12 @@ def opencv(number: int) -> Capture:
 
 def check_installed() -> None:
     """Raise RuntimeUnavailableError (`extra_missing`) when there is nothing to read a camera with."""
-    missing = [name for name, module in {"OpenCV": "cv2", "Pillow": "PIL"}.items() if find_spec(module) is None]
-    if missing:
-        raise RuntimeUnavailableError(f"a camera needs {' and '.join(missing)}", code="extra_missing", hint=INSTALL)
+    for name, module in {"OpenCV": "cv2", "Pillow": "PIL"}.items():
+        try:
+            import_module(module)
+        except ImportError as error:
+            said = f"a camera needs {name}: {str(error)[:120]}"
+            raise RuntimeUnavailableError(said, code="extra_missing", hint=INSTALL) from error
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +99,14 @@ class Camera:
             self._opened = None
 
     def _frame(self) -> Any:
+        try:
+            return self._read()
+        except Exception:
+            # OpenCV's errors have a class that only OpenCV has
+            log.exception("camera %d", self.number)
+            return None
+
+    def _read(self) -> Any:
         if self._opened is None:
             self._opened = self.capture(self.number)
         if not self._opened.isOpened():

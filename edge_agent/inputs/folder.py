@@ -22,6 +22,9 @@ LOOK_S = 1.0
 SHARE_OF_A_CORE = 0.05
 """What looking may cost: a folder of many thousand files is looked at less often."""
 
+MOST_BYTES = 100_000_000
+"""Of one file: what is larger is not read into memory."""
+
 FULL_DISK_S = 30.0
 """How long the folder rests when a result could not be written."""
 
@@ -106,6 +109,8 @@ class Folder:
 
     def _item(self, name: str, stamp: Stamp) -> Item:
         def values(facts: ModelFacts) -> Any:
+            if stamp[0] > MOST_BYTES:
+                raise InvalidError(f"{name} has {stamp[0] / 1e6:.0f} MB", code="bad_image", hint="make it smaller")
             try:
                 data = (self.path / name).read_bytes()
             except OSError as error:

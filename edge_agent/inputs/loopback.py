@@ -18,7 +18,7 @@ from edge_agent.runtimes.facts import ModelFacts
 
 HOST = "127.0.0.1"
 MOST_WAITING = 16
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 32
 """A connection holds a thread; what comes beyond is told to come later and closed."""
 
 PATIENCE_S = 30.0
@@ -87,8 +87,8 @@ class Loopback:
         """Return what the model answers to an input; raises EdgeWattError, with `retry_after_s` where it may come."""
         consumer = self._consumer
         assert consumer is not None
-        if consumer.idle is not None:
-            raise consumer.idle
+        if (idle := consumer.idle) is not None:
+            raise idle
         asked = _Asked(values)
         with self._lock:
             if len(self._queue) >= self.waiting:

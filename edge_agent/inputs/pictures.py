@@ -27,10 +27,12 @@ def check_installed() -> None:
 def opened(data: bytes) -> "Image":
     """Return the PNG or JPEG in `data`, not yet decoded; raises InvalidError (`bad_image`)."""
     check_installed()
-    from PIL import Image  # noqa: PLC0415 - only where pictures come in
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only where pictures come in
 
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise _bad("this is no PNG and no JPEG") from None
     except Exception as error:
         # decoders raise a dozen unrelated classes for a file they do not like
         raise _bad(f"the picture cannot be read: {str(error)[:120]}") from error

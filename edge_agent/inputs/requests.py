@@ -50,7 +50,6 @@ class Requests(BaseHTTPRequestHandler):
     """One connection; requests on it come one after the other."""
 
     protocol_version = "HTTP/1.1"
-    server_version, sys_version = "edgewatt-agent", ""
     timeout = IDLE_S
 
     def do_POST(self) -> None:
@@ -84,6 +83,10 @@ class Requests(BaseHTTPRequestHandler):
             self._refuse(error)
             return False
         return super().handle_expect_100()
+
+    def version_string(self) -> str:
+        """Say who answers, and of which build nothing."""
+        return "edgewatt-agent"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Log nothing: requests are counted in telemetry."""
@@ -125,7 +128,8 @@ class Requests(BaseHTTPRequestHandler):
         later = error.facts.get("retry_after_s", USUAL_WAIT_S if status == 503 else None)  # noqa: PLR2004 - come again
         self.close_connection = self.close_connection or status in (400, 403, 404, 405, 411, 413)
         body = {"success": False, "error": error.message, "code": error.code, "hint": error.hint}
-        self._say(status, body, {} if later is None else {"Retry-After": str(later)})
+        allowed = {"Allow": "POST"} if error.code == "method_not_allowed" else {}
+        self._say(status, body, allowed if later is None else {"Retry-After": str(later)})
 
     def _say(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         data = json.dumps(body, ensure_ascii=False).encode() + b"\n"
