@@ -85,7 +85,7 @@ def compose(
     catalogue.make(untrained.NAME)
     answering = Answering(Versions(folder=settings.data / PREDICTORS))
     measurements, corrections = Measurements(store), Corrections(store)
-    deployments, outbox = Deployments(store), Outbox(store)
+    deployments, outbox = Deployments(store), Outbox(store, first_retry_s=settings.redelivery_s)
     bookkeeping = Bookkeeping(store=store, book=Book(store))
     workshop = _workshop(settings, store, artifacts, worker)
     orders = Orders(artifacts=artifacts, jobs=workshop.jobs, listed=networks)
@@ -258,6 +258,7 @@ def main() -> int:
     parser.add_argument("--probe-inferences", type=int, help="measured before a model is committed (default 100)")
     parser.add_argument("--artifact-quota-mb", type=float, help="the store of models may hold so much (default 20000)")
     parser.add_argument("--signing-key-file", help="signs artifacts for devices (needs the extra signed)")
+    parser.add_argument("--redelivery-s", type=float, help="an unanswered command is sent again after it (default 15)")
     parser.add_argument("--soak-s", type=float, help="how long a new model is watched, s (default 10)")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:

@@ -179,6 +179,7 @@ class Hearing:
                 seq=last.seq,
                 gen=last.gen,
                 ts=last.ts,
+                reason=None if last.code else last.msg,
                 error=Fault(code=last.code, msg=last.msg or last.code) if last.code else None,
                 result=last.result,
             )
@@ -219,6 +220,8 @@ class Hearing:
             if ack.op == "deploy":
                 self._note_foreign(ack)
                 return
+            if ack.attempt == 0:
+                return  # a refusal that is nobody's news: no command of that id is in any journal
             self.service.commands.add(ack.id, device_id, ack.op, "mqtt", at)
         if not self.service.commands.hear(device_id, ack, at):
             return

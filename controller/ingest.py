@@ -30,6 +30,8 @@ MAX_BATCH = 2_000
 GATHER_S = 0.05
 TICK_S = 1.0
 RETRY_S = 1.0
+AT_ONCE = 200
+"""Messages on their way to the broker at one time: what paho keeps in flight."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,27 +184,47 @@ class Ingest:
                     await self._wake.wait()
 
     async def _drain(self) -> None:
-        for row in self.service.outbox.due(self.clock()):
-            try:
-                await self.link.publish(row["topic"], row["payload"], qos=1, retain=bool(row["retain"]))
-            except LinkError as error:
-                logger.warning("not published, trying again: topic=%s reason=%s", row["topic"], error)
+        """Publish what is due, many at once, in its order for each device; what fails comes again."""
+        while self.link.connected and (rows := self.service.outbox.due(self.clock(), limit=AT_ONCE)):
+            if not self._note(self._offered, rows):
                 return
-            self._sent(row)
+            results = await asyncio.gather(*(self._send(row) for row in rows))
+            gone = [row for row, taken in zip(rows, results, strict=True) if taken]
+            if not self._note(self._taken, gone) or len(gone) < len(rows):
+                return
 
-    def _sent(self, row: Row) -> None:
-        at = self.clock()
+    async def _send(self, row: Row) -> bool:
+        """Return whether the broker took a row."""
+        try:
+            await self.link.publish(row["topic"], row["payload"], qos=1, retain=bool(row["retain"]))
+        except LinkError as error:
+            logger.warning("not published, trying again: topic=%s reason=%s", row["topic"], error)
+            return False
+        return True
+
+    def _note(self, what: Callable[[list[Row], float], None], rows: list[Row]) -> bool:
+        """Write in one transaction `what` became of `rows`, or return False."""
         try:
             with self.service.store.transaction():
-                self.service.outbox.sent(row, at)
-                deployment = (
-                    None if row["retain"] else self.service.deployments.on_device(row["device_id"], row["command_id"])
-                )
-                if deployment is not None and deployment.phase is Phase.QUEUED:
-                    self.service.lifecycle.apply(deployment, Moved(phase=Phase.SENT), at)
+                what(rows, self.clock())
         except StorageError as error:
             self.storage_fault = error.message
-            logger.error("sent but not noted, it will come again: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
+            logger.error("the outbox cannot be written, trying again: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
+            return False
+        return True
+
+    def _offered(self, rows: list[Row], at: float) -> None:
+        """Note before they go that commands go: a device may have heard one although we were killed right after it."""
+        for row in (row for row in rows if not row["retain"]):
+            self.service.outbox.sent(row, at)
+            deployment = self.service.deployments.on_device(row["device_id"], row["command_id"])
+            if deployment is not None and deployment.phase is Phase.QUEUED:
+                self.service.lifecycle.apply(deployment, Moved(phase=Phase.SENT), at)
+
+    def _taken(self, rows: list[Row], at: float) -> None:
+        """Note that the broker keeps the retained documents among `rows`."""
+        for row in (row for row in rows if row["retain"]):
+            self.service.outbox.sent(row, at)
 
     async def _tick(self) -> None:
         while True:

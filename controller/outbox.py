@@ -9,9 +9,10 @@ LAST_RETRY_S = 600.0
 class Outbox:
     """Commands and retained documents on their way to the broker."""
 
-    def __init__(self, store: Store) -> None:
-        """Keep them in `store`."""
+    def __init__(self, store: Store, *, first_retry_s: float = FIRST_RETRY_S) -> None:
+        """Keep them in `store`; what was not answered goes out again after `first_retry_s`, doubling."""
         self._store = store
+        self._first_retry_s = first_retry_s
 
     def put(
         self,
@@ -33,20 +34,20 @@ class Outbox:
             [device_id, command_id, topic, payload, retain, at, expires_at],
         )
 
-    def due(self, at: float) -> list[Row]:
+    def due(self, at: float, *, limit: int = 500) -> list[Row]:
         """Return what may be sent now, oldest first: retained documents, and commands whose device is online."""
         return self._store.query(
             "SELECT outbox.* FROM outbox LEFT JOIN devices ON devices.id = outbox.device_id "
-            "WHERE next_at <= ? AND (retain = 1 OR devices.online = 1) ORDER BY outbox.id LIMIT 500",
-            [at],
+            "WHERE next_at <= ? AND (retain = 1 OR devices.online = 1) ORDER BY outbox.id LIMIT ?",
+            [at, limit],
         )
 
     def sent(self, row: Row, at: float) -> None:
-        """Note that the broker took `row`: a retained document is done, a command comes again until it is heard."""
+        """Note that `row` goes out: a retained document is done with it, a command comes again until it is heard."""
         if row["retain"]:
             self._store.connection.execute("DELETE FROM outbox WHERE id = ?", [row["id"]])
             return
-        wait_s = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** row["tries"])
+        wait_s = min(LAST_RETRY_S, self._first_retry_s * 2 ** row["tries"])
         self._store.connection.execute(
             "UPDATE outbox SET tries = tries + 1, next_at = ? WHERE id = ?", [at + wait_s, row["id"]]
         )

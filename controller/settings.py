@@ -20,6 +20,7 @@ class Settings:
     """Everything a controller can be told.
 
     `probe_inferences` are measured on the device before a model is committed; `soak_s` is how long it is watched then.
+    A command that no device answered is sent again after `redelivery_s`, then after twice as long each time.
     The store gives up what can be made again above `artifact_quota_mb`.
     `max_upload_mb` (10^6 bytes) is the largest model file that is taken from people.
     Events move into archive files after `keep_events_days`; such a file stays for `keep_archives_days`.
@@ -34,6 +35,7 @@ class Settings:
     registration: Literal["open", "approve"] = "open"
     probe_inferences: int = 100
     soak_s: float = 10.0
+    redelivery_s: float = 15.0
     artifact_quota_mb: float = 20_000.0
     signing_key_file: str = ""
     max_upload_mb: int = 500
@@ -53,7 +55,7 @@ class Settings:
             raise InvalidError(f"artifact_quota_mb {self.artifact_quota_mb:g} is none", field="artifact_quota_mb")
         if not 0 <= self.port <= 65_535:  # noqa: PLR2004 - the range of ports
             raise InvalidError(f"port {self.port} is none", hint="1 to 65535", field="port")
-        positive = ("max_upload_mb", "conversion_timeout_s", "conversion_memory_mb")
+        positive = ("redelivery_s", "max_upload_mb", "conversion_timeout_s", "conversion_memory_mb")
         for name in (*positive, "keep_events_days", "keep_archives_days"):
             if not getattr(self, name) > 0:
                 raise InvalidError(f"{name} must be positive", hint="leave it out for the default", field=name)
@@ -125,7 +127,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
 def _typed(name: str, value: Any) -> Any:
     kinds = {"port": int, "probe_inferences": int, "soak_s": float, "artifact_quota_mb": float, "data": Path}
     kinds |= {"conversion_timeout_s": float, "conversion_memory_mb": int, "max_upload_mb": int}
-    kinds |= {"keep_events_days": float, "keep_archives_days": float}
+    kinds |= {"redelivery_s": float, "keep_events_days": float, "keep_archives_days": float}
     kind = kinds.get(name, str)
     try:
         return kind(value)

@@ -53,11 +53,11 @@ class Desk:
         try:
             command = _understood(payload)
         except WireError as error:
-            self._refuse(payload, error)
+            self._refuse(*_claimed(payload), error)
             return
         typed = command.id is None
         known = replace(command, id=hand_typed_id(payload)) if typed else command
-        self._admit(Arrival(command=known, at=self.now(), hand_typed=typed, retained=retained), payload)
+        self._admit(Arrival(command=known, at=self.now(), hand_typed=typed, retained=retained))
 
     def desire(self, payload: bytes) -> None:
         """Converge to the retained slot: its deploy is a command like any other, its config counts once per gen."""
@@ -71,7 +71,7 @@ class Desk:
         deploy = desired.deploy
         if deploy is not None and deploy.id is not None and deploy.op == "deploy":
             gen = deploy.gen if deploy.gen is not None else desired.gen
-            self._admit(Arrival(command=replace(deploy, gen=gen), at=self.now(), retained=True), payload)
+            self._admit(Arrival(command=replace(deploy, gen=gen), at=self.now(), retained=True))
         self._desire_config(desired)
 
     def resume(self, entry: Entry) -> None:
@@ -89,14 +89,14 @@ class Desk:
         if entry.ending is not None:
             self.lane.end([entry.id], entry.ending)
 
-    def _admit(self, arrival: Arrival, payload: bytes) -> None:
+    def _admit(self, arrival: Arrival) -> None:
         command = arrival.command
         earlier = self.journal.get(arrival.id)
         if command.op == "cancel" and command.target is None and earlier is not None and earlier.op != "cancel":
             try:
                 self.commands.cancel(earlier.id, command)
             except StorageError as error:
-                self._refuse(payload, error)
+                self._refuse(arrival.id, command.op, error)
             return
         decision = decide(arrival, earlier, gen=self.installer.store.slots.gen)
         if isinstance(decision, Repeat):
@@ -109,7 +109,7 @@ class Desk:
         try:
             entry = self._write(decision.entry, command)
         except (StorageError, WireError) as error:
-            self._refuse(payload, error)
+            self._refuse(arrival.id, command.op, error)
             return
         if isinstance(decision, Complete):
             self.lane.end([entry.id], None)
@@ -122,15 +122,17 @@ class Desk:
             self._perform(entry.id, command)
 
     def _write(self, entry: Entry, command: Command) -> Entry:
-        """Put `entry` on disk; what is not to be begun is written as ended, so that no reboot can begin it."""
+        """Put `entry` on disk; what is not to be begun is written as ended, so that no reboot can begin it.
+
+        Its generation goes first: an entry that is on disk is worked on, whatever the disk refuses after it.
+        """
         ending = None if entry.terminal else self._ending(entry, command)
         if ending is not None:
             fault = ending.fault
             return self.journal.put(replace(entry, phase=ending.phase, reason=fault.msg, error=fault))
-        self.journal.put(entry)
         if not entry.terminal and command.op in ("deploy", "rollback", "undeploy") and not command.is_request:
             self.installer.store.raise_gen(entry.gen)
-        return entry
+        return self.journal.put(entry)
 
     def _ending(self, entry: Entry, command: Command) -> Ending | None:
         """Return how a command ends that makes no sense, or whose time or generation is over."""
@@ -211,11 +213,13 @@ class Desk:
         except EdgeWattError as error:
             self._count(error.code, f"desired config: {error.message}")
 
-    def _refuse(self, payload: bytes, error: EdgeWattError) -> None:
-        """Answer a payload that is no command; attempt 0 and seq 0, so that nobody takes it as news of another one."""
+    def _refuse(self, command_id: str, op: str, error: EdgeWattError) -> None:
+        """Answer what is no command, or cannot be kept.
+
+        Attempt 0 and seq 0, so that nobody takes it as news of another one.
+        """
         self._count(error.code, error.message)
         said = _sentence(error)
-        command_id, op = _claimed(payload)
         fault = Fault(code=error.code, msg=said)
         rejected = Ack(
             id=command_id, op=op, state=Phase.REJECTED, attempt=0, seq=0, ts=self.now(), reason=said, error=fault

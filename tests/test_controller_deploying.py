@@ -352,3 +352,38 @@ async def test_acks_of_a_typed_request_are_one_story_with_its_completion(running
         await asyncio.sleep(0)
 
     assert running.parts.service.outbox.due(9e9) == []
+
+
+async def test_a_request_that_waits_for_us_in_the_reported_state_still_gets_its_completion(running):
+    service = running.parts.service
+    async with running.joined() as device:
+        typed = json.dumps({"op": "deploy", "id": "t1", "model": MODEL}).encode()
+        await type_by_hand(running, "pi5-1", typed)
+        await running.until_phase("t1", "sent")
+        waiting = LastCommand(id="t1", op="deploy", state=Phase.WAITING, seq=2, msg="controller")
+        await device.report(last_cmds=(waiting,))
+        await running.until(lambda: heard(service, "t1@pi5-1", 2))
+
+        assert await running.phase("t1") == "sent"
+        assert [row["command_id"] for row in service.outbox.due(9e9)] == ["t1"]
+
+
+async def heard(service, deployment_id, seq):
+    return service.deployments.get(deployment_id).seq == seq
+
+
+async def test_a_command_is_noted_as_sent_before_it_goes(running):
+    """Killed right after publishing, we must not believe that the device cannot have heard of it."""
+    async with running.joined() as device:
+        service, said = running.parts.service, []
+
+        async def watching(topic, payload, *, qos=0, retain=False):
+            deployments = service.deployments.find(open_only=True)
+            said.append((topic, [each.phase for each in deployments]))
+            await publish(topic, payload, qos=qos, retain=retain)
+
+        publish, running.parts.ingest.link.publish = running.parts.ingest.link.publish, watching
+        await running.deploy(device_id="pi5-1", model_name=MODEL, max_energy_mj=GENEROUS_MJ)
+        await device.next_command("deploy")
+
+    assert dict(said)[CMD.topic("pi5-1")] == [Phase.SENT]

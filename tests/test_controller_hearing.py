@@ -267,3 +267,17 @@ async def test_a_forgotten_device_loses_its_retained_topics_and_comes_back_when_
 
     assert answer.status_code == 200
     assert gone.status_code == 404
+
+
+async def test_a_refusal_that_is_nobodys_news_becomes_no_command(running):
+    async with running.joined() as device:
+        await device.ack("h-000000000001", "rejected", 0, attempt=0, op="ping")
+        await device.ack("p1", "succeeded", 2, op="ping")
+        await running.until(lambda: known(running, "p1"))
+        listed = running.parts.service.store.query("SELECT id FROM commands")
+
+    assert listed == [{"id": "p1"}]
+
+
+async def known(running, command_id):
+    return running.parts.service.commands.get(command_id) is not None

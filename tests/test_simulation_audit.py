@@ -14,7 +14,11 @@ def active(by):
 
 
 PROBED = [line("accepted", 1), line("downloading", 2), line("probing", 3)]
-SWAPPED = [line("accepted", 1, op="rollback"), active("d0"), line("succeeded", 2, op="rollback")]
+SWAPPED = [
+    line("accepted", 1, command="r1", op="rollback"),
+    active("d0"),
+    line("succeeded", 2, command="r1", op="rollback"),
+]
 
 FINE = {
     "a deployment from begin to end": [*PROBED, active("d1"), line("active", 4), line("succeeded", 5)],
@@ -33,6 +37,7 @@ FINE = {
         line("accepted", 3, command="h-1", attempt=2),
     ],
     "a rollback": SWAPPED,
+    "a rollback that waited for a deployment": [SWAPPED[0], *PROBED, active("d1"), line("succeeded", 4), *SWAPPED[1:]],
     "a model that another rollback brought back": [
         *PROBED,
         active("d1"),

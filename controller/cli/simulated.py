@@ -30,7 +30,10 @@ Tell = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetWishes:
-    """A fleet to simulate; `speed` is that of probes beside the boards', `often` how much more frequent faults are."""
+    """A fleet to simulate; `speed` is that of probes beside the boards', `often` how much more frequent faults are.
+
+    Faults happen for `fault_s` after `began_at` (Unix s), so that a process that was killed goes on in the same plan.
+    """
 
     devices: int
     mix: str
@@ -47,6 +50,8 @@ class FleetWishes:
     poll_s: float = 5.0
     prefix: str = "sim"
     record: bool = False
+    fault_s: float | None = None
+    began_at: float | None = None
 
     @property
     def shares(self) -> int:
@@ -150,9 +155,10 @@ def _program(wishes: FleetWishes, share: int) -> Program:
         "poll": wishes.poll_s,
     }
     flags = (word for name, value in given.items() for word in (f"--{name}", str(value)))
-    time_out = () if wishes.minutes is None else ("--minutes", str(wishes.minutes))
+    some = {"minutes": wishes.minutes, "fault-s": wishes.fault_s, "began-at": wishes.began_at}
+    more = (word for name, value in some.items() if value is not None for word in (f"--{name}", str(value)))
     keep = ("--record",) if wishes.record else ()
-    return python(f"fleet-{share + 1}", "-m", "edge_agent.simulation", "run", *flags, *time_out, *keep)
+    return python(f"fleet-{share + 1}", "-m", "edge_agent.simulation", "run", *flags, *more, *keep)
 
 
 def _over(wishes: FleetWishes, ran_s: float) -> bool:

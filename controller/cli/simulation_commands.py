@@ -4,12 +4,13 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from controller.cli.command import command
 from controller.cli.console import Console
+from controller.cli.exits import Exit
 
 MIX = "jetson_nano_2gb:40,raspberry_pi_5:40,beaglebone_black:20"
 LINE_EVERY_S = 10.0
@@ -20,6 +21,7 @@ Seed = Annotated[int, typer.Option(help="The same seed plays the same boards and
 def add_to(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     command(app, "simulate", example="edgewatt simulate --devices 100 --faults cuts,reboots --minutes 10")(_simulate)
+    command(app, "torture", example="edgewatt torture --minutes 5 --seed 1")(_torture)
 
 
 def _simulate(
@@ -73,6 +75,41 @@ def _simulate(
         report = asyncio.run(simulate(wishes, folder / "logs", _teller(console)))
         console.say(f"the devices' journals and models are in {folder} (kept; --fresh begins anew)")
     console.line(report, json.dumps(report))
+
+
+def _torture(
+    console: Console,
+    *,
+    minutes: Annotated[float, typer.Option(help="How long things are broken; then they may settle.", min=0.05)] = 5.0,
+    seed: Seed = 0,
+    trials: Annotated[int | None, typer.Option(help="Stop breaking after so many commands.", min=1)] = None,
+    devices: Annotated[int, typer.Option(help="How many simulated devices.", min=1, max=2_000)] = 20,
+    broker: Annotated[
+        Literal["amqtt", "mosquitto", "auto"], typer.Option(help="auto takes mosquitto when it is there.")
+    ] = "auto",
+    data: Annotated[Path, typer.Option(help="Where everything is kept; emptied first.")] = Path(".edgewatt/torture"),
+) -> int:
+    """Break broker, controller, agents, network, disks and clocks while commands are given; prove that none is lost.
+
+    The last line on stdout counts commands that were lost, applied twice, never ended, and devices without a working
+    model; what was found comes before it. The exit code is 1 when anything was.
+    """
+    import asyncio  # noqa: PLC0415 - imported on use
+
+    from controller.cli.data_folder import held  # noqa: PLC0415
+    from controller.torture.run import Wishes, torture  # noqa: PLC0415
+
+    with held(data, fresh=True) as folder:
+        wishes = Wishes(minutes=minutes, seed=seed, devices=devices, trials=trials, broker=broker, data=folder)
+        outcome = asyncio.run(torture(wishes, console.say))
+    for kind, sentences in outcome.verdict.faults.items():
+        for sentence in sentences:
+            console.line({"fault": kind, "what": sentence}, f"{kind}: {sentence}")
+    facts = {"seed": seed, "devices": devices, "killed": dict(outcome.killed), "not_taken": outcome.refused}
+    facts |= {"ran_s": round(outcome.ran_s, 1), "settled_s": outcome.settled_s and round(outcome.settled_s, 1)}
+    console.say(json.dumps(facts))
+    print(json.dumps(outcome.verdict.summary))
+    return Exit.DONE if outcome.verdict.clean else Exit.FAILED
 
 
 def _teller(console: Console) -> Any:

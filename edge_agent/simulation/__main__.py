@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--rate", type=float, default=1.0)
     run.add_argument("--speed", type=float, default=1.0, help="of probes, 0 for at once")
     run.add_argument("--poll", type=float, default=5.0, help="seconds between two looks at what a device waits for")
+    run.add_argument("--began-at", type=float, help="Unix time at which the run began, for one that goes on")
     run.add_argument("--record", action="store_true", help="keep what `audit` reads")
     run.set_defaults(do=_run)
     traced = commands.add_parser("trace", help="print the figures of the first device's life, a JSON object a line")
@@ -78,6 +80,7 @@ def _add_fleet(command: argparse.ArgumentParser) -> None:
     command.add_argument("--faults", default="")
     command.add_argument("--often", type=float, default=1.0, help="how much more frequent faults are")
     command.add_argument("--minutes", type=float)
+    command.add_argument("--fault-s", type=float, help="how long things go wrong; by default all the time")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -107,7 +110,9 @@ async def _live(arguments: argparse.Namespace) -> int:
 
 
 def _fleet(arguments: argparse.Namespace, pool: ThreadPoolExecutor) -> Fleet:
+    ran_s = 0.0 if arguments.began_at is None else time.time() - arguments.began_at
     run = Run(
+        began=time.monotonic() - ran_s,
         broker=arguments.broker,
         folder=arguments.data,
         seed=arguments.seed,
@@ -128,6 +133,7 @@ def _members(arguments: argparse.Namespace) -> tuple[Member, ...]:
 
 def _faults(arguments: argparse.Namespace, device_id: str) -> Faults:
     run_s = FAR_S if arguments.minutes is None else arguments.minutes * 60
+    run_s = run_s if arguments.fault_s is None else arguments.fault_s
     names = names_in(arguments.faults)
     return planned(names, seed=arguments.seed, device_id=device_id, run_s=run_s, often=arguments.often)
 

@@ -92,17 +92,20 @@ class History:
             self.doubled.append(f"{line['id']}: it exchanged the models more than once")
 
     def _on_active(self, by: str | None) -> None:
-        """Judge a change of the active model by what is at work in that moment."""
-        for line in self._newest.values():
-            if line["phase"] in ENDED:
-                continue
-            if line["op"] == "rollback":
-                self._swaps[line["id"]] = self._swaps.get(line["id"], 0) + 1
-            elif line["id"] == by and line["phase"] == Phase.PROBING:
-                life = line["id"], line["attempt"]
-                if life in self._activated:
-                    self.doubled.append(f"{by}: made active twice in attempt {line['attempt']}")
-                self._activated.add(life)
+        """Judge a change of the active model by what is at work: a deployment before rollbacks that wait their turn."""
+        at_work = [line for line in self._newest.values() if line["phase"] not in ENDED]
+        if any(line["phase"] == Phase.ROLLING_BACK for line in at_work):
+            return
+        proving = next((line for line in at_work if line["id"] == by and line["phase"] == Phase.PROBING), None)
+        if proving is None:
+            for line in at_work:
+                if line["op"] == "rollback":
+                    self._swaps[line["id"]] = self._swaps.get(line["id"], 0) + 1
+            return
+        life = proving["id"], proving["attempt"]
+        if life in self._activated:
+            self.doubled.append(f"{by}: made active twice in attempt {proving['attempt']}")
+        self._activated.add(life)
 
 
 def _lives_again(before: dict[str, Any], line: dict[str, Any]) -> bool:

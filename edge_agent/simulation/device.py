@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from broker.errors import EdgeWattError
 from broker.link import Link
 from broker.looped import LoopedLink
 from edge_agent.agent import Agent
@@ -25,6 +25,7 @@ from edge_agent.simulation.flash import SimulatedStore, SlowDownloader, renaming
 from edge_agent.simulation.link import WeatherLink
 from edge_agent.simulation.logs import belong_to
 from edge_agent.simulation.mix import Member
+from edge_agent.simulation.network import Weather
 from edge_agent.simulation.proving import SimulatedProver
 from edge_agent.simulation.record import FileRecord, NoRecord, Record, RecordedJournal
 from edge_agent.simulation.runtime import SimulatedRuntime
@@ -32,11 +33,13 @@ from edge_agent.simulation.serving import SimulatedServer
 from edge_agent.simulation.span import within
 from edge_agent.simulation.vitals import seen
 
+log = logging.getLogger("simulation")
+
 PATIENCE = Patience(timeout_s=10.0, first_wait_s=0.5, most_wait_s=15.0, give_up_s=600.0)
 ALL = 1_000_000
 
 MISFIRE_S = 5.0
-"""How long a device rests whose agent could not even begin, as systemd would let it."""
+"""How long a device rests whose agent died, as systemd would let it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,10 @@ class Device:
         """Whether it believes its clock."""
         return self.faults.clock.is_set(run_s=self.run.run_s, booted_s=self._booted_s)
 
+    def weather(self) -> Weather:
+        """Return how the way to the broker is now."""
+        return self.faults.weather if self.run.run_s < self.faults.weather_s else Weather()
+
     async def live(self) -> None:
         """Boot, work, and boot again, until `stop`."""
         async with asyncio.TaskGroup() as group:
@@ -102,8 +109,10 @@ class Device:
             while not self._over:
                 try:
                     await self._once()
-                except EdgeWattError as error:
-                    self.misfires.append(error.message)
+                except Exception as error:
+                    # on a board the process would end, and systemd would start the next one
+                    self.misfires.append(repr(error))
+                    log.exception("the agent of %s died", self.member.id)
                     await asyncio.sleep(MISFIRE_S)
             for task in misfortunes:
                 task.cancel()
@@ -153,7 +162,7 @@ class Device:
             await agent.run()
 
     async def _cuts(self) -> None:
-        for span in self.faults.cuts:
+        for span in (span for span in self.faults.cuts if span.until_s > self.run.run_s):
             await self._until(span.at_s)
             if self.link is not None:
                 self.link.cut()
@@ -162,7 +171,7 @@ class Device:
                 self.link.mend()
 
     async def _reboots(self) -> None:
-        for at_s in self.faults.reboots:
+        for at_s in (at_s for at_s in self.faults.reboots if at_s > self.run.run_s):
             await self._until(at_s)
             self._power.set()
 
@@ -173,7 +182,7 @@ class Device:
         if self.faults.weather.calm:
             return link
         draw = draws(self.run.seed, self.member.id, f"weather {identity.boot}")
-        return WeatherLink(inner=link, weather=self.faults.weather, draw=draw)
+        return WeatherLink(inner=link, weather=self.weather, draw=draw)
 
     def _settings(self) -> Settings:
         member = self.member

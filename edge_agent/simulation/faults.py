@@ -34,7 +34,7 @@ USUAL_SKEW_S = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """A device's bad moments, in seconds of the run."""
+    """A device's bad moments, in seconds of the run; the weather ends after `weather_s`."""
 
     cuts: tuple[Span, ...] = ()
     reboots: tuple[float, ...] = ()
@@ -42,6 +42,7 @@ class Faults:
     flash_bytes_per_s: float | None = None
     clock: Clock = field(default_factory=Clock)
     weather: Weather = field(default_factory=Weather)
+    weather_s: float = float("inf")
 
 
 def names_in(text: str) -> frozenset[str]:
@@ -89,6 +90,7 @@ def planned(names: Iterable[str], *, seed: int, device_id: str, run_s: float, of
             duplicates=0.03 if "duplicates" in wanted else 0.0,
             reorder=0.03 if "reorder" in wanted else 0.0,
         ),
+        weather_s=run_s,
     )
 
 

@@ -1,7 +1,7 @@
 """A link with weather: messages late, lost, doubled or overtaken on their way, in both directions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -13,10 +13,10 @@ from edge_agent.simulation.network import Passage, Weather, passage
 
 @dataclass(slots=True, kw_only=True)
 class WeatherLink:
-    """What passes over `inner` has the `weather`; `lost` and `doubled` count what happened to messages."""
+    """What passes over `inner` has the `weather` of the moment; `lost` and `doubled` count messages."""
 
     inner: Link
-    weather: Weather
+    weather: Callable[[], Weather]
     draw: Random
     lost: int = 0
     doubled: int = 0
@@ -100,7 +100,7 @@ class WeatherLink:
         task.add_done_callback(lambda _: what.close())
 
     def _fate(self) -> Passage:
-        fate = passage(self.weather, self.draw)
+        fate = passage(self.weather(), self.draw)
         self.lost += fate.copies == 0
         self.doubled += fate.copies > 1
         return fate
