@@ -95,7 +95,9 @@ def _fleet_row(device: Document, course: list[float | None]) -> list[Markup | st
     name = link(words.short(device["id"]), "device", id=device["id"], title=device["id"])
     board = tag("small", words.short(device.get("board") or device.get("device_type") or "", 34))
     age = device.get("reading_age_s")
-    state = [health(device.get("health", ""), device.get("health_reason") or ""), tag("small", words.ago(age))]
+    reason = device.get("health_reason") or ""
+    seen = reason if device.get("health") == "asleep" else words.ago(age)
+    state = [health(device.get("health", ""), reason), tag("small", seen)]
     line = energy_gauge(spent, ran.get("low_mj"), ran.get("high_mj"), budget.get("energy_mj"), kind or "")
     heat = latest.get("temperature_c")
     warm = tag("small", "throttled", of="ew-sub") if latest.get("throttled") else EMPTY

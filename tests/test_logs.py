@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -276,7 +277,9 @@ async def test_an_export_is_streamed_in_both_forms_and_filtered(tmp_path):
     names = ["created_at", "last_updated", "total_deployments", "success_count", "error_count", "success_rate"]
     assert list(metadata) == names
     assert (metadata["total_deployments"], metadata["success_rate"]) == (1, None)
-    assert {row["type"] for row in csv.DictReader(io.StringIO(refused))} == {"deployment"}
+    (row, *_) = rows = list(csv.DictReader(io.StringIO(refused)))
+    assert {row["type"] for row in rows} == {"deployment"}
+    assert datetime.fromisoformat(row["time"]).timestamp() == int(float(row["at"]))
 
 
 RUN_AS_FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1"]

@@ -13,6 +13,7 @@ from controller.api import (
     jobs,
     ledger,
     logs,
+    metrics,
     models,
     system,
     uploads,
@@ -40,6 +41,7 @@ def create(parts: Parts) -> FastAPI:
         ledger,
         calibration,
         logs,
+        metrics,
     )
     for module in documented:
         app.include_router(module.router)

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -20,7 +21,7 @@ from controller.times import moment
 
 router = APIRouter(prefix="/api/logs", tags=["logs"])
 
-COLUMNS = ("id", "at", "type", "who", "device_id", "deployment_id", "phase", "text", "reason")
+COLUMNS = ("id", "at", "type", "who", "device_id", "deployment_id", "phase", "text", "reason", "time")
 RUNS_IN_A_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Form = Literal["csv", "json"]
@@ -141,7 +142,8 @@ async def _csv(pages: Iterator[list[Row]]) -> AsyncIterator[str]:
     writer.writeheader()
     for rows in pages:
         for row in rows:
-            writer.writerow({name: _inert(value) for name, value in event_document(row).items()})
+            told = event_document(row) | {"time": datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="seconds")}
+            writer.writerow({name: _inert(value) for name, value in told.items()})
         yield out.getvalue()
         out.seek(0)
         out.truncate()

@@ -195,6 +195,7 @@ def test_the_dashboard_shows_sleep_in_a_word_and_a_shape_of_its_own(serve):
 
     assert "Nothing needs you now" in page.text
     assert "live or asleep (1)" in page.text
+    assert "sleeps until 14:05 UTC (in 9 min)" in page.text
     assert "ew-pill rest" in page.markup
     assert "sleeps until 14:05 UTC (in 9 min)" in Page("device", id="solar-1").text
     assert "solar-1 sleeps, will apply at" in Page("deploy", model="digits_cnn_s", to="solar-1").text

@@ -1,0 +1,107 @@
+"""Figures for Prometheus: the fleet, what came in, how deployments stand, how far predictions are off."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from controller import fleet, ledger
+from controller.api.parts import Given, Parts
+from controller.api.system import REFUSALS
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(parts: Given) -> Response:
+    """Return every figure in Prometheus's text format."""
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest  # noqa: PLC0415 - on use
+
+    registry = CollectorRegistry()
+    registry.register(Figures(parts))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class Figures:
+    """Looks at the controller when it is asked, so nothing has to be counted twice."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Look at `parts`."""
+        self._parts = parts
+
+    def describe(self) -> list[Any]:
+        """Say nothing before it is asked: there is one look for each question."""
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        """Yield each figure with its labels."""
+        yield from self._controller()
+        yield from self._fleet()
+        yield from self._messages()
+        yield from self._deployments()
+        yield from self._predictor()
+
+    def _controller(self) -> Iterator[Any]:
+        parts, ingest = self._parts, self._parts.ingest
+        yield _gauge("build_info", "The version that runs.", {(parts.version,): 1}, "version")
+        yield _gauge("start_time_seconds", "When the controller began, Unix s.", {(): parts.started_at})
+        yield _gauge("broker_connected", "1 while the broker answers.", {(): int(ingest.link.connected)})
+        yield _gauge("storage_fault", "1 while the database cannot be written.", {(): int(bool(ingest.storage_fault))})
+        yield _counter("events", "Events written to the log.", {(): parts.service.store.newest_event()})
+
+    def _fleet(self) -> Iterator[Any]:
+        now, rows = self._parts.clock(), self._parts.service.store.devices()
+        healths = Counter(fleet.health(row, now)[0] for row in rows)
+        yield _gauge("devices", "Devices by health.", {(word,): healths[word] for word in fleet.HEALTHS}, "health")
+        gaps = sum(row["gaps"] for row in rows)
+        yield _gauge("telemetry_gaps", "Samples that are missing, over all devices.", {(): gaps})
+
+    def _messages(self) -> Iterator[Any]:
+        ingest, counts = self._parts.ingest, self._parts.service.store.counters()
+        refused = {(why,): counts.get(why, 0) for why in REFUSALS}
+        noted = {(why,): count for why, count in counts.items() if why not in REFUSALS}
+        yield _counter("messages_received", "Messages since the controller began.", {(): ingest.hearing.received})
+        yield _counter("messages_dropped", "Messages not taken.", {(): getattr(ingest.link, "dropped", 0)})
+        yield _counter("messages_refused", "Messages outside the contract.", refused, "reason")
+        yield _counter("messages_noted", "Messages that were odd, and taken.", noted, "reason")
+
+    def _deployments(self) -> Iterator[Any]:
+        service = self._parts.service
+        phases = {(phase,): count for phase, count in service.deployments.count().items()}
+        yield _gauge("deployments", "Deployments by phase.", phases, "phase")
+        waiting = service.store.query("SELECT count(*) AS n FROM outbox")[0]["n"]
+        yield _gauge("outbox_messages", "Commands and documents that wait to be sent or heard.", {(): waiting})
+
+    def _predictor(self) -> Iterator[Any]:
+        """Yield errors of predictions; simulated devices have figures of their own."""
+        found = ledger.summary(self._parts.service.bookkeeping.book.entries(), self._parts.clock())
+        kinds = (("false", found["per_device_type"]), ("true", found["simulated"]["per_device_type"]))
+        told = {(board, simulated): figures for simulated, boards in kinds for board, figures in boards.items()}
+        labels = ("device_type", "simulated")
+        for name, says in (
+            ("mape_percent", "Mean absolute error of predictions, % of what was reported."),
+            ("coverage_percent", "How often the reported energy lay in the 95 % interval, %."),
+        ):
+            known = {key: figures[name] for key, figures in told.items() if figures[name] is not None}
+            yield _gauge(f"predictor_{name}", says, known, *labels)
+        drifting = len(self._parts.service.bookkeeping.book.alarms())
+        yield _gauge("drift_alarms", "Models that cost a device more than when deployed.", {(): drifting})
+
+
+def _gauge(name: str, says: str, values: Mapping[Any, float], *labels: str) -> Any:
+    from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - loaded on use
+
+    return _filled(GaugeMetricFamily(f"edgewatt_{name}", says, labels=labels), values)
+
+
+def _counter(name: str, says: str, values: Mapping[Any, float], *labels: str) -> Any:
+    from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415 - loaded on use
+
+    return _filled(CounterMetricFamily(f"edgewatt_{name}", says, labels=labels), values)
+
+
+def _filled(family: Any, values: Mapping[Any, float]) -> Any:
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
