@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -146,12 +147,14 @@ class Governor:
     async def settle(self) -> None:
         """Serve the model of the rung, or the active one again, when nothing at work needs what runs."""
         wanted = self._target()
+        if wanted is None and self._fault is not None:
+            self._fault = None
+            self.news()
         if wanted is None or self.steady() < self._again_at or not self.may_swap():
             return
         model = wanted.model
         try:
-            if not self.store.path(model.artifact_sha256, wanted.format).is_file():
-                raise ArtifactError("its file is gone", hint="deploy it again")
+            await asyncio.to_thread(check_intact, self.store.path(model.artifact_sha256, wanted.format))
             session = await self.load(wanted)
         except EdgeWattError as error:
             self._again_at = self.steady() + AGAIN_S
@@ -202,3 +205,14 @@ class Governor:
             self._fault = said
             log.warning("governor: %s", said)
             self.news()
+
+
+def check_intact(path: Path) -> None:
+    """Raise ArtifactError unless the file of a model is there and has the SHA-256 that its folder is named by."""
+    try:
+        with path.open("rb") as file:
+            found = file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ArtifactError(f"its file cannot be read: {error.strerror or error}", hint="deploy it again") from error
+    if found != path.parent.name:
+        raise ArtifactError("its file is damaged", code="hash_mismatch", hint="deploy it again")

@@ -35,8 +35,8 @@ def topics() -> str:
     return _page(
         "Topics",
         "Everything that passes on the bus. Payloads are UTF-8 JSON of at most 64 KiB, MQTT 3.1.1 is enough; operators "
-        "read everything. `<id>` is `[a-z0-9][a-z0-9._-]{0,63}`. The fields are in `broker/messages.py` "
-        "and `broker/commands.py`; unknown ones "
+        "read everything. `<id>` is `[a-z0-9][a-z0-9._-]{0,63}`. The fields are in `broker/messages.py`, "
+        "`broker/activity.py` and `broker/commands.py`; unknown ones "
         "are ignored.",
         "| topic | message | QoS | retained | written by | read by | content |\n|---|---|---|---|---|---|---|\n"
         + "\n".join(rows),

@@ -46,6 +46,7 @@ def test_the_environment_speaks_text():
         {"sleep_by": "magic"},
         {"id": "No Id"},
         {"colour": "red"},
+        {"input": "tv"},
         {"tags": "A"},
     ],
 )

@@ -178,6 +178,25 @@ def test_a_body_without_a_length_or_beyond_the_limit_is_refused_before_it_is_rea
         assert ask(port)[0] == 200
 
 
+def test_a_client_that_asks_first_whether_it_may_send_is_told_to_go_on(colours):
+    with answering(colours) as (_, port), socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        head = f"POST /infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture())}\r\n"
+        connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(picture())
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"FOO /infer HTTP/1.1", b"nonsense", b"POST /infer HTTP/9.9", b"POST //[x HTTP/1.1"]
+)
+def test_what_is_no_request_is_refused_in_the_same_form(colours, request_line):
+    with answering(colours) as (_, port):
+        answer = raw(port, request_line + b"\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+
+    assert json.loads(answer[answer.index(b"{") :])["success"] is False
+
+
 def test_without_a_model_or_with_a_stopped_one_callers_are_told_when_to_come_again(colours):
     with answering() as (server, port):
         status, headers, said = ask(port)
@@ -237,7 +256,7 @@ def test_a_request_whose_turn_does_not_come_is_told_and_left_out():
         threads[0].join()
         assert door.next() is None
 
-    assert (answers[0][0], answers[0][2]["code"], answers[0][1]["Retry-After"]) == (503, "timed_out", "1")
+    assert (answers[0][0], answers[0][2]["code"], answers[0][1]["Retry-After"]) == (503, "timed_out", "2")
 
 
 def test_what_waits_when_the_agent_stops_is_told_so():

@@ -101,9 +101,8 @@ class Camera:
     def _frame(self) -> Any:
         try:
             return self._read()
-        except Exception:
-            # OpenCV's errors have a class that only OpenCV has
-            log.exception("camera %d", self.number)
+        except Exception as error:  # noqa: BLE001 - OpenCV's errors have a class that only OpenCV has
+            log.warning("camera %d: %s", self.number, str(error)[:200])
             return None
 
     def _read(self) -> Any:

@@ -36,7 +36,10 @@ class _Asked:
 
 
 class Loopback:
-    """Requests from 127.0.0.1 in the order in which they came, at most `waiting` of them at a time."""
+    """Requests from 127.0.0.1 in the order in which they came.
+
+    At most `waiting` of them at a time, and never more than can be answered within `patience_s` at the present rate.
+    """
 
     name = "http"
     poll_s: float | None = None
@@ -91,7 +94,7 @@ class Loopback:
             raise idle
         asked = _Asked(values)
         with self._lock:
-            if len(self._queue) >= self.waiting:
+            if len(self._queue) >= min(self.waiting, max(self.patience_s * consumer.rate, 1)):
                 raise _busy(len(self._queue), consumer.rate)
             self._queue.append(asked)
         consumer.wake()
@@ -99,7 +102,7 @@ class Loopback:
             return asked.end.result(self.patience_s)
         except TimeoutError:
             asked.end.cancel()
-            raise consumer.idle or _late(self.patience_s) from None
+            raise consumer.idle or _late(self.patience_s, consumer.rate) from None
 
 
 class _Server(ThreadingHTTPServer):
@@ -142,6 +145,6 @@ def _busy(waiting: int, rate: float) -> EdgeWattError:
     )
 
 
-def _late(patience_s: float) -> EdgeWattError:
+def _late(patience_s: float, rate: float) -> EdgeWattError:
     said = f"its turn did not come within {patience_s:g} s"
-    return InvalidError(said, code="timed_out", hint="ask again, or raise the rate", retry_after_s=1)
+    return InvalidError(said, code="timed_out", hint="ask again, or raise the rate", retry_after_s=math.ceil(1 / rate))

@@ -51,6 +51,8 @@ class Requests(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = IDLE_S
+    wbufsize = -1  # head and body leave at once: apart, the second waits 40 ms for the first's ACK
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         """Answer an input."""
@@ -82,7 +84,15 @@ class Requests(BaseHTTPRequestHandler):
         except EdgeWattError as error:
             self._refuse(error)
             return False
-        return super().handle_expect_100()
+        goes_on = super().handle_expect_100()
+        self.wfile.flush()
+        return goes_on
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request that the library understands."""
+        self.close_connection = True
+        said = message or explain or "this is no request"
+        self._say(code, {"success": False, "error": said, "code": "bad_request", "hint": HINT})
 
     def version_string(self) -> str:
         """Say who answers, and of which build nothing."""
@@ -101,7 +111,7 @@ class Requests(BaseHTTPRequestHandler):
         raise InvalidError(said, code="host_not_allowed", hint="ask http://127.0.0.1 or http://localhost")
 
     def _check_path(self) -> None:
-        if urlsplit(self.path).path != PATH:
+        if self.path.partition("?")[0] != PATH:
             raise NotFoundError(f"there is no {self.path[:80]} here", hint=f"POST {PATH}")
 
     def _length(self) -> int:
