@@ -34,6 +34,12 @@ def window_of(text: str) -> tuple[time, time]:
     return begin, end
 
 
+def within(window: str, clock: time) -> bool:
+    """Return whether `clock` lies in `window` (`22:00-05:00` passes midnight). Raises InvalidError."""
+    begin, end = window_of(window)
+    return begin <= clock < end if begin <= end else clock >= begin or clock < end
+
+
 def check_terms(*, latency_ms: float | None, when: Conditions | None, soak_s: float | None) -> None:
     """Raise InvalidError (`bad_budget`, `bad_window`, `bad_condition`) that names the field which no device could keep.
 

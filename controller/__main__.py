@@ -31,6 +31,7 @@ from controller.book import Book
 from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
 from controller.corrections import Calibrations, Corrections
+from controller.drafting import Drafting
 from controller.hearing import Hearing
 from controller.ingest import Ingest
 from controller.judge import Judge
@@ -49,6 +50,8 @@ from controller.predict.versions import FOLDER as PREDICTORS
 from controller.predict.versions import Versions
 from controller.records import Commands, Deployments, Measurements
 from controller.resolving import Resolving
+from controller.rolling import Rolling
+from controller.rollout_records import News, Participants, Rollouts
 from controller.service import Service
 from controller.settings import Settings, load
 from controller.store import Store
@@ -104,6 +107,7 @@ def compose(
         deployments=deployments,
         measurements=measurements,
         outbox=outbox,
+        news=News(store),
         probe=Probe(inferences=settings.probe_inferences),
         soak_s=settings.soak_s,
     )
@@ -148,6 +152,7 @@ def compose(
             link=link,
             hearing=hearing,
             calibrating=calibrating,
+            rolling=_rolling(settings, store, service),
             succession=Succession(service=service, answering=answering),
             keeping=keeping,
             epoch=epoch,
@@ -173,6 +178,17 @@ def compose(
         version=version("edgewatt"),
         broker_url=settings.broker,
         data_dir=settings.data.resolve(),
+    )
+
+
+def _rolling(settings: Settings, store: Store, service: Service) -> Rolling:
+    return Rolling(
+        service=service,
+        drafting=Drafting(store=store, judge=service.judge),
+        rollouts=Rollouts(store),
+        participants=Participants(store=store),
+        news=service.lifecycle.news,
+        downloads=settings.max_downloads,
     )
 
 
@@ -257,6 +273,7 @@ def main() -> int:
     parser.add_argument("--registration", choices=("open", "approve"), help="who may join (default open)")
     parser.add_argument("--probe-inferences", type=int, help="measured before a model is committed (default 100)")
     parser.add_argument("--artifact-quota-mb", type=float, help="the store of models may hold so much (default 20000)")
+    parser.add_argument("--max-downloads", type=int, help="devices that rollouts let fetch at once (default 50)")
     parser.add_argument("--signing-key-file", help="signs artifacts for devices (needs the extra signed)")
     parser.add_argument("--redelivery-s", type=float, help="an unanswered command is sent again after it (default 15)")
     parser.add_argument("--soak-s", type=float, help="how long a new model is watched, s (default 10)")

@@ -29,6 +29,7 @@ from controller.client_advice import Advice
 from controller.client_devices import Devices
 from controller.client_logs import Logs
 from controller.client_models import ModelShelf
+from controller.client_rollouts import Rollouts
 
 Document = dict[str, Any]
 
@@ -61,7 +62,7 @@ _BY_STATUS: dict[int, type[EdgeWattError]] = {
 }
 
 
-class Client(Devices, Advice, Logs, ModelShelf):
+class Client(Devices, Advice, Logs, ModelShelf, Rollouts):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.
@@ -170,8 +171,12 @@ class Client(Devices, Advice, Logs, ModelShelf):
     def _get(self, path: str, **params: Any) -> Document:
         return _document(self._ask("GET", path, params=_given(**params)))
 
-    def _send(self, method: str, path: str, body: Any = None) -> Document:
-        return _document(self._ask(method, path, json=body))
+    def _send(
+        self, method: str, path: str, body: Any = None, *, key: str = "", timeout_s: float | None = None
+    ) -> Document:
+        options: dict[str, Any] = {"timeout": timeout_s} if timeout_s else {}
+        headers = {"Idempotency-Key": key} if key else {}
+        return _document(self._ask(method, path, json=body, headers=headers, **options))
 
     def _put(self, path: str, content: Iterable[bytes], size: int, timeout_s: float, **params: Any) -> Document:
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}

@@ -56,6 +56,7 @@ class Deployment:
     soak_s: float | None = None
     eta: float | None = None
     asleep_at: float | None = None
+    rollout_id: str | None = None
 
     @property
     def terminal(self) -> bool:
@@ -149,6 +150,7 @@ def begin(
     latency_ms: float | None = None,
     when: Conditions | None = None,
     soak_s: float | None = None,
+    rollout_id: str | None = None,
 ) -> Deployment:
     """Return a new deployment; news of attempts up to `after_attempt` belong to an earlier life of the same id.
 
@@ -173,6 +175,7 @@ def begin(
         latency_ms=latency_ms,
         when=when,
         soak_s=soak_s,
+        rollout_id=rollout_id,
     )
 
 

@@ -13,7 +13,7 @@ from broker.messages import LogLine, State, Status, Telemetry
 from broker.phases import Phase
 from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse
 from broker.wire import document
-from controller import history
+from controller import fleet, history
 from controller.adoption import Adoption, asks_us, is_typed_again
 from controller.deployment import Deployment, Heard
 from controller.doing import stepped
@@ -121,6 +121,7 @@ class Hearing:
             self._on_status(device_id, message, packet, at)
         elif route is INFO:
             self._on_info(device_id, json.loads(packet.payload), at)
+            self.service.lifecycle.news.arrived(device_id, at)
         elif route is STATE:
             self._on_state(device_id, message, packet, at)
         elif route is ACK:
@@ -153,6 +154,7 @@ class Hearing:
         store.put_device(device_id, **columns)
         if changed:
             self._tell_presence(device_id, before | columns, at)
+            self.service.lifecycle.news.of(device_id, at if status.online else at + fleet.GRACE_S)
         if status.online and changed:
             self.service.outbox.wake(device_id, at)
 

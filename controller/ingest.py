@@ -18,6 +18,7 @@ from controller.deployment import Moved, Tick
 from controller.hearing import Hearing
 from controller.keeping import Keeping
 from controller.rivals import Rivals
+from controller.rolling import Rolling
 from controller.service import Service
 from controller.sleep import asleep_until
 from controller.sleepers import Sleepers
@@ -41,6 +42,7 @@ class Ingest:
     link: Link
     hearing: Hearing
     calibrating: Calibrating
+    rolling: Rolling
     succession: Succession
     keeping: Keeping
     epoch: str
@@ -250,6 +252,7 @@ class Ingest:
             self._sleepers.tick(at)
             service.bookkeeping.look(at)
             self.calibrating.tick(at)
+            self.rolling.tick(at)
             self.succession.tick(at)
             self.keeping.tick(at)
         self.wake()

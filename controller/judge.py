@@ -1,6 +1,7 @@
 """Brings together what the gate needs to know: the model, its predicted and its measured energy, and what else fits."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from controller.gate import Alternative, Elsewhere, Measurement, Policy, Verdict
 from controller.ledger import SIMULATED
 from controller.models.catalog import Catalogue
 from controller.models.model import Model
-from controller.models.offer import Offer, Wanted, offer, wanted_formats
+from controller.models.offer import COPIES_IN_MEMORY, RESERVE_MB, Offer, Wanted, offer, wanted_formats
 from controller.predict.advice import elsewhere, variants, would_fit
 from controller.predict.answering import Answering
 from controller.predict.calibrate import calibrate
@@ -29,11 +30,32 @@ class Judgement:
     model: Model
     prediction: Prediction
     verdict: Verdict
+    offered: Offer
 
     @property
     def predicted(self) -> dict[str, Any]:
         """The prediction as a document."""
         return asdict(self.prediction)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """How the gate is asked."""
+
+    budget_mj: float | None
+    policy: Policy
+    forced_reason: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Case:
+    """What devices of one kind share; `alternatives` are worked out when a model does not simply fit."""
+
+    predictor: Predictor
+    prediction: Prediction
+    offered: Offer
+    unrunnable: str | None
+    alternatives: tuple[Alternative, ...] | None = None
 
 
 def nothing_is_built(_model: Model, _wanted: Sequence[Wanted]) -> bool:
@@ -91,26 +113,72 @@ class Judge:
     ) -> Judgement:
         """Return what the gate says to `model_name` on `device`. Raises NotFoundError, InvalidError."""
         model = self.model(model_name)
-        device_type, predictor = _type(device), self.predictor_for(device)
-        prediction = predictor.predict(model.features, device_type)
-        offered = self.offer(device, model)
-        verdict = decide(
-            model=model.name,
-            device_type=device_type,
-            device_id=device["id"],
-            prediction=prediction,
-            measurement=self._measurement(device, model, prediction, offered),
-            budget_mj=budget_mj,
-            policy=policy,
-            forced_reason=forced_reason,
-            fits=self._alternatives(predictor, device, budget_mj, model),
+        asked = _Asked(budget_mj=budget_mj, policy=policy, forced_reason=forced_reason)
+        judgement = self._judged(device, model, self._case(device, model), asked)
+        if not judgement.verdict.code:
+            return judgement
+        others = self._elsewhere(device["id"], model, budget_mj or 0.0)
+        made = variants(model, self.predictor_for(device), _type(device), budget_mj)
+        return replace(judgement, verdict=replace(judgement.verdict, elsewhere=others, variants=made))
+
+    def judge_all(
+        self,
+        devices: Iterable[Row],
+        model_name: str,
+        *,
+        budget_mj: float | None,
+        policy: Policy,
+        forced_reason: str | None,
+    ) -> list[Judgement]:
+        """Return what `judge` does for each of many devices, but for where else the model would fit.
+
+        What devices of one kind share is worked out once. Raises NotFoundError, InvalidError.
+        """
+        model = self.model(model_name)
+        asked = _Asked(budget_mj=budget_mj, policy=policy, forced_reason=forced_reason)
+        largest_mb = max((artifact.size for artifact in model.artifacts), default=0) / 1e6
+        corrected = self.corrections.all_current()
+        cases: dict[Any, _Case] = {}
+        judgements = []
+        for device in devices:
+            kind = device["id"] if device["id"] in corrected else _kind(device, largest_mb)
+            if kind not in cases:
+                cases[kind] = self._case(device, model)
+            judgements.append(self._judged(device, model, cases[kind], asked))
+        return judgements
+
+    def _case(self, device: Row, model: Model) -> "_Case":
+        predictor, offered = self.predictor_for(device), self.offer(device, model)
+        return _Case(
+            predictor=predictor,
+            prediction=predictor.predict(model.features, _type(device)),
+            offered=offered,
             unrunnable=self._unrunnable(device, model, offered),
         )
-        if verdict.code:
-            others = self._elsewhere(device["id"], model, budget_mj or 0.0)
-            made = variants(model, predictor, device_type, budget_mj)
-            verdict = replace(verdict, elsewhere=others, variants=made)
-        return Judgement(model=model, prediction=prediction, verdict=verdict)
+
+    def _judged(self, device: Row, model: Model, case: "_Case", asked: "_Asked") -> Judgement:
+        measurement = self._measurement(device, model, case.prediction, case.offered)
+
+        def decided(fits: Sequence[Alternative] = ()) -> Verdict:
+            return decide(
+                model=model.name,
+                device_type=_type(device),
+                device_id=device["id"],
+                prediction=case.prediction,
+                measurement=measurement,
+                budget_mj=asked.budget_mj,
+                policy=asked.policy,
+                forced_reason=asked.forced_reason,
+                fits=fits,
+                unrunnable=case.unrunnable,
+            )
+
+        verdict = decided()
+        if asked.budget_mj is not None and verdict.verdict != "fits":
+            if case.alternatives is None:
+                case.alternatives = self._alternatives(case.predictor, device, asked.budget_mj, model)
+            verdict = decided(case.alternatives)
+        return Judgement(model=model, prediction=case.prediction, verdict=verdict, offered=case.offered)
 
     def _unrunnable(self, device: Row, model: Model, offered: Offer) -> str | None:
         """Return why nothing of `model` can go to `device` and nothing can be made that could, or None."""
@@ -135,10 +203,8 @@ class Judge:
         )
 
     def _alternatives(
-        self, predictor: Predictor, device: Row, budget_mj: float | None, wanted: Model
+        self, predictor: Predictor, device: Row, budget_mj: float, wanted: Model
     ) -> tuple[Alternative, ...]:
-        if budget_mj is None:
-            return ()
         runnable = [model for model in self.catalogue.all() if self.offer(device, model).artifact is not None]
         return would_fit(runnable, predictor, _type(device), budget_mj, wanted)
 
@@ -173,6 +239,15 @@ def _held(device: Row) -> frozenset[str]:
     state = device["state"] or {}
     slots = (state.get("active") or {}, state.get("previous") or {})
     return frozenset(slot["artifact_sha256"] for slot in slots if "artifact_sha256" in slot)
+
+
+def _kind(device: Row, largest_mb: float) -> tuple[Any, ...]:
+    """Return what makes two devices one kind to the gate: board, runtimes, models held, and room where it is scarce."""
+    info = device["info"] or {}
+    needs = {"disk_free_mb": largest_mb + RESERVE_MB, "ram_mb": COPIES_IN_MEMORY * largest_mb}
+    scarce = tuple((name, info[name]) for name, mb in needs.items() if (info.get(name) or mb) < mb)
+    runs = json.dumps([info.get("runtimes"), info.get("formats")])
+    return _type(device), runs, bool(info.get("simulated")), _held(device), scarce
 
 
 def _type(device: Row) -> str:

@@ -24,6 +24,7 @@ from controller.deployment import (
 from controller.outbox import Outbox
 from controller.patience import DEADLINE_S
 from controller.records import Commands, Deployments, Measurements
+from controller.rollout_records import News
 from controller.store import Store
 
 _numbers = itertools.count()
@@ -46,6 +47,7 @@ class Lifecycle:
     probe: Probe
     soak_s: float
     bookkeeping: Bookkeeping
+    news: News
 
     def add(self, deployment: Deployment, who: str) -> None:
         """Store a new deployment."""
@@ -61,6 +63,8 @@ class Lifecycle:
             self.deployments.put(after)
             if after.phase is not before.phase or (after.phase is Phase.WAITING and after.code != before.code):
                 self._tell(after, who)
+                if after.rollout_id is not None:
+                    self.news.of(after.device_id, at)
             if after.phase in DEVICE_OWNED | TERMINAL:
                 self.outbox.heard(after.device_id, after.command_id)
             if isinstance(event, Heard) and after.terminal and after.result:
@@ -74,7 +78,7 @@ class Lifecycle:
                     case Withdraw():
                         self._withdraw(after, effect, at)
                     case Clear():
-                        self._clear(after, at)
+                        self.clear(after, at)
         return after
 
     def tell_asked(self, deployment: Deployment, what: str, who: str, at: float) -> None:
@@ -87,6 +91,13 @@ class Lifecycle:
     def want(self, command: Command, device_id: str, at: float) -> None:
         """Make `command` what the device converges to, without sending it as a command."""
         self._put_desired(device_id, Desired(gen=command.gen or 0, deploy=command), at)
+
+    def clear(self, deployment: Deployment, at: float) -> None:
+        """Let `deployment` no longer be what its device converges to; a later one stays."""
+        device = self.store.device(deployment.device_id)
+        wanted = ((device or {}).get("desired") or {}).get("deploy") or {}
+        if wanted.get("id") == deployment.command_id:
+            self._put_desired(deployment.device_id, Desired(gen=wanted.get("gen") or 0), at)
 
     def repeat_desired(self, at: float) -> None:
         """Say again what each device should converge to: a broker that restarted may have forgotten it."""
@@ -130,12 +141,6 @@ class Lifecycle:
             at=at,
             expires_at=at + DEADLINE_S,
         )
-
-    def _clear(self, deployment: Deployment, at: float) -> None:
-        device = self.store.device(deployment.device_id)
-        wanted = ((device or {}).get("desired") or {}).get("deploy") or {}
-        if wanted.get("id") == deployment.command_id:
-            self._put_desired(deployment.device_id, Desired(gen=wanted.get("gen") or 0), at)
 
     def _put_desired(self, device_id: str, desired: Desired, at: float) -> None:
         self.store.put_device(device_id, desired=desired, gen=desired.gen)

@@ -27,6 +27,9 @@ SAMPLE_COLUMNS: dict[str, type[Any]] = {
     "spooled": int,
 }
 
+ROLLOUT_FIGURES: dict[str, type[Any]] = {"mj": float, "source": str, "p95_ms": float}
+"""What a device of a rollout cost and took, before and after: mJ per inference, what said so, ms."""
+
 
 @migrations()
 def m001_fleet(db: Database) -> None:
@@ -228,6 +231,58 @@ def m005_jobs(db: Database) -> None:
     )
     for columns in (["key", "created_at"], ["open"], ["sha256"], ["created_at"]):
         db.table("jobs").create_index(columns)
+
+
+@migrations()
+def m006_rollouts(db: Database) -> None:
+    """Keep rollouts, where each of their devices stands, and which devices something happened to since."""
+    db.table("rollouts").create(
+        {
+            "id": str,
+            "open": int,
+            "joins": int,
+            "phase": str,
+            "created_at": float,
+            "key": str,
+            "request": str,
+            "document": str,
+        },
+        pk="id",
+        strict=True,
+    )
+    db.table("rollouts").create_index(["open"])
+    db.table("rollouts").create_index(["created_at"])
+    db.table("rollouts").create_index(["key"], unique=True)
+    db.table("rollout_devices").create(
+        {
+            "rollout_id": str,
+            "device_id": str,
+            "device_type": str,
+            "wave": int,
+            "standing": str,
+            "moving": int,
+            "since": float,
+            "deployment_id": str,
+            "command_id": str,
+            "stage": str,
+            "code": str,
+            "reason": str,
+            "before_model": str,
+            **{f"{when}_{what}": kind for when in ("before", "after") for what, kind in ROLLOUT_FIGURES.items()},
+            "predicted_mj": float,
+            "low_mj": float,
+            "high_mj": float,
+        },
+        pk=("rollout_id", "device_id"),
+        not_null={"standing", "moving", "since"},
+        strict=True,
+    )
+    db.table("rollout_devices").create_index(["rollout_id", "wave", "standing", "device_id"])
+    db.table("rollout_devices").create_index(["device_id", "moving"])
+    db.table("rollout_news").create(
+        {"rollout_id": str, "device_id": str, "due_at": float}, pk=("rollout_id", "device_id"), strict=True
+    )
+    db.table("rollout_news").create_index(["due_at"])
 
 
 @migrations()

@@ -57,6 +57,7 @@ class Wish:
     latency_ms: float | None = None
     when: Conditions | None = None
     soak_s: float | None = None
+    rollout_id: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse an override without its reason, and what no device could keep or wait for."""
@@ -170,13 +171,15 @@ class Service:
             raise NotFoundError(f"no command '{command_id[:80]}'", hint="its id came with the answer to the order")
         return command
 
-    def order(self, device_id: str, op: str, fields: dict[str, Any], who: str, at: float) -> str:
-        """Queue a command for a device and return its id. Raises NotFoundError, InvalidError."""
+    def order(
+        self, device_id: str, op: str, fields: dict[str, Any], who: str, at: float, *, ttl_s: float = COMMAND_TTL_S
+    ) -> str:
+        """Queue a command for a device, kept for `ttl_s`; return its id. Raises NotFoundError, InvalidError."""
         device = self.known_device(device_id)
         if op not in ORDERS:
             raise InvalidError(f"'{op[:40]}' cannot be sent like this", hint=f"one of {' '.join(ORDERS)}", field="op")
         command_id = new_id(op, at)
-        expires_at = max(at, asleep_until(device, at) or at) + COMMAND_TTL_S
+        expires_at = max(at, asleep_until(device, at) or at) + ttl_s
         command = Command(op=op, id=command_id, ts=at, ttl_s=expires_at - at, **fields)
         with self.store.transaction():
             self.commands.add(command_id, device_id, op, who, at)
@@ -256,6 +259,7 @@ class Service:
             latency_ms=wish.latency_ms,
             when=wish.when,
             soak_s=wish.soak_s,
+            rollout_id=wish.rollout_id,
         )
         self.lifecycle.add(deployment, wish.origin)
         return deployment

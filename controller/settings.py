@@ -24,6 +24,7 @@ class Settings:
     The store gives up what can be made again above `artifact_quota_mb`.
     `max_upload_mb` (10^6 bytes) is the largest model file that is taken from people.
     Events move into archive files after `keep_events_days`; such a file stays for `keep_archives_days`.
+    Rollouts let `max_downloads` devices fetch at the same time, all of them together.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
@@ -43,6 +44,7 @@ class Settings:
     conversion_memory_mb: int = 6_000
     keep_events_days: float = 90.0
     keep_archives_days: float = 365.0
+    max_downloads: int = 50
     username: str = ""
     password_file: str = ""
 
@@ -55,7 +57,7 @@ class Settings:
             raise InvalidError(f"artifact_quota_mb {self.artifact_quota_mb:g} is none", field="artifact_quota_mb")
         if not 0 <= self.port <= 65_535:  # noqa: PLR2004 - the range of ports
             raise InvalidError(f"port {self.port} is none", hint="1 to 65535", field="port")
-        positive = ("redelivery_s", "max_upload_mb", "conversion_timeout_s", "conversion_memory_mb")
+        positive = ("redelivery_s", "max_upload_mb", "conversion_timeout_s", "conversion_memory_mb", "max_downloads")
         for name in (*positive, "keep_events_days", "keep_archives_days"):
             if not getattr(self, name) > 0:
                 raise InvalidError(f"{name} must be positive", hint="leave it out for the default", field=name)
@@ -126,7 +128,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
 
 def _typed(name: str, value: Any) -> Any:
     kinds = {"port": int, "probe_inferences": int, "soak_s": float, "artifact_quota_mb": float, "data": Path}
-    kinds |= {"conversion_timeout_s": float, "conversion_memory_mb": int, "max_upload_mb": int}
+    kinds |= {"conversion_timeout_s": float, "conversion_memory_mb": int, "max_upload_mb": int, "max_downloads": int}
     kinds |= {"redelivery_s": float, "keep_events_days": float, "keep_archives_days": float}
     kind = kinds.get(name, str)
     try:

@@ -3,7 +3,7 @@
 from datetime import time
 
 from broker.commands import Conditions
-from broker.conditions import window_of
+from broker.conditions import within
 from broker.messages import PowerState
 
 
@@ -23,9 +23,3 @@ def unmet(when: Conditions | None, power: PowerState, clock: time) -> str | None
     if when.window is not None and not within(when.window, clock):
         return "window"
     return None
-
-
-def within(window: str, clock: time) -> bool:
-    """Return whether `clock` lies in `window` (`22:00-05:00` passes midnight)."""
-    begin, end = window_of(window)
-    return begin <= clock < end if begin <= end else clock >= begin or clock < end

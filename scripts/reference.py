@@ -3,7 +3,7 @@
 `python -m scripts.reference` (or `make docs`) writes them; a test keeps them current.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from broker.phases import CONTROLLER_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CONTROLLER_STATUS, ROUTES
+from controller import rollout_state, standing
 from controller.cli.app import app
 from controller.cli.exits import SAYS as EXITS
 from controller.logs import CAUSES, SAYS
@@ -88,6 +89,26 @@ def log() -> str:
     )
 
 
+def rollouts() -> str:
+    """Return the page of rollouts: their phases, those of a wave, and where a device stands."""
+    words = "\n".join(
+        f"| `{each}` | {standing.MEANS[each]} | {_listed(following)} |"
+        for each, following in standing.NEXT_STANDING.items()
+    )
+    return _page(
+        "Phases of a rollout",
+        "The same words in REST, on the command line and in the dashboard. A terminal phase never changes, and every "
+        "rollout reaches one: at its deadline at the latest (after a day, with a daily window after "
+        f"{rollout_state.WINDOWED_DEADLINE_S / 86_400:.0f} days, or as asked), or an hour after it began to roll back.",
+        _drawn(rollout_state.NEXT, "planned"),
+        "What one step may lead over is drawn as the steps. A wave has phases of its own:",
+        _drawn(rollout_state.NEXT_WAVE, "waiting"),
+        "A wave whose rollout ended first stays as it is. Each device stands somewhere; `away` and `rollback_away` are "
+        "not waited for:",
+        "| standing | means | may be followed by |\n|---|---|---|\n" + words,
+    )
+
+
 def command_line() -> str:
     """Return the page of the command line."""
     codes = "\n".join(f"| {int(code)} | {says} |" for code, says in EXITS.items())
@@ -126,6 +147,7 @@ PAGES = {
     "topics.md": topics,
     "deployment-states.md": states,
     "log.md": log,
+    "rollout-phases.md": rollouts,
     "cli.md": command_line,
     "conversions.md": converted,
 }
@@ -150,6 +172,18 @@ def _command(path: tuple[str, ...], command: Any) -> str:
     title = f"## edgewatt {' '.join((*path, *arguments))}"
     shell = f"```sh\n{example.removeprefix('Example: ')}\n```"
     return "\n\n".join(filter(None, (title, text, shell, table)))
+
+
+def _drawn(table: Mapping[str, frozenset[str]], first: str) -> str:
+    """Return a table of what follows what as a diagram."""
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first}"]
+    lines += [f"    {phase} --> {after}" for phase, following in table.items() for after in sorted(following)]
+    lines += [f"    {phase} --> [*]" for phase, following in table.items() if not following]
+    return "\n".join([*lines, "```"])
+
+
+def _listed(phases: Iterable[str]) -> str:
+    return ", ".join(f"`{phase}`" for phase in sorted(phases)) or "nothing"
 
 
 def _argument(argument: Any) -> str:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.commands import Conditions
+from broker.conditions import within
 from broker.errors import ArtifactError, ConflictError, InvalidError
 from broker.messages import ActiveModel, PowerState
 from edge_agent.bench import over_budget, percentile
-from edge_agent.conditions import unmet, within
+from edge_agent.conditions import unmet
 from edge_agent.loglines import BURST, LogLines
 from edge_agent.modelstore import Held
 from edge_agent.power.meter import NoMeter, PowerMeter

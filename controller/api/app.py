@@ -15,6 +15,7 @@ from controller.api import (
     logs,
     metrics,
     models,
+    rollouts,
     system,
     uploads,
 )
@@ -33,6 +34,7 @@ def create(parts: Parts) -> FastAPI:
         system,
         devices,
         deployments,
+        rollouts,
         energy,
         models,
         uploads,

@@ -66,7 +66,7 @@ async def deploy(parts: Given, origin: Origin, body: DeployBody) -> JSONResponse
         device_id=device["id"],
         model=body.model_name,
         origin=origin,
-        budget_mj=_budget_mj(body),
+        budget_mj=budget_mj(body.max_energy_mj, body.max_energy),
         policy=body.policy,
         force=body.force,
         reason=body.reason,
@@ -122,14 +122,15 @@ async def cancel(parts: Given, origin: Origin, deployment_id: str, body: CancelB
     return {"success": True, "deployment": deployment_document(deployment)}
 
 
-def _budget_mj(body: DeployBody) -> float | None:
-    if body.max_energy_mj is not None and body.max_energy is not None:
+def budget_mj(max_energy_mj: float | None, max_energy: float | None) -> float | None:
+    """Return the budget in mJ per inference, given so or in mWh per 500 inferences. Raises InvalidError for both."""
+    if max_energy_mj is not None and max_energy is not None:
         raise InvalidError(
             "max_energy and max_energy_mj were both given",
             hint="max_energy_mj is mJ per inference, max_energy mWh per 500 inferences: give one",
             field="max_energy",
         )
-    return mj_from_mwh(body.max_energy) if body.max_energy is not None else body.max_energy_mj
+    return mj_from_mwh(max_energy) if max_energy is not None else max_energy_mj
 
 
 def _weighed(parts: Parts, wish: Wish) -> dict[str, Any]:

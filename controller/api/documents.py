@@ -34,6 +34,7 @@ def deployment_document(d: Deployment, wake_at: float | None = None) -> Document
         "deadline_at": d.deadline_at,
         "attempt": d.attempt,
         "origin": d.origin,
+        "rollout_id": d.rollout_id,
         "eta": d.eta,
         "budget_mj": d.budget_mj,
         "latency_ms": d.latency_ms,

@@ -14,6 +14,7 @@ from controller.keeping import Keeping
 from controller.models.catalog import Catalogue
 from controller.models.intake import Intake
 from controller.predict.predictor import FleetPredictor
+from controller.rolling import Rolling
 from controller.service import Service
 from controller.stream import Stream
 from controller.workshop.orders import Orders
@@ -53,6 +54,11 @@ class Parts:
     def keeping(self) -> Keeping:
         """What keeps the artifact store within its quota."""
         return self.ingest.keeping
+
+    @property
+    def rolling(self) -> Rolling:
+        """What makes rollouts and carries them on."""
+        return self.ingest.rolling
 
     @property
     def calibrating(self) -> Calibrating:

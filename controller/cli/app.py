@@ -22,6 +22,7 @@ from controller.cli import (
     log_commands,
     model_commands,
     predictor_commands,
+    rollout_commands,
     simulation_commands,
 )
 from controller.cli.console import Console
@@ -57,6 +58,7 @@ model_commands.add_to(app)
 predictor_commands.add_to(app)
 data_commands.add_to(app)
 deploy_commands.add_to(app)
+rollout_commands.add_to(app)
 advice_commands.add_to(app)
 calibration_commands.add_to(app)
 event_commands.add_to(app)

@@ -10,6 +10,7 @@ from broker.errors import ConflictError, InvalidError, RefusedError
 from controller.cli.command import command, group
 from controller.cli.console import Console
 from controller.cli.exits import Exit, of_deployments
+from controller.cli.rollout_start import in_waves
 
 if TYPE_CHECKING:
     from controller.cli.planning import Step
@@ -52,6 +53,9 @@ def _deploy(
     ] = False,
     min_top1: Annotated[float, typer.Option(help="With --best: the least accuracy, top-1 in %.")] = 0.0,
     labels: Annotated[int | None, typer.Option(help="With --best: only models with so many labels.")] = None,
+    plan: Annotated[
+        str, typer.Option(metavar="1,10%,50%,100%", help="In waves; `rollouts start` has all that can be said of them.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
     only_fitting: Annotated[bool, typer.Option("--only-fitting", help="Deploy to those that fit.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Deploy against the gate; needs --reason.")] = False,
@@ -93,6 +97,10 @@ def _deploy(
         reason=reason,
         terms=terms,
     )
+    if plan:
+        return in_waves(
+            console, request, to, plan, only_fitting=only_fitting, dry_run=dry_run, yes=yes, wait=wait, timeout=timeout
+        )
     steps = planning.plan(console.client, request, to)
     fitting = [step for step in steps if step.allowed]
     if dry_run or (len(fitting) < len(steps) and not only_fitting) or not fitting:

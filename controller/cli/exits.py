@@ -1,7 +1,8 @@
 """The one place where an outcome becomes an exit code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 from broker.errors import (
     EdgeWattError,
@@ -65,6 +66,15 @@ def of_deployments(phases: Sequence[str], codes: Sequence[str]) -> Exit:
     if len(ends) == 1:
         return ends.pop()
     return Exit.PARTLY if ends else Exit.DONE
+
+
+def of_rollout(rollout: Mapping[str, Any]) -> Exit:
+    """Return what a rollout that has ended, or stopped for a person, means."""
+    counts = rollout["counts"]
+    bad = any(counts.get(name) for name in ("failed", "breached", "rollback_failed"))
+    if rollout["phase"] == "succeeded" and not bad:
+        return Exit.DONE
+    return Exit.PARTLY if any(counts.get(name) for name in ("done", "rolled_back", "breached")) else Exit.FAILED
 
 
 def _of_deployment(phase: str, code: str) -> Exit:

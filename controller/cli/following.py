@@ -36,6 +36,28 @@ def deployment_ends(
         time.sleep(LOOK_EVERY_S)
 
 
+def rollout_end(
+    client: Client, rollout_id: str, within_s: float, moved: Callable[[Document], None]
+) -> tuple[Document, bool]:
+    """Follow a rollout, telling `moved` whenever it got further.
+
+    Returns it as it stands and whether it ended or stopped because something went wrong; False when `within_s` were
+    over first.
+    """
+    ends_at = time.monotonic() + within_s
+    before: Document = {}
+    while True:
+        now = client.rollout(rollout_id, limit=0)["rollout"]
+        if any(now[fact] != before.get(fact) for fact in ("phase", "reason", "wave", "counts", "waves")):
+            moved(now)
+        if now["terminal"] or (now["phase"] == "paused" and now["code"] == "breach"):
+            return now, True
+        if time.monotonic() >= ends_at:
+            return now, False
+        before = now
+        time.sleep(LOOK_EVERY_S)
+
+
 def job_end(client: Client, job_id: str, told: Callable[[Document], None]) -> Document:
     """Return a job of the workshop as it ended, telling `told` how it stands until then; its own limit ends it."""
     while True:

@@ -1,0 +1,64 @@
+"""The part of the REST client that speaks of rollouts: plan, make, watch, steer."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+Document = dict[str, Any]
+
+PLANNING_S = 60.0
+"""How long the controller may take to ask the gate about a whole fleet."""
+
+
+class Rollouts(ABC):
+    """Methods of `controller.client.Client`, which knows how to ask."""
+
+    @abstractmethod
+    def _get(self, path: str, **params: Any) -> Document: ...
+
+    @abstractmethod
+    def _send(
+        self, method: str, path: str, body: Any = None, *, key: str = "", timeout_s: float | None = None
+    ) -> Document: ...
+
+    def plan_rollout(self, asked: Mapping[str, Any]) -> Document:
+        """Return what a rollout would do, `{allowed, refusal, plan}`; `asked` are the fields of the path's body."""
+        return self._send("POST", "/api/rollouts", {**asked, "dry_run": True}, timeout_s=PLANNING_S)
+
+    def make_rollout(self, asked: Mapping[str, Any], *, key: str = "") -> Document:
+        """Make a rollout, once for each `key`: `{rollout_id, rollout, watch}`.
+
+        Raises `RefusedError` with the `plan` among its facts when the gate refuses some of its devices.
+        """
+        return self._send("POST", "/api/rollouts", dict(asked), key=key, timeout_s=PLANNING_S)
+
+    def rollouts(self, *, open_only: bool = False, limit: int = 100, offset: int = 0) -> Document:
+        """Return one page of rollouts, newest first, `{total, rollouts}`."""
+        return self._get("/api/rollouts", open="true" if open_only else "", limit=limit, offset=offset)
+
+    def rollout(
+        self, rollout_id: str, *, standing: str = "", wave: int | None = None, limit: int = 100, offset: int = 0
+    ) -> Document:
+        """Return a rollout and one page of its devices, failures first, `{rollout, total, devices}`."""
+        return self._get(_path(rollout_id), standing=standing, wave=wave, limit=limit, offset=offset)
+
+    def pause_rollout(self, rollout_id: str, *, reason: str = "") -> Document:
+        """Let no further device begin."""
+        return self._send("POST", f"{_path(rollout_id)}/pause", {"reason": reason})
+
+    def resume_rollout(self, rollout_id: str) -> Document:
+        """Let it go on; what went wrong so far no longer counts against it."""
+        return self._send("POST", f"{_path(rollout_id)}/resume")
+
+    def abort_rollout(self, rollout_id: str, *, reason: str = "", roll_back: bool = False) -> Document:
+        """End it; devices that are done keep the model unless `roll_back`."""
+        return self._send("POST", f"{_path(rollout_id)}/abort", {"reason": reason, "roll_back": roll_back})
+
+    def retry_rollout(self, rollout_id: str) -> Document:
+        """Let devices that failed try again; the answer's rollout is another one when this has ended."""
+        return self._send("POST", f"{_path(rollout_id)}/retry")
+
+
+def _path(rollout_id: str) -> str:
+    return f"/api/rollouts/{quote(rollout_id, safe='')}"

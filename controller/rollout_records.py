@@ -1,0 +1,225 @@
+"""Rollouts and where their devices stand: rows in, objects out, counted in SQL."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from broker.phases import TERMINAL
+from controller.rollout_request import Request
+from controller.rollout_state import Rollout
+from controller.standing import MOVING, Standing
+from controller.store import Row, Store
+
+NEW_COLUMNS = ("rollout_id", "device_id", "device_type", "wave", "standing", "moving", "since", "code", "reason")
+WORST_FIRST = (
+    Standing.FAILED,
+    Standing.BREACHED,
+    Standing.ROLLBACK_FAILED,
+    Standing.ROLLING_BACK,
+    Standing.TO_ROLL_BACK,
+    Standing.PROVING,
+    Standing.FETCHING,
+    Standing.ROLLBACK_AWAY,
+    Standing.AWAY,
+    Standing.WAITING,
+    Standing.WITHDRAWN,
+    Standing.ROLLED_BACK,
+    Standing.DONE,
+    Standing.REFUSED,
+    Standing.ALREADY,
+)
+"""How a list of devices is sorted: what needs a person, what moves, what is over."""
+
+_RANK = "CASE standing " + " ".join(f"WHEN '{each}' THEN {rank}" for rank, each in enumerate(WORST_FIRST)) + " END"
+
+
+class News:
+    """Which devices of open rollouts something happened to; written in the transaction in which it did."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep it in `store`."""
+        self._store = store
+
+    def of(self, device_id: str, due_at: float) -> None:
+        """Let every rollout in which a device moves look at it, at `due_at`."""
+        self._store.connection.execute(
+            "INSERT OR REPLACE INTO rollout_news (rollout_id, device_id, due_at) "
+            "SELECT rollout_id, device_id, ? FROM rollout_devices WHERE device_id = ? AND moving = 1",
+            [due_at, device_id],
+        )
+
+    def arrived(self, device_id: str, at: float) -> None:
+        """Let every open rollout that new devices may join look at one that said what it is."""
+        self._store.connection.execute(
+            "INSERT OR IGNORE INTO rollout_news (rollout_id, device_id, due_at) "
+            "SELECT id, ?, ? FROM rollouts WHERE open = 1 AND joins = 1 AND NOT EXISTS "
+            "(SELECT 1 FROM rollout_devices WHERE rollout_id = rollouts.id AND device_id = ?)",
+            [device_id, at, device_id],
+        )
+
+    def take(self, rollout_id: str, at: float, limit: int) -> list[str]:
+        """Take out and return devices of a rollout that are due."""
+        rows = self._store.connection.execute(
+            "DELETE FROM rollout_news WHERE (rollout_id, device_id) IN (SELECT rollout_id, device_id FROM rollout_news "
+            "WHERE rollout_id = ? AND due_at <= ? ORDER BY due_at LIMIT ?) RETURNING device_id",
+            [rollout_id, at, limit],
+        )
+        return [device_id for (device_id,) in rows.fetchall()]
+
+    def forget(self, rollout_id: str) -> None:
+        """Drop what is left of a rollout that has ended."""
+        self._store.connection.execute("DELETE FROM rollout_news WHERE rollout_id = ?", [rollout_id])
+
+
+class Rollouts:
+    """Every rollout there ever was, with what was asked for."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep them in `store`."""
+        self._store = store
+
+    def add(self, rollout: Rollout, request: Request, key: str | None) -> None:
+        """Insert a rollout; `key` is the caller's own name for the request."""
+        self._store.connection.execute(
+            "INSERT INTO rollouts (id, joins, created_at, key, request) VALUES (?, ?, ?, ?, ?)",
+            [rollout.id, rollout.rules.joins, rollout.created_at, key, _encoded(request)],
+        )
+        self.put(rollout)
+
+    def put(self, rollout: Rollout) -> None:
+        """Replace what is known of a rollout."""
+        self._store.connection.execute(
+            "UPDATE rollouts SET open = ?, phase = ?, document = ? WHERE id = ?",
+            [not rollout.terminal, rollout.phase.value, _encoded(rollout), rollout.id],
+        )
+
+    def get(self, rollout_id: str) -> Rollout | None:
+        """Return one rollout."""
+        rows = self._store.db.query("SELECT document FROM rollouts WHERE id = ?", [rollout_id])
+        return next((_rollout(row) for row in rows), None)
+
+    def request(self, rollout_id: str) -> Request:
+        """Return what was asked for."""
+        (row,) = self._store.db.query("SELECT request FROM rollouts WHERE id = ?", [rollout_id])
+        return msgspec.json.decode(row["request"], type=Request)
+
+    def keyed(self, key: str) -> Rollout | None:
+        """Return the rollout that was asked for under the caller's `key`."""
+        rows = self._store.db.query("SELECT document FROM rollouts WHERE key = ?", [key])
+        return next((_rollout(row) for row in rows), None)
+
+    def open(self) -> list[Rollout]:
+        """Return the rollouts that still move, oldest first."""
+        rows = self._store.db.query("SELECT document FROM rollouts WHERE open = 1 ORDER BY created_at, id")
+        return [_rollout(row) for row in rows]
+
+    def find(self, *, open_only: bool = False, limit: int = 100, offset: int = 0) -> list[Rollout]:
+        """Return rollouts, newest first."""
+        where = "open = 1" if open_only else "1"
+        sql = f"SELECT document FROM rollouts WHERE {where} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
+        return [_rollout(row) for row in self._store.db.query(sql, [limit, offset])]
+
+    def count(self, *, open_only: bool = False) -> int:
+        """Return how many rollouts there are."""
+        where = "open = 1" if open_only else "1"
+        (row,) = self._store.db.query(f"SELECT count(*) AS n FROM rollouts WHERE {where}")  # noqa: S608 - fixed text
+        return int(row["n"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participants:
+    """The devices of rollouts."""
+
+    store: Store
+
+    def add(self, rollout_id: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert devices; each row has what `NEW_COLUMNS` names after the rollout's id."""
+        self.store.connection.executemany(
+            f"INSERT INTO rollout_devices ({', '.join(NEW_COLUMNS)}) VALUES ({', '.join('?' * len(NEW_COLUMNS))})",  # noqa: S608 - our own columns
+            [(rollout_id, *row) for row in rows],
+        )
+
+    def get(self, rollout_id: str, device_id: str) -> Row | None:
+        """Return one device's part."""
+        sql = "SELECT * FROM rollout_devices WHERE rollout_id = ? AND device_id = ?"
+        return next(iter(self.store.query(sql, [rollout_id, device_id])), None)
+
+    def put(self, rollout_id: str, device_id: str, standing: Standing, at: float, **columns: Any) -> None:
+        """Let a device stand elsewhere, and change `columns` with it."""
+        given = {"standing": standing.value, "moving": standing in MOVING, "since": at, **columns}
+        names = ", ".join(f"{name} = ?" for name in given)
+        self.store.connection.execute(
+            f"UPDATE rollout_devices SET {names} WHERE rollout_id = ? AND device_id = ?",  # noqa: S608 - our own columns
+            [*given.values(), rollout_id, device_id],
+        )
+
+    def move_all(
+        self, rollout_id: str, before: Iterable[Standing], after: Standing, at: float, reason: str | None = None
+    ) -> None:
+        """Let every device that stands in one of `before` stand in `after`; without a `reason` it keeps its own."""
+        marks = [each.value for each in before]
+        self.store.connection.execute(
+            f"UPDATE rollout_devices SET standing = ?, moving = ?, since = ?, reason = coalesce(?, reason) "  # noqa: S608 - marks only
+            f"WHERE rollout_id = ? AND wave IS NOT NULL AND standing IN ({', '.join('?' * len(marks))})",
+            [after.value, after in MOVING, at, reason, rollout_id, *marks],
+        )
+
+    def rest(self, rollout_id: str) -> None:
+        """Let nobody look at the devices of a rollout any more."""
+        self.store.connection.execute("UPDATE rollout_devices SET moving = 0 WHERE rollout_id = ?", [rollout_id])
+
+    def standing(self, rollout_id: str, standings: Iterable[Standing], limit: int = -1) -> list[Row]:
+        """Return devices that stand in one of `standings`, by wave and id."""
+        marks = [each.value for each in standings]
+        sql = (
+            f"SELECT * FROM rollout_devices WHERE rollout_id = ? AND wave IS NOT NULL AND standing IN "  # noqa: S608 - marks only
+            f"({', '.join('?' * len(marks))}) ORDER BY wave, device_id LIMIT ?"
+        )
+        return self.store.query(sql, [rollout_id, *marks, limit])
+
+    def waiting(self, rollout_id: str, wave: int, *, online: bool, limit: int, later: bool = False) -> list[Row]:
+        """Return devices of a wave (of those `later`) whose turn has come, that are connected or that are not."""
+        sql = (
+            "SELECT m.* FROM rollout_devices m LEFT JOIN devices d ON d.id = m.device_id WHERE m.rollout_id = ? "  # noqa: S608 - fixed text
+            f"AND m.wave {'>' if later else '='} ? AND m.standing = 'waiting' AND coalesce(d.online, 0) = ? "
+            "ORDER BY m.wave, m.rowid LIMIT ?"
+        )
+        return self.store.query(sql, [rollout_id, wave, online, limit])
+
+    def to_wave(self, rollout_id: str, device_id: str, wave: int) -> None:
+        """Put a device into another wave."""
+        sql = "UPDATE rollout_devices SET wave = ? WHERE rollout_id = ? AND device_id = ?"
+        self.store.connection.execute(sql, [wave, rollout_id, device_id])
+
+    def answered(self, rollout_id: str, limit: int) -> list[Row]:
+        """Return devices whose rollback has ended, with `ended` (the phase) and `ack` (JSON) of its command."""
+        ends = ", ".join(f"'{phase}'" for phase in sorted(TERMINAL))
+        sql = (
+            f"SELECT m.*, c.phase AS ended, c.ack AS ack FROM rollout_devices m JOIN commands c "  # noqa: S608 - fixed words
+            f"ON c.id = m.command_id AND c.device_id = m.device_id WHERE m.rollout_id = ? AND m.standing IN "
+            f"('{Standing.ROLLING_BACK}', '{Standing.ROLLBACK_AWAY}') AND c.phase IN ({ends}) LIMIT ?"
+        )
+        return self.store.query(sql, [rollout_id, limit])
+
+    def page(
+        self, rollout_id: str, *, standing: str = "", wave: int | None = None, limit: int = 100, offset: int = 0
+    ) -> tuple[int, list[Row]]:
+        """Return how many devices match, and one page of them, failures first."""
+        where, given = "rollout_id = ?", [rollout_id]
+        if standing:
+            where, given = where + " AND standing = ?", [*given, standing]
+        if wave is not None:
+            where, given = where + " AND wave = ?", [*given, str(wave)]
+        (total,) = self.store.query(f"SELECT count(*) AS n FROM rollout_devices WHERE {where}", given)  # noqa: S608 - fixed text
+        sql = f"SELECT * FROM rollout_devices WHERE {where} ORDER BY {_RANK}, wave, device_id LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
+        return int(total["n"]), self.store.query(sql, [*given, limit, offset])
+
+
+def _rollout(row: dict[str, Any]) -> Rollout:
+    return msgspec.json.decode(row["document"], type=Rollout)
+
+
+def _encoded(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
