@@ -4,6 +4,7 @@ Imports httpx and the contract only, so the CLI and the dashboard share it. A do
 controller answered; its fields are described where the controller makes them.
 """
 
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -174,9 +175,16 @@ class Client(Devices, Advice, Logs, ModelShelf, Rollouts):
     def _send(
         self, method: str, path: str, body: Any = None, *, key: str = "", timeout_s: float | None = None
     ) -> Document:
+        """Ask for a write, once more when the connection broke: by its `key` the controller does it once."""
         options: dict[str, Any] = {"timeout": timeout_s} if timeout_s else {}
-        headers = {"Idempotency-Key": key} if key else {}
-        return _document(self._ask(method, path, json=body, headers=headers, **options))
+        options |= {"json": body, "headers": {"Idempotency-Key": key or uuid.uuid4().hex}}
+        try:
+            with self._told():
+                return _document(_sound(self._http.request(method, path, **options)))
+        except UnreachableError as error:
+            if not isinstance(error.__cause__, (httpx.NetworkError, httpx.RemoteProtocolError)):
+                raise
+        return _document(self._ask(method, path, **options))
 
     def _put(self, path: str, content: Iterable[bytes], size: int, timeout_s: float, **params: Any) -> Document:
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
@@ -193,10 +201,7 @@ class Client(Devices, Advice, Logs, ModelShelf, Rollouts):
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         with self._told():
-            answer = self._http.request(method, path, **options)
-        if not answer.is_success:
-            raise _error(answer)
-        return answer
+            return _sound(self._http.request(method, path, **options))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -232,6 +237,12 @@ def _document(answer: httpx.Response) -> Document:
     if not isinstance(document, dict):
         raise _not_ours(answer)
     return document
+
+
+def _sound(answer: httpx.Response) -> httpx.Response:
+    if not answer.is_success:
+        raise _error(answer)
+    return answer
 
 
 def _error(answer: httpx.Response) -> EdgeWattError:

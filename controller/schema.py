@@ -4,6 +4,8 @@ from typing import Any
 
 from sqlite_utils import Database, Migrations
 
+from controller import schema_logs
+
 migrations = Migrations("edgewatt")
 
 SAMPLE_COLUMNS: dict[str, type[Any]] = {
@@ -285,13 +287,5 @@ def m006_rollouts(db: Database) -> None:
     db.table("rollout_news").create_index(["due_at"])
 
 
-@migrations()
-def m007_log(db: Database) -> None:
-    """Find events by kind and by who, a device's log lines at once; keep facts that were read from events before."""
-    for columns in (["kind"], ["who"], ["device_id", "kind"]):
-        db.table("events").create_index(columns)
-    db.table("remembered").create({"name": str, "value": str}, pk="name", strict=True)
-    db.execute(
-        "INSERT INTO remembered SELECT 'predictor', json_quote(json_extract(facts, '$.answers')) FROM events "
-        "WHERE kind = 'predictor' AND json_extract(facts, '$.answers') IS NOT NULL ORDER BY id DESC LIMIT 1"
-    )
+for _later in (schema_logs.m007_log, schema_logs.m008_answers):
+    migrations()(_later)

@@ -28,6 +28,7 @@ class Scripted(ThreadingHTTPServer):
         self.told = []
         self.connections = set()
         self.answer = (200, {"success": True})
+        self.cut = 0
 
     @property
     def url(self):
@@ -41,6 +42,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.connections.add(self.client_address)
         self.server.told.append((self.command, self.path, json.loads(body) if body else None, dict(self.headers)))
+        if self.server.cut:
+            self.server.cut -= 1
+            self.close_connection = True
+            return
         status, document = self.server.answer
         payload = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
@@ -152,6 +157,19 @@ def test_the_caller_names_itself(client, server):
     client.status()
 
     assert server.told[0][3]["X-EdgeWatt-Origin"] == "dashboard"
+
+
+def test_a_write_whose_connection_breaks_is_asked_for_once_more_under_the_same_key(client, server):
+    server.cut = 1
+    assert client.approve("pi5-1")["success"]
+    first, second = (told[3]["Idempotency-Key"] for told in server.told)
+    assert first == second
+
+    client.approve("pi5-1")
+    assert server.told[2][3]["Idempotency-Key"] != first
+    server.cut = 2
+    with pytest.raises(UnreachableError):
+        client.approve("pi5-1")
 
 
 def test_a_strange_id_stays_one_path_segment(client, server):

@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from controller.answers import Answers
 from controller.api import (
     advice,
     artifacts,
@@ -19,9 +20,13 @@ from controller.api import (
     system,
     uploads,
 )
+from controller.api.once import Once
 from controller.api.parts import Parts
 
-DESCRIPTION = "Know what a model will cost a device before you ship it. Energy is mJ per inference."
+DESCRIPTION = (
+    "Know what a model will cost a device before you ship it. Energy is mJ per inference. A write that comes with an "
+    "Idempotency-Key is done once within a day, however often it is asked for."
+)
 
 
 def create(parts: Parts) -> FastAPI:
@@ -29,6 +34,7 @@ def create(parts: Parts) -> FastAPI:
     app = FastAPI(title="EdgeWatt", version=parts.version, description=DESCRIPTION)
     app.state.parts = parts
     errors.install(app)
+    app.add_middleware(Once, answers=Answers(parts.service.store), clock=parts.clock)
     documented = (
         artifacts,  # first: routes are tried in order, and a whole fleet may fetch at once
         system,
