@@ -41,6 +41,7 @@ class Outcome:
     accepted: bool
     sentence: str
     deployment_id: str = ""
+    rollout_id: str = ""
 
 
 def ask(action: Action) -> None:
@@ -84,7 +85,10 @@ def perform(action: Action) -> list[Outcome]:
             made = str(answer.get("deployment_id") or "")
             when = words.promised(answer.get("will_apply_at"), time.time())
             sentence = f"accepted; it sleeps and {when}" if when else "accepted"
-            outcomes.append(Outcome(target=target, accepted=True, sentence=sentence, deployment_id=made))
+            rolling = str(answer.get("rollout_id") or "")
+            outcomes.append(
+                Outcome(target=target, accepted=True, sentence=sentence, deployment_id=made, rollout_id=rolling)
+            )
     api.forget_answers()
     return outcomes
 
@@ -97,7 +101,8 @@ def report() -> None:
     title, outcomes = told
     lines = []
     for each in outcomes:
-        watch = link("watch it", "deployments", of="ew-go", id=each.deployment_id) if each.deployment_id else EMPTY
+        page, made = ("rollouts", each.rollout_id) if each.rollout_id else ("deployments", each.deployment_id)
+        watch = link("watch it", page, of="ew-go", id=made) if made else EMPTY
         lines.append(tag("p", join([tag("b", each.target), f": {each.sentence} ", watch])))
     bad = [each for each in outcomes if not each.accepted]
     told_as = title if not bad else f"{title}: {len(bad)} of {len(outcomes)} not accepted"
@@ -124,7 +129,10 @@ def _question(action: Action) -> None:
 
 def _summary(outcomes: list[Outcome]) -> str:
     good = sum(each.accepted for each in outcomes)
-    return f"{good} of {len(outcomes)} accepted; the result is under Deployments and on the device's page"
+    where = (
+        "on its own page" if any(each.rollout_id for each in outcomes) else "under Deployments and on the device's page"
+    )
+    return f"{good} of {len(outcomes)} accepted; the result is {where}"
 
 
 def _drop() -> None:

@@ -9,6 +9,7 @@ PAGES = (
     ("device", "Device"),
     ("deploy", "Deploy"),
     ("deployments", "Deployments"),
+    ("rollouts", "Rollouts"),
     ("models", "Models"),
     ("predictions", "Predictions"),
     ("events", "Events"),

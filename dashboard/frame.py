@@ -35,6 +35,7 @@ def line(reading: Reading, now: float) -> Markup:
         return tag("div", join([lamp, local]), of="ew-strip")
     broker, controller = reading.get("broker") or {}, reading.get("controller") or {}
     messages, deployments = reading.get("messages") or {}, reading.get("deployments") or {}
+    rollouts = reading.get("rollouts") or {}
     held = now - (reading.at or now)
     age = messages.get("last_age_s")
     refused = views.refused_messages(messages)
@@ -46,6 +47,7 @@ def line(reading: Reading, now: float) -> Markup:
         _lamp("controller", "answers", up),
         _said("last message", words.ago(None if age is None else age + held)),
         _said("open deployments", words.figure(deployments.get("open"), 9)),
+        _said("open rollouts", words.figure(rollouts.get("open"), 9)) if rollouts.get("open") else EMPTY,
         _said("refused messages", f"{refused:,}", reasons or "every message was understood"),
         _said("dropped", f"{dropped:,}", "what the controller was too busy to take") if dropped else EMPTY,
         local,
