@@ -27,6 +27,7 @@ from controller.api.app import create
 from controller.api.parts import Parts
 from controller.api.zero_copy import zero_copy
 from controller.archive import Archive
+from controller.asking import Asking
 from controller.book import Book
 from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
@@ -129,6 +130,7 @@ def compose(
         ),
         artifact_base_url=settings.base_url,
         bookkeeping=bookkeeping,
+        asking=Asking(lifecycle=lifecycle, outbox=outbox),
     )
     keeping = Keeping(
         store=store,

@@ -6,7 +6,7 @@ from broker.commands import Ack, Command, hand_typed_id
 from broker.messages import CurrentCommand
 from broker.phases import Phase
 from controller.deployment import Deployment, begin
-from controller.service import Service, Wish
+from controller.service import COMMAND_TTL_S, Service, Wish
 
 REMEMBERED_S = 60.0
 """How long the same typing is the same command."""
@@ -35,7 +35,10 @@ class Adoption:
             self._record_complete(device_id, command, command_id, at)
         else:
             self.service.commands.add(command_id, device_id, command.op, "mqtt", at)
-            self.service.tell_order(device_id, replace(command, id=command_id), "mqtt", at)
+            known = replace(command, id=command_id)
+            self.service.tell_order(device_id, known, "mqtt", at)
+            if command.op != "cancel" or command.target is not None:  # what is at work now may be something else later
+                self.service.asking.typed(device_id, known, at, at + COMMAND_TTL_S)
             if command.op == "cancel":
                 self._on_typed_cancel(device_id, command, at)
 

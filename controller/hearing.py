@@ -9,18 +9,18 @@ from typing import Any
 from broker.commands import Ack, Fault
 from broker.errors import EdgeWattError, StorageError, WireError
 from broker.link import Packet
-from broker.messages import LogLine, State, Status, Telemetry
-from broker.phases import Phase
+from broker.messages import LogLine, State, Telemetry
+from broker.phases import TERMINAL, Phase
 from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse
 from broker.wire import document
-from controller import fleet, history
+from controller import history
 from controller.adoption import Adoption, asks_us, is_typed_again
 from controller.deployment import Deployment, Heard
 from controller.doing import stepped
 from controller.introduction import changes
-from controller.service import COMMAND_TTL_S, Service
-from controller.sleep import absence, asleep_until
-from controller.store import Row
+from controller.patience import DEADLINE_S
+from controller.presence import Presence
+from controller.service import Service
 from controller.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Hearing:
     )
     refused: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REFUSED))
     _adoption: Adoption = field(init=False)
+    _presence: Presence = field(init=False)
     _samples: list[tuple[str, Telemetry, float]] = field(default_factory=list)
     _newest: dict[str, tuple[Telemetry, float]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
@@ -60,6 +61,7 @@ class Hearing:
     def __post_init__(self) -> None:
         """Take up typed commands through the same service."""
         self._adoption = Adoption(service=self.service)
+        self._presence = Presence(service=self.service)
         self._stream = Stream(self.service.store)
 
     def hear(self, packet: Packet, at: float) -> None:
@@ -97,6 +99,7 @@ class Hearing:
         history.add_samples(store, self._samples)
         for device_id, (sample, at) in self._newest.items():
             store.put_device(device_id, reading=sample, reading_at=at)
+        self._presence.on_readings(self._newest)
         store.add_gaps(dict(self._gaps))
         store.count(dict(self._counts))
         self.discard()
@@ -118,7 +121,7 @@ class Hearing:
         if route is TELEMETRY:
             self._on_telemetry(device_id, message, at)
         elif route is STATUS:
-            self._on_status(device_id, message, packet, at)
+            self._counts["late_will"] += not self._presence.on_status(device_id, message, packet, at)
         elif route is INFO:
             self._on_info(device_id, json.loads(packet.payload), at)
             self.service.lifecycle.news.arrived(device_id, at)
@@ -138,35 +141,6 @@ class Hearing:
         if before and (changed := changes(before, info)):
             text = f"{device_id} says: {'; '.join(changed)}"
             store.add_event(at, "device", text, who=device_id, device_id=device_id, facts={"changed": changed})
-
-    def _on_status(self, device_id: str, status: Status, packet: Packet, at: float) -> None:
-        store = self.service.store
-        before = store.device(device_id) or {}
-        if not status.online and before.get("session") not in (None, status.session):
-            self._counts["late_will"] += 1
-            return
-        changed = before.get("online") != int(status.online) or before.get("session") != status.session
-        columns: dict[str, Any] = {"status": json.loads(packet.payload), "online": int(status.online)}
-        if status.online:
-            columns["session"] = status.session
-        if changed:
-            columns["status_at"] = at
-        store.put_device(device_id, **columns)
-        if changed:
-            self._tell_presence(device_id, before | columns, at)
-            self.service.lifecycle.news.of(device_id, at if status.online else at + fleet.GRACE_S)
-        if status.online and changed:
-            self.service.outbox.wake(device_id, at)
-
-    def _tell_presence(self, device_id: str, device: Row, at: float) -> None:
-        """Say that a device came, left or sleeps; what waits for one that sleeps waits until after its waking."""
-        status, wake_at = device["status"], asleep_until(device, at)
-        if wake_at is not None:
-            self.service.outbox.hold(device_id, wake_at + COMMAND_TTL_S)
-        away = absence(device, at) if wake_at else f"offline ({status.get('reason') or 'no reason given'})"
-        text = f"{device_id} {'online' if device['online'] else away}"
-        facts = {"session": status["session"], "reason": status.get("reason"), "wake_at": wake_at}
-        self.service.store.add_event(at, "presence", text, who=device_id, device_id=device_id, facts=facts)
 
     def _on_state(self, device_id: str, state: State, packet: Packet, at: float) -> None:
         before = (self.service.store.device(device_id) or {}).get("state") or {}
@@ -195,6 +169,7 @@ class Hearing:
             state=current.state,
             attempt=current.attempt,
             seq=current.seq,
+            gen=current.gen,
             reason=current.reason,
             detail=current.detail,
             eta=current.eta,
@@ -227,7 +202,10 @@ class Hearing:
             self.service.commands.add(ack.id, device_id, ack.op, "mqtt", at)
         if not self.service.commands.hear(device_id, ack, at):
             return
-        self.service.outbox.heard(device_id, ack.id)
+        if ack.state in TERMINAL:
+            self.service.outbox.heard(device_id, ack.id)
+        else:
+            self.service.outbox.taken(device_id, ack.id, at + DEADLINE_S)
         ends_well = ack.state is Phase.SUCCEEDED
         if ack.op == "bench" and ends_well and ack.result and isinstance(ack.result.get("model"), str):
             self.service.on_bench(device_id, ack.result, at)
@@ -244,8 +222,10 @@ class Hearing:
     def _on_news(self, device_id: str, deployment: Deployment, ack: Ack, at: float) -> None:
         if is_typed_again(deployment, ack, at):
             self._adoption.begin_again(deployment, at, after_attempt=ack.attempt - 1)
-        else:
-            self.service.lifecycle.apply(deployment, Heard(ack=ack), at, who=device_id)
+            return
+        after = self.service.lifecycle.apply(deployment, Heard(ack=ack), at, who=device_id)
+        if after.typed and after.phase in (Phase.QUEUED, Phase.SENT) and (ack.gen or 0) > (after.gen or 0):
+            self.service.resolving.renew(after, ack.gen or 0, at)
 
     def _on_telemetry(self, device_id: str, message: Telemetry, at: float) -> None:
         for sample in message.samples:

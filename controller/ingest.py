@@ -240,15 +240,11 @@ class Ingest:
         at, service = self.clock(), self.service
         with service.store.transaction():
             for row in service.outbox.expired(at):
-                service.commands.expire(row["device_id"], row["command_id"], at)
-                text = f"a command to {row['device_id']} expired: the device was away"
-                service.store.add_event(at, "command", text, device_id=row["device_id"])
+                if service.commands.expire(row["device_id"], row["command_id"], at):
+                    text = f"a command to {row['device_id']} expired: the device was away"
+                    service.store.add_event(at, "command", text, device_id=row["device_id"])
             service.resolving.go_on(at)
-            for deployment in service.deployments.find(open_only=True, limit=-1):
-                device = service.store.device(deployment.device_id)
-                asleep = device is not None and asleep_until(device, at) is not None
-                tick = Tick(asleep=asleep, online=device is not None and bool(device["online"]))
-                service.lifecycle.apply(deployment, tick, at)
+            self._look_at_open(at)
             self._sleepers.tick(at)
             service.bookkeeping.look(at)
             self.calibrating.tick(at)
@@ -256,3 +252,16 @@ class Ingest:
             self.succession.tick(at)
             self.keeping.tick(at)
         self.wake()
+
+    def _look_at_open(self, at: float) -> None:
+        """Let time pass for every open deployment, and ask about those whose device fell silent."""
+        service = self.service
+        still_open = service.deployments.find(open_only=True, limit=-1)
+        presences = service.store.presences() if still_open else {}
+        for deployment in still_open:
+            device = presences.get(deployment.device_id)
+            asleep = device is not None and asleep_until(device, at) is not None
+            online = device is not None and bool(device["online"])
+            after = service.lifecycle.apply(deployment, Tick(asleep=asleep, online=online), at)
+            if online and not asleep:
+                service.asking.look(after, at)

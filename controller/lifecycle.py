@@ -111,8 +111,17 @@ class Lifecycle:
         reported = (device.get("state") or {}).get("gen") or 0
         return max(reported, device.get("gen") or 0) + 1
 
+    def complete(self, deployment: Deployment, at: float) -> Command:
+        """Return the command that a device can carry out without asking anyone."""
+        return complete_command(deployment, at, probe=self.probe, soak_s=self.soak_s)
+
+    def offer_again(self, deployment: Deployment, at: float) -> None:
+        """Send `deployment` as it is now in place of what was sent before."""
+        self.outbox.heard(deployment.device_id, deployment.command_id)
+        self._offer(deployment, at)
+
     def _offer(self, deployment: Deployment, at: float) -> None:
-        command = complete_command(deployment, at, probe=self.probe, soak_s=self.soak_s)
+        command = self.complete(deployment, at)
         self.want(command, deployment.device_id, at)
         self.outbox.put(
             device_id=deployment.device_id,

@@ -12,7 +12,7 @@ class Outbox:
     def __init__(self, store: Store, *, first_retry_s: float = FIRST_RETRY_S) -> None:
         """Keep them in `store`; what was not answered goes out again after `first_retry_s`, doubling."""
         self._store = store
-        self._first_retry_s = first_retry_s
+        self.first_retry_s = first_retry_s
 
     def put(
         self,
@@ -47,7 +47,7 @@ class Outbox:
         if row["retain"]:
             self._store.connection.execute("DELETE FROM outbox WHERE id = ?", [row["id"]])
             return
-        wait_s = min(LAST_RETRY_S, self._first_retry_s * 2 ** row["tries"])
+        wait_s = min(LAST_RETRY_S, self.first_retry_s * 2 ** row["tries"])
         self._store.connection.execute(
             "UPDATE outbox SET tries = tries + 1, next_at = ? WHERE id = ?", [at + wait_s, row["id"]]
         )
@@ -57,6 +57,18 @@ class Outbox:
         self._store.connection.execute(
             "DELETE FROM outbox WHERE device_id = ? AND command_id = ? AND retain = 0", [device_id, command_id]
         )
+
+    def taken(self, device_id: str, command_id: str, until: float) -> None:
+        """Keep asking until `until` how a command ends that its device has begun."""
+        self._store.connection.execute(
+            "UPDATE outbox SET expires_at = max(expires_at, ?) WHERE device_id = ? AND command_id = ? AND retain = 0",
+            [until, device_id, command_id],
+        )
+
+    def holds(self, device_id: str, command_id: str) -> bool:
+        """Return whether a command waits to be sent, or to be answered."""
+        sql = "SELECT 1 FROM outbox WHERE device_id = ? AND command_id = ? AND retain = 0"
+        return bool(self._store.query(sql, [device_id, command_id]))
 
     def wake(self, device_id: str, at: float) -> None:
         """Send what waits for a device at once: it has just come online."""

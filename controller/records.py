@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from broker.commands import Ack
-from broker.phases import Phase
+from broker.phases import TERMINAL, Phase
 from broker.wire import document, encode
 from controller.deployment import Deployment
 from controller.store import Row, Store
@@ -127,12 +127,15 @@ class Commands:
         )
         return cursor.rowcount > 0
 
-    def expire(self, device_id: str, command_id: str, at: float) -> None:
-        """Note that nobody took a command in time."""
-        self._store.connection.execute(
-            "UPDATE commands SET phase = ?, updated_at = ? WHERE id = ? AND device_id = ? AND phase IS NULL",
-            [Phase.EXPIRED.value, at, command_id, device_id],
+    def expire(self, device_id: str, command_id: str, at: float) -> bool:
+        """Note that nobody took a command in time, or that its end was never heard; return whether that was so."""
+        ended = [phase.value for phase in TERMINAL]
+        cursor = self._store.connection.execute(
+            "UPDATE commands SET phase = iif(phase IS NULL, ?, ?), updated_at = ? "  # noqa: S608 - marks only
+            f"WHERE id = ? AND device_id = ? AND coalesce(phase, '') NOT IN ({', '.join('?' * len(ended))})",
+            [Phase.EXPIRED.value, Phase.TIMED_OUT.value, at, command_id, device_id, *ended],
         )
+        return cursor.rowcount > 0
 
 
 class Measurements:

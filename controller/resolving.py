@@ -48,6 +48,16 @@ class Resolving:
                 self._look(deployment, device, at)
         self._give_up({each.job_id for each in self.lifecycle.deployments.resolving()})
 
+    def renew(self, sent: Deployment, gen: int, at: float) -> None:
+        """Offer `sent` again under `gen`: its device was further than we knew, and would take ours for an old one."""
+        held = next(
+            (each for each in self.artifacts.all() if sent.artifact and each.sha256 == sent.artifact.sha256), None
+        )
+        if held is None:
+            return
+        facts = {"gen": gen, "artifact": self._ref(held, sent.model, at, gen)}
+        self.lifecycle.offer_again(self.lifecycle.apply(sent, Noted(reason=sent.reason or "", facts=facts), at), at)
+
     def artifact(self, model: str, device: Row, at: float) -> ArtifactRef:
         """Return the file of `model` that `device` runs. Raises ArtifactError when the store has none."""
         offered = self.judge.offer(device, self.judge.model(model))

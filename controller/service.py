@@ -9,6 +9,7 @@ from broker.errors import ConflictError, EdgeWattError, InvalidError, NotFoundEr
 from broker.phases import Phase
 from broker.topics import CMD, ROUTES, checked_id
 from controller import fleet
+from controller.asking import Asking
 from controller.bookkeeping import Bookkeeping
 from controller.deployment import CancelAsked, Deployment, Moved, begin
 from controller.gate import Policy
@@ -84,6 +85,7 @@ class Service:
     resolving: Resolving
     artifact_base_url: str
     bookkeeping: Bookkeeping
+    asking: Asking
 
     def known_device(self, device_id: str) -> Row:
         """Return a device's row; raises NotFoundError with the nearest ids."""

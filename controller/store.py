@@ -107,6 +107,11 @@ class Store:
             "WHERE online = 0 AND json_extract(status, '$.reason') = 'sleep'"
         )
 
+    def presences(self) -> dict[str, Row]:
+        """Return by id whether each device is online, and its status."""
+        rows = self.query("SELECT id, online, status_at, status FROM devices")
+        return {row["id"]: row for row in rows}
+
     def device_types(self) -> list[tuple[str, str]]:
         """Return the id and the type of every device that said what it is, by id."""
         sql = "SELECT id, json_extract(info, '$.device_type') AS type FROM devices WHERE type IS NOT NULL ORDER BY id"

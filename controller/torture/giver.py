@@ -17,9 +17,6 @@ from controller.torture.book import REST, TYPED, Book, Given
 from controller.torture.plan import Deed, Kind
 
 AGAIN_EVERY_S = 4.0
-SAME_FOR_S = 45.0
-"""So long the same words are surely the same command to the device; it remembers them for a minute."""
-
 REMEMBERED = 200
 FAR_BUDGET_MJ = 1e6
 """No model here costs as much: the budget makes the words of each command its own."""
@@ -61,10 +58,8 @@ class Giver:
         """Type again what was typed and not answered, for ever: a broker that was killed forgets."""
         while True:
             await asyncio.sleep(AGAIN_EVERY_S)
-            now = time.monotonic()
             for each in self.book.unanswered():
-                if not each.id.startswith("h-") or now - each.at < SAME_FOR_S:
-                    await self._publish(each.device_id, each.payload)
+                await self._publish(each.device_id, each.payload)
 
     async def _work(self, deeds: asyncio.Queue[Deed]) -> None:
         while True:

@@ -1,0 +1,67 @@
+"""Keeps who is online: by what devices say of it, and by hearing them although they were said to be away."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broker.link import Packet
+from broker.messages import Status, Telemetry
+from controller.fleet import GRACE_S
+from controller.service import COMMAND_TTL_S, Service
+from controller.sleep import absence, asleep_until
+from controller.store import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """Writes presence, tells of its changes, and sends what waited for who comes; call it inside a transaction."""
+
+    service: Service
+
+    def on_status(self, device_id: str, status: Status, packet: Packet, at: float) -> bool:
+        """Take in what a device or its Will says; return False for the late Will of an older session."""
+        store = self.service.store
+        before = store.device(device_id) or {}
+        if not status.online and before.get("session") not in (None, status.session):
+            return False
+        changed = before.get("online") != int(status.online) or before.get("session") != status.session
+        columns: dict[str, Any] = {"status": json.loads(packet.payload), "online": int(status.online)}
+        if status.online:
+            columns["session"] = status.session
+        self._put(device_id, before, columns, at, changed=changed)
+        return True
+
+    def on_readings(self, newest: Mapping[str, tuple[Telemetry, float]]) -> None:
+        """Believe that a device is there whose live readings go on after it was said to be away: its word was lost."""
+        away = self.service.store.query("SELECT id, status_at, status FROM devices WHERE online = 0")
+        for before in away:
+            sample, at = newest.get(before["id"], (None, 0.0))
+            if sample is None or at - (before["status_at"] or 0.0) < GRACE_S:
+                continue
+            said = {"online": True, "session": sample.session, "ts": sample.ts}
+            interval_s = (before["status"] or {}).get("interval_s")
+            status = said if interval_s is None else {**said, "interval_s": interval_s}
+            columns = {"status": status, "online": 1, "session": sample.session}
+            self._put(before["id"], before, columns, at, changed=True)
+
+    def _put(self, device_id: str, before: Row, columns: dict[str, Any], at: float, *, changed: bool) -> None:
+        if changed:
+            columns["status_at"] = at
+        self.service.store.put_device(device_id, **columns)
+        if not changed:
+            return
+        self._tell(device_id, before | columns, at)
+        self.service.lifecycle.news.of(device_id, at if columns["online"] else at + GRACE_S)
+        if columns["online"]:
+            self.service.outbox.wake(device_id, at)
+
+    def _tell(self, device_id: str, device: Row, at: float) -> None:
+        """Say that a device came, left or sleeps; what waits for one that sleeps waits until after its waking."""
+        status, wake_at = device["status"], asleep_until(device, at)
+        if wake_at is not None:
+            self.service.outbox.hold(device_id, wake_at + COMMAND_TTL_S)
+        away = absence(device, at) if wake_at else f"offline ({status.get('reason') or 'no reason given'})"
+        text = f"{device_id} {'online' if device['online'] else away}"
+        facts = {"session": status["session"], "reason": status.get("reason"), "wake_at": wake_at}
+        self.service.store.add_event(at, "presence", text, who=device_id, device_id=device_id, facts=facts)
