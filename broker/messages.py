@@ -53,6 +53,21 @@ class PowerSensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPolicy:
+    """What the owner of a device allows on it, which beats any command; the defaults allow everything.
+
+    `locked` takes no deployment, `only_hosts` are those that files may come from, where there are any, and `signed`
+    asks for a signature. Energy is per inference, latency its p95.
+    """
+
+    locked: bool = False
+    max_energy_mj: float | None = None
+    max_latency_ms: float | None = None
+    only_hosts: tuple[str, ...] = ()
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
     """Birth certificate and registration of a device."""
 
@@ -80,6 +95,7 @@ class Info:
     tags: dict[str, str] = field(default_factory=dict)
     agent_version: str | None = None
     simulated: bool = False
+    policy: LocalPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,9 +68,7 @@ class Lifecycle:
             if after.phase in DEVICE_OWNED | TERMINAL:
                 self.outbox.heard(after.device_id, after.command_id)
             if isinstance(event, Heard) and after.terminal and after.result:
-                sha256 = after.artifact.sha256 if after.artifact else None
-                self.measurements.put(after.device_id, after.model, sha256, after.result, at)
-                self.bookkeeping.on_deployment(after, at)
+                self._learn(after, after.result, at)
             for effect in effects:
                 match effect:
                     case Offer():
@@ -80,6 +78,13 @@ class Lifecycle:
                     case Clear():
                         self.clear(after, at)
         return after
+
+    def _learn(self, ended: Deployment, result: dict[str, Any], at: float) -> None:
+        sha256 = ended.artifact.sha256 if ended.artifact else None
+        self.measurements.put(ended.device_id, ended.model, sha256, result, at)
+        self.bookkeeping.on_deployment(ended, at)
+        if ended.phase is Phase.SUCCEEDED and result.get("already_present"):
+            self.store.count({"already_on_device": 1})
 
     def tell_asked(self, deployment: Deployment, what: str, who: str, at: float) -> None:
         """Say that a deployment was asked for something that its device has yet to do."""

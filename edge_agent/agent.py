@@ -18,6 +18,7 @@ from edge_agent.install import Installer
 from edge_agent.lane import Lane
 from edge_agent.loglines import LogLines
 from edge_agent.outgoing import Outgoing
+from edge_agent.policy import watch
 from edge_agent.replay import replay
 from edge_agent.reporting import Reporter
 from edge_agent.serving import Server
@@ -68,6 +69,7 @@ class Agent:
                 group.create_task(self._hear(group))
                 group.create_task(self.sampler.run())
                 group.create_task(self.governor.run())
+                group.create_task(watch(self.installer.rules, self.outgoing.renew_info, every_s=self.installer.poll_s))
                 if self.duty is not None:
                     group.create_task(self._tire(self.duty))
                 self.started.set()

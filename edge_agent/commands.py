@@ -1,18 +1,20 @@
 """Does what a person may ask besides a deployment; each op answers with a small document."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from broker.commands import OPS, Command, Fault, Probe
-from broker.errors import ConflictError, EdgeWattError, InvalidError
+from broker.errors import ConflictError, EdgeWattError, InvalidError, StorageError
 from broker.phases import Phase
 from broker.wire import document
 from edge_agent.admission import tombstone
 from edge_agent.cadence import Cadence
 from edge_agent.governing import Governor
 from edge_agent.inputs.numbers import flat
+from edge_agent.insisting import insist
 from edge_agent.install import Installer
 from edge_agent.journal import Entry, Journal
 from edge_agent.lane import Lane
@@ -57,12 +59,12 @@ class Commands:
             result = await handler(command, work)
         except StoppedError:
             ending = work.ending or Ending(Phase.FAILED, Fault(code="interrupted", msg="the agent stopped"))
-            self._end(work.id, ending.phase, reason=ending.fault.msg, error=ending.fault)
+            await self._end(work.id, ending.phase, reason=ending.fault.msg, error=ending.fault)
         except EdgeWattError as error:
             fault = Fault(code=error.code, msg=f"{error.message} ({error.hint})" if error.hint else error.message)
-            self._end(work.id, Phase.FAILED, reason=fault.msg, error=fault)
+            await self._end(work.id, Phase.FAILED, reason=fault.msg, error=fault)
         else:
-            self._end(work.id, Phase.SUCCEEDED, result=result)
+            await self._end(work.id, Phase.SUCCEEDED, result=result)
             if command.op == "restart":
                 self.restart.set()
                 self.stop.set()
@@ -70,7 +72,8 @@ class Commands:
     def cancel(self, target: str, command: Command) -> Entry | None:
         """End `target` for the reason in `command`; return its entry, None when nothing is known of it.
 
-        How it is to end is on disk when this returns, so that a reboot does not begin it again. Raises StorageError.
+        How it is to end is on disk when this returns, so that a reboot does not begin it again; on a full disk the end
+        is written as soon as there is room.
         """
         entry = self.journal.get(target)
         if entry is None or entry.terminal:
@@ -80,7 +83,8 @@ class Commands:
         fault = Fault(code=command.code or "cancelled", msg=said)
         ending = Ending(Phase.REJECTED if refused else Phase.CANCELLED, fault)
         if entry.ending is None:
-            self.journal.note(target, now=self.reporter.now(), ending=ending)
+            with contextlib.suppress(StorageError):
+                self.journal.note(target, now=self.reporter.now(), ending=ending)
         self.lane.end([target], ending)
         return entry
 
@@ -108,7 +112,7 @@ class Commands:
         before = self.installer.store.swap_back()
         assert before is not None
         try:
-            await self.installer.serve(before)
+            await self.installer.fallback.serve(before)
         except EdgeWattError:
             self.installer.store.swap_back()
             raise
@@ -207,8 +211,11 @@ class Commands:
             raise ConflictError("no model is active", code="no_model", hint="deploy one first")
         return held
 
-    def _end(self, command_id: str, phase: Phase, **changes: Any) -> None:
-        self.outgoing.ack(self.journal.move(command_id, phase, now=self.reporter.now(), **changes).ack())
+    async def _end(self, command_id: str, phase: Phase, **changes: Any) -> None:
+        async def write() -> None:
+            self.outgoing.ack(self.journal.move(command_id, phase, now=self.reporter.now(), **changes).ack())
+
+        await insist(write, every_s=self.installer.poll_s)
 
 
 def needs_what_runs(entry: Entry) -> bool:

@@ -30,6 +30,7 @@ from edge_agent.loglines import LogLines
 from edge_agent.modelstore import ModelStore
 from edge_agent.outbox import Spool
 from edge_agent.outgoing import Outgoing
+from edge_agent.policy import Rules
 from edge_agent.power.meter import Meter
 from edge_agent.power.modelled import simulated
 from edge_agent.proving import Prover
@@ -131,6 +132,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         log.warning("%d journal files were damaged and set aside", journal.quarantined)
     server = parts.server(board.meter, rate=cadence.pace.rate, on_fault=_complain)
     fleetmate = Fleetmate(configured=frozenset(settings.allow_hosts))
+    rules = Rules.of(settings)
     reporter = Reporter(
         identity=identity,
         cadence=cadence,
@@ -143,6 +145,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         now=now,
         folder=folder,
         governed=lambda: governor.state,
+        policy=rules.tell,
     )
     reporter.refused.update({"journal_damaged": journal.quarantined} if journal.quarantined else {})
     outgoing = Outgoing(link, identity.device_id, status=reporter.status, info=reporter.info, state=reporter.state)
@@ -167,6 +170,8 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         power=board.power,
         poll_s=settings.poll_s,
         trust=Trust.of(settings.verify_key),
+        rules=rules,
+        keep_bytes=round(settings.keep_mb * 1e6),
         governed=lambda: governor.needed,
     )
     governor = Governor(
@@ -174,7 +179,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         store=store,
         server=server,
         cadence=cadence,
-        load=installer.load,
+        load=installer.fallback.load,
         may_swap=lambda: not any(map(needs_what_runs, journal.unfinished())),
         power=board.power,
         now=now,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from broker.commands import ArtifactRef
@@ -54,14 +54,27 @@ class Contents:
         """Whether nothing has to be downloaded."""
         return self.store.has(ref)
 
-    async def download(self, ref: ArtifactRef, work: Work, tell: Tell) -> None:
-        """Grow the part to its full size; raises what `Downloader.fetch` raises."""
-        await self._known_host(ref, work)
+    def check_memory(self, ref: ArtifactRef) -> None:
+        """Raise StorageError (`no_memory`) with both figures when it could not be loaded now."""
         needed, free = ref.size * MEMORY_PER_BYTE, self.free_ram()
         if needed > free:
             raise StorageError(
-                f"not enough memory to load it: about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB free", code="no_memory"
+                f"not enough memory to load it: about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB free",
+                code="no_memory",
+                hint="deploy a smaller model, or end something else on the device",
             )
+
+    def shortage(self, ref: ArtifactRef, *, spared: Container[str]) -> StorageError | None:
+        """Return why the disk has no room for what is missing of `ref`; older models but `spared` went first."""
+        part = self.store.part(ref.sha256)
+        while (short := self.downloader.shortage(ref, part)) is not None:
+            if not self.store.drop_oldest(but=spared):
+                return short
+        return None
+
+    async def download(self, ref: ArtifactRef, work: Work, tell: Tell) -> None:
+        """Grow the part to its full size; raises what `Downloader.fetch` raises."""
+        await self._known_host(ref, work)
         news = Throttle(tell, asyncio.get_running_loop(), self.progress_every_s)
         part = self.store.part(ref.sha256)
         await asyncio.to_thread(self.downloader.fetch, ref, part, stop=work.stop, on_progress=news, hosts=self.hosts())

@@ -1,5 +1,6 @@
 """Takes commands in: each is understood, written down, answered, and begun."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from broker.phases import Phase
 from broker.wire import MOST_ID_CHARACTERS, decode, decode_command
 from edge_agent.admission import Arrival, Complete, Refuse, Repeat, decide
 from edge_agent.commands import ALONE, Commands
+from edge_agent.insisting import insist
 from edge_agent.install import Installer
 from edge_agent.journal import Entry, Journal
 from edge_agent.lane import Lane
@@ -93,10 +95,7 @@ class Desk:
         command = arrival.command
         earlier = self.journal.get(arrival.id)
         if command.op == "cancel" and command.target is None and earlier is not None and earlier.op != "cancel":
-            try:
-                self.commands.cancel(earlier.id, command)
-            except StorageError as error:
-                self._refuse(arrival.id, command.op, error)
+            self.commands.cancel(earlier.id, command)
             return
         decision = decide(arrival, earlier, gen=self.installer.store.slots.gen)
         if isinstance(decision, Repeat):
@@ -135,10 +134,11 @@ class Desk:
         return self.journal.put(entry)
 
     def _ending(self, entry: Entry, command: Command) -> Ending | None:
-        """Return how a command ends that makes no sense, or whose time or generation is over."""
-        if command.op != "deploy":
-            return None
+        """Return how a command ends that makes no sense, is not allowed here, or whose time or generation is over."""
         try:
+            self.installer.rules.check(command)
+            if command.op != "deploy":
+                return None
             check_deploy(command)
         except EdgeWattError as error:
             return Ending(Phase.REJECTED, Fault(code=error.code, msg=_sentence(error)))
@@ -175,16 +175,22 @@ class Desk:
         """Wait until the request `work.id` is completed or cancelled, as long as the deadline allows."""
         entry = self.journal.get(work.id)
         if entry is not None and entry.phase is Phase.ACCEPTED:
-            self._tell(self.journal.move(work.id, Phase.WAITING, now=self.now(), reason="controller"))
+            with contextlib.suppress(StorageError):  # the controller hears the request itself
+                waiting = self.journal.move(work.id, Phase.WAITING, now=self.now(), reason="controller")
+                self.outgoing.ack(waiting.ack())
         try:
             said = await self._rest_while_in_sight(work)
         except StoppedError:
-            if work.ending is not None:
-                fault = work.ending.fault
-                self._tell(self.journal.move(work.id, work.ending.phase, now=self.now(), reason=fault.msg, error=fault))
-            return
-        fault = Fault(code="no_controller", msg=said, retryable=True)
-        self._tell(self.journal.move(work.id, Phase.FAILED, now=self.now(), reason=said, error=fault))
+            ending = work.ending
+        else:
+            ending = Ending(Phase.FAILED, Fault(code="no_controller", msg=said, retryable=True))
+        if ending is not None:
+            await insist(lambda: self._written(work.id, ending), every_s=self.installer.poll_s)
+
+    async def _written(self, command_id: str, ending: Ending) -> None:
+        fault = ending.fault
+        ended = self.journal.move(command_id, ending.phase, now=self.now(), reason=fault.msg, error=fault)
+        self.outgoing.ack(ended.ack())
 
     async def _rest_while_in_sight(self, work: Work) -> str:
         """Wait until no controller was in sight for its time, or one that was took too long; return which.
@@ -200,15 +206,12 @@ class Desk:
             unseen_s = 0.0 if self.controller_in_sight() else unseen_s + look_s
         return f"no controller answered within {self.no_controller_s:.0f} s"
 
-    def _tell(self, entry: Entry) -> None:
-        self.outgoing.ack(entry.ack())
-
     def _desire_config(self, desired: Desired) -> None:
         store = self.installer.store
         if desired.gen <= store.slots.desired_gen or not desired.config:
             return
-        store.put(replace(store.slots, desired_gen=desired.gen))
         try:
+            store.put(replace(store.slots, desired_gen=desired.gen))
             self.commands.configure(desired.config)
         except EdgeWattError as error:
             self._count(error.code, f"desired config: {error.message}")

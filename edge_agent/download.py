@@ -54,7 +54,10 @@ class Downloader:
         `size_mismatch`, `not_served` (the server said no), `download_failed` (patience ran out; worth a retry).
         """
         check_host(ref.url, hosts)
-        self._check_disk(ref, part)
+        short = self.shortage(ref, part)
+        if short is not None:
+            part.unlink(missing_ok=True)
+            raise short
         waits, last_news, seen = self._waits(), time.monotonic(), _size(part)
         while _size(part) != ref.size:
             try:
@@ -71,6 +74,17 @@ class Downloader:
             if _size(part) != ref.size and stop.wait(wait):
                 raise StoppedError
 
+    def shortage(self, ref: ArtifactRef, part: Path) -> StorageError | None:
+        """Return why what is missing of `ref` has no room on the disk, with the figures; None when it has."""
+        missing, free = ref.size - _size(part), self.free_bytes(part.parent)
+        if missing + self.reserve_bytes <= free:
+            return None
+        return StorageError(
+            f"No space left on the device: {missing / 1e6:.1f} MB to download, {free / 1e6:.1f} MB free, "
+            f"of which {self.reserve_bytes / 1e6:.0f} MB stay free",
+            hint="free some disk or undeploy a model, then deploy again",
+        )
+
     def _waits(self) -> Iterator[float]:
         return jittered(first_s=self.patience.first_wait_s, most_s=self.patience.most_wait_s)
 
@@ -82,16 +96,6 @@ class Downloader:
                 f"cannot download: {error} ({tried})", code="download_failed", retryable=True
             ) from error
         return 0.0
-
-    def _check_disk(self, ref: ArtifactRef, part: Path) -> None:
-        needed, free = ref.size - _size(part) + self.reserve_bytes, self.free_bytes(part.parent)
-        if needed > free:
-            part.unlink(missing_ok=True)
-            raise StorageError(
-                f"No space left on the device: {ref.size / 1e6:.1f} MB to download, {free / 1e6:.1f} MB free, "
-                f"of which {self.reserve_bytes / 1e6:.0f} MB stay free",
-                hint="free some disk or undeploy a model, then deploy again",
-            )
 
     def _once(self, ref: ArtifactRef, part: Path, stop: Event, on_progress: Progress, hosts: frozenset[str]) -> None:
         """Ask once and write what comes; raises TryAgainError, BusyError or OSError when it broke."""

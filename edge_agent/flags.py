@@ -52,6 +52,11 @@ def add_settings(command: argparse.ArgumentParser) -> None:
     )
     add("--allow-host", action="append", dest="allow_hosts", metavar="HOST", help="artifacts may come from there too")
     add("--verify-key", metavar="KEY", help="run only what is signed with it: base64 or a file (extra signed)")
+    add("--locked", action="store_true", default=None, help="take no deployment; what runs stays")
+    add("--max-energy-mj", type=float, metavar="MJ", help="refuse or take back what costs more, mJ per inference")
+    add("--max-latency-ms", type=float, metavar="MS", help="take back what has a higher p95")
+    add("--only-host", action="append", dest="only_hosts", metavar="HOST", help="take files from there only")
+    add("--keep-mb", type=float, metavar="MB", help="keep models older than the previous one within this (default 50)")
     add("--awake-s", type=float, metavar="SECONDS", help="sleep after so long, and again after each waking")
     add("--sleep-s", type=float, metavar="SECONDS", help="how long it sleeps then (default 600, at most a week)")
     add(

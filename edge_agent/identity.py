@@ -1,9 +1,11 @@
 """Who this agent is, in this life."""
 
+import contextlib
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.errors import StorageError
 from edge_agent.files import write_whole
 
 
@@ -25,13 +27,14 @@ class Identity:
 
 
 def next_boot(folder: Path) -> int:
-    """Return how often an agent began in `folder`, this time included; raises StorageError."""
+    """Return how often an agent began in `folder`, this time included; on a full disk that is not kept."""
     path = folder / "boot"
     try:
         before = int(path.read_text())
     except (FileNotFoundError, ValueError):
         before = 0
-    write_whole(path, str(before + 1).encode())
+    with contextlib.suppress(StorageError):  # a model that is here runs without more room
+        write_whole(path, str(before + 1).encode())
     return before + 1
 
 

@@ -49,6 +49,8 @@ class Entry:
     error: Fault | None = None
     result: dict[str, Any] | None = None
     ending: Ending | None = None
+    detail: str | None = None
+    eta: float | None = None
 
     @property
     def terminal(self) -> bool:
@@ -69,6 +71,8 @@ class Entry:
             progress=self.progress,
             error=self.error,
             result=self.result,
+            detail=self.detail,
+            eta=self.eta,
         )
 
     def summary(self) -> LastCommand:
@@ -127,7 +131,7 @@ class Journal:
         entry = self._known(command_id)
         if phase not in _allowed(entry):
             raise ConflictError(f"{entry.phase} does not lead to {phase}", code="bad_move", command_id=command_id)
-        plain = {"reason": None, "progress": None, **changes}
+        plain = {"reason": None, "progress": None, "detail": None, "eta": None, **changes}
         return self.put(replace(entry, phase=phase, seq=entry.seq + 1, ts=now, **plain))
 
     def note(self, command_id: str, *, now: float, **changes: Any) -> Entry:
@@ -138,8 +142,9 @@ class Journal:
     def begin_again(self, command_id: str, phase: Phase, *, now: float, **changes: Any) -> Entry:
         """Write that `command_id` is tried once more after a reboot, from `phase` on."""
         entry = self._known(command_id)
-        again = replace(entry, phase=phase, attempt=entry.attempt + 1, seq=entry.seq + 1, ts=now, progress=None)
-        return self.put(replace(again, **changes))
+        again = replace(entry, phase=phase, attempt=entry.attempt + 1, seq=entry.seq + 1, ts=now)
+        plain = {"progress": None, "detail": None, "eta": None, **changes}
+        return self.put(replace(again, **plain))
 
     def _known(self, command_id: str) -> Entry:
         entry = self._entries.get(command_id)

@@ -28,12 +28,14 @@ class Held:
 class Slots:
     """What the device runs, what it falls back on, its generation, and whether a person stopped it.
 
-    `former` is the same content as `active` under the deployment before, when a file was deployed once more.
+    `former` is the same content as `active` under the deployment before, when a file was deployed once more. `older`
+    are the contents that were active before `previous`, the newest first.
     """
 
     active: Held | None = None
     previous: Held | None = None
     former: Held | None = None
+    older: tuple[str, ...] = ()
     gen: int = 0
     stopped: bool = False
     desired_gen: int = 0
@@ -69,7 +71,7 @@ class ModelStore:
         elif before is not None and before.model.artifact_sha256 == held.model.artifact_sha256:
             self.put(replace(now, active=held, former=before, stopped=False))
         else:
-            self.put(replace(now, active=held, previous=before, former=None, stopped=False))
+            self.put(replace(now, active=held, previous=before, former=None, stopped=False, older=self._aged()))
 
     def fall_back(self) -> Held | None:
         """Make active what was before, if anything was, and return it; what was active is not kept as previous."""
@@ -87,7 +89,9 @@ class ModelStore:
 
     def undeploy(self) -> None:
         """Make nothing active; what was active is the previous."""
-        self.put(replace(self._slots, active=None, previous=self._slots.active or self._slots.previous, former=None))
+        now = self._slots
+        if now.active is not None:
+            self.put(replace(now, active=None, previous=now.active, former=None, older=self._aged()))
 
     def set_stopped(self, stopped: bool) -> None:
         """Remember that a person wants the active model to rest."""
@@ -136,9 +140,12 @@ class ModelStore:
         for path in self._parts.glob(f"{_checked(sha256)}.part*"):
             path.unlink(missing_ok=True)
 
-    def collect(self, *, needed: Iterable[str] = (), among: Container[str] | None = None) -> None:
-        """Remove every content and part, or those `among` some, that are neither held nor `needed`."""
-        kept = self._held() | set(needed)
+    def collect(self, *, needed: Iterable[str] = (), among: Container[str] | None = None, keep_bytes: int = 0) -> None:
+        """Remove every content and part, or those `among` some, that are neither held nor `needed`.
+
+        Of the older contents the newest stay, as long as they have no more than `keep_bytes`.
+        """
+        kept = self._held() | set(needed) | self._older_within(keep_bytes)
         for path in (*self._content.iterdir(), *self._parts.iterdir()):
             sha256 = path.name.partition(".")[0]
             if sha256 in kept or (among is not None and sha256 not in among):
@@ -147,6 +154,35 @@ class ModelStore:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+    def drop_oldest(self, *, but: Container[str]) -> bool:
+        """Remove the oldest content that is kept besides those held and `but` some; return whether one was."""
+        held = self._held()
+        for sha256 in reversed(self._slots.older):
+            path = self._content / sha256
+            if sha256 not in held and sha256 not in but and path.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                return not path.exists()
+        return False
+
+    def _aged(self) -> tuple[str, ...]:
+        """Return the older contents when the previous one becomes one of them; those that are gone are forgotten."""
+        previous = self._slots.previous
+        newest = (previous.model.artifact_sha256,) if previous is not None else ()
+        there = (sha256 for sha256 in (*newest, *self._slots.older) if (self._content / sha256).exists())
+        return tuple(dict.fromkeys(there))
+
+    def _older_within(self, keep_bytes: int) -> set[str]:
+        kept: set[str] = set()
+        left = keep_bytes
+        for sha256 in self._slots.older:
+            if sha256 in self._held():
+                continue
+            left -= sum(path.stat().st_size for path in (self._content / sha256).glob("*"))
+            if left < 0:
+                break
+            kept.add(sha256)
+        return kept
 
     def _held(self) -> set[str]:
         both = (self._slots.active, self._slots.previous)

@@ -1,12 +1,14 @@
 """Ends what a reboot interrupted: the active model runs again, and every open command goes on or ends."""
 
+import contextlib
 import logging
 
 from broker.commands import Fault
 from broker.errors import EdgeWattError, StorageError
 from broker.phases import Phase
 from edge_agent.desk import Desk
-from edge_agent.install import COMMITTED, MOST_CRASHES, Installer
+from edge_agent.fallback import COMMITTED
+from edge_agent.install import MOST_CRASHES, Installer
 from edge_agent.journal import Entry
 from edge_agent.outgoing import Outgoing
 from edge_agent.work import Work
@@ -80,10 +82,11 @@ async def _serve_active(installer: Installer) -> None:
         if held is None:
             continue
         try:
-            await installer.serve(held)
+            await installer.fallback.serve(held)
         except EdgeWattError as error:
             log.error("%s does not load any more: %s", held.model.model, error.message)  # noqa: TRY400 - a sentence, no stack trace
             if held is slots.active:
-                installer.store.fall_back()
+                with contextlib.suppress(StorageError):
+                    installer.store.fall_back()
             continue
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from broker.activity import GovernorState
 from broker.commands import OPS
-from broker.messages import CurrentCommand, Info, PowerSensor, PowerState, RuntimeInfo, State, Status
+from broker.messages import CurrentCommand, Info, LocalPolicy, PowerSensor, PowerState, RuntimeInfo, State, Status
 from edge_agent import vitals
 from edge_agent.cadence import Cadence
 from edge_agent.download import free_bytes
@@ -37,6 +37,7 @@ class Reporter:
     now: Callable[[], float]
     folder: Path
     governed: Callable[[], GovernorState | None] = lambda: None
+    policy: Callable[[], LocalPolicy] = LocalPolicy
     refused: Counter[str] = field(default_factory=Counter)
     _rev: int = 0
 
@@ -53,7 +54,7 @@ class Reporter:
 
     def info(self) -> Info:
         """Return the registration."""
-        who = self.identity
+        who, policy = self.identity, self.policy()
         return Info(
             device_type=who.device_type,
             session=who.session,
@@ -76,6 +77,7 @@ class Reporter:
             tags=who.tags,
             agent_version=who.version,
             simulated=who.simulated,
+            policy=policy if policy != LocalPolicy() else None,
         )
 
     def state(self) -> State:
@@ -127,6 +129,8 @@ def _current(entry: Entry) -> CurrentCommand:
         attempt=entry.attempt,
         seq=entry.seq,
         ts=entry.ts,
+        detail=entry.detail,
+        eta=entry.eta,
         max_latency_ms=command.budget_ms if command else None,
         when=command.when if command else None,
         soak_s=(command.soak_s or None) if command else None,

@@ -25,6 +25,8 @@ SLEEPS_BY = ("waiting", "exit")
 class Settings:
     """One agent's settings; `rate` is inferences per second, `heats_after_s` makes a simulated board throttle.
 
+    `locked`, `max_energy_mj`, `max_latency_ms`, `only_hosts` and a `verify_key` are its owner's policy.
+    `keep_mb` is for models older than the previous one.
     With `awake_s` it sleeps `sleep_s` after each waking time: the process waits, or ends when `sleep_by` is `exit`.
     """
 
@@ -51,6 +53,11 @@ class Settings:
     no_controller_s: float = 120.0
     poll_s: float = 5.0
     progress_s: float = 2.0
+    locked: bool = False
+    max_energy_mj: float | None = None
+    max_latency_ms: float | None = None
+    only_hosts: tuple[str, ...] = ()
+    keep_mb: float = 50.0
     awake_s: float | None = None
     sleep_s: float = 600.0
     sleep_by: str = "waiting"
@@ -107,11 +114,11 @@ def _typed(name: str, value: Any) -> Any:
                 return Path(value).expanduser()
             case "tags":
                 return dict(value) if isinstance(value, Mapping) else tags_from(str(value).split(",") if value else [])
-            case "allow_hosts":
+            case "allow_hosts" | "only_hosts":
                 return tuple(value.split(",") if isinstance(value, str) else value)
-            case "simulate":
+            case "simulate" | "locked":
                 return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
-            case "battery_wh" | "solar_wh_per_day":
+            case "battery_wh" | "solar_wh_per_day" | "max_energy_mj" | "max_latency_ms" | "keep_mb":
                 return _not_negative(float(value))
             case "rate" | "interval_s" | "heats_after_s" | "no_controller_s" | "poll_s" | "progress_s":
                 return float(value)

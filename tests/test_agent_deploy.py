@@ -54,7 +54,7 @@ async def test_every_move_is_one_of_the_contract_and_rises(server, tmp_path):
 
 async def test_a_second_deployment_keeps_the_first_as_previous_and_drops_the_oldest(server, tmp_path):
     models = [tiny_model(seed=n) for n in range(3)]
-    async with running(tmp_path) as bench:
+    async with running(tmp_path, keep_mb=0.0) as bench:
         for n, data in enumerate(models):
             await bench.do(deploy(server, data, f"d{n}", gen=n + 1, model=f"m{n}"))
 
@@ -131,6 +131,17 @@ async def test_a_wrong_hash_fails_and_leaves_nothing(server, tmp_path):
         assert (end.state, end.error.code) == (Phase.FAILED, "hash_mismatch")
         assert contents(tmp_path) == []
         assert not list((tmp_path / "models" / "parts").iterdir())
+
+
+async def test_a_server_that_corrupts_the_file_fails_it_and_leaves_nothing(server, tmp_path):
+    data = tiny_model()
+    server.faults = [{"data": data[:-1] + bytes([data[-1] ^ 1])}]
+    async with running(tmp_path) as bench:
+        end = await bench.do(deploy(server, data))
+        again = await bench.do(deploy(server, data, "d2", gen=2))
+
+        assert (end.state, end.error.code) == (Phase.FAILED, "hash_mismatch")
+        assert again.state is Phase.SUCCEEDED
 
 
 async def test_a_part_that_was_damaged_is_downloaded_once_more(server, tmp_path):

@@ -1,6 +1,7 @@
 """Serving, log lines and conditions: the small parts that deployments do not show."""
 
 import logging
+from datetime import date, datetime
 from datetime import time as clock_time
 
 import pytest
@@ -158,7 +159,7 @@ def test_a_percentile_is_one_of_the_values_and_rises(values, percent):
         (Conditions(soc_min_pct=40), PowerState(soc_pct=39), "soc"),
         (Conditions(soc_min_pct=40), PowerState(soc_pct=41), None),
         (Conditions(soc_min_pct=40), PowerState(), None),
-        (Conditions(charging=True), PowerState(charging=False), "soc"),
+        (Conditions(charging=True), PowerState(charging=False), "charging"),
         (Conditions(temp_max_c=70), PowerState(temp_c=71), "temp"),
         (Conditions(window="00:00-05:00"), PowerState(), "window"),
         (Conditions(window="22:00-13:00"), PowerState(), None),
@@ -166,7 +167,9 @@ def test_a_percentile_is_one_of_the_values_and_rises(values, percent):
     ],
 )
 def test_conditions_say_what_is_missing(when, power, reason):
-    assert unmet(when, power, NOON) == reason
+    found = unmet(when, power, datetime.combine(date(2026, 11, 25), NOON))
+
+    assert (found and found.reason) == reason
 
 
 @pytest.mark.parametrize("window", ["", "12:00", "a-b", "25:00-26:00", "1-2-3"])

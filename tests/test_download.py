@@ -136,6 +136,60 @@ def test_a_stalled_server_is_left_and_asked_again(server, part):
     assert part.read_bytes() == DATA
 
 
+def test_a_file_that_shrinks_between_two_attempts_is_refused(server, part):
+    server.faults = [{"cut": 100_000, "etag": '"same"'}, {"data": DATA[:-9], "etag": '"same"'}]
+
+    with pytest.raises(ArtifactError, match=f"has {len(DATA) - 9} bytes instead of {len(DATA)}") as refused:
+        fetch(server, part)
+
+    assert refused.value.code == "size_mismatch"
+
+
+def test_a_content_length_that_lies_is_refused_before_the_body(server, part):
+    server.faults = [{"length": len(DATA) - 1}]
+
+    with pytest.raises(ArtifactError) as refused:
+        fetch(server, part)
+
+    assert refused.value.code == "size_mismatch"
+    assert not part.exists()
+
+
+def test_a_server_that_cuts_and_cuts_is_resumed_each_time_and_nothing_comes_twice(server, part):
+    server.faults = [{"cut": 60_000}] * 8
+
+    fetch(server, part)
+
+    assert part.read_bytes() == DATA
+    asked = [request.get("Range") for request in server.requests]
+    assert asked == [None, *(f"bytes={n * 60_000}-" for n in range(1, 9))]
+
+
+class Waits(threading.Event):
+    """A stop that never comes, and notes how long it was waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.noted = []
+
+    def wait(self, timeout=None):
+        self.noted.append(timeout)
+        return False
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_given_the_time_it_asks_for(server, part, status):
+    soon = formatdate(time.time() + 90, usegmt=True)
+    server.faults = [{"status": status, "headers": {"Retry-After": said}} for said in ("7", soon)]
+    stop = Waits()
+
+    fetch(server, part, give_up_s=0.0, stop=stop)
+
+    assert part.read_bytes() == DATA
+    assert stop.noted[0] == 7
+    assert stop.noted[1] == pytest.approx(90, abs=3)
+
+
 def test_a_busy_server_is_no_failed_attempt(server, part):
     server.faults = [{"status": 503, "headers": {"Retry-After": "0"}}, {"status": 429}] * 3
 
@@ -220,6 +274,17 @@ def test_a_redirect_to_a_foreign_host_is_refused(server, part):
         fetch(server, part)
 
     assert refused.value.code == "host_not_allowed"
+
+
+def test_a_redirect_to_a_foreign_host_in_the_middle_is_refused_and_keeps_what_is_here(server, part):
+    away = {"status": 302, "headers": {"Location": "http://elsewhere.example/x"}}
+    server.faults = [{"cut": 100_000}, away]
+
+    with pytest.raises(ArtifactError) as refused:
+        fetch(server, part)
+
+    assert refused.value.code == "host_not_allowed"
+    assert part.stat().st_size == 100_000
 
 
 def test_a_redirect_on_the_same_host_is_followed(server, part):

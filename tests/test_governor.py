@@ -315,7 +315,7 @@ async def test_a_smaller_resident_model_takes_over_and_the_deployed_one_stays_th
 async def test_a_model_of_the_ladder_stays_on_the_device_through_later_deployments(tmp_path, weather):
     models = {name: tiny_model(name, seed=n) for n, name in enumerate(["small", "second", "third", "fourth"])}
     with serving() as server:
-        async with governed(tmp_path, weather) as bench:
+        async with governed(tmp_path, weather, keep_mb=0.0) as bench:
             for gen, name in enumerate(models, start=1):
                 await bench.do(deploy(server, models[name], f"d{gen}", gen=gen, model=name))
                 if name == "second":

@@ -62,10 +62,14 @@ class SlowDownloader(Downloader):
     full: IsFull
     bytes_per_s: float | None = None
 
+    def shortage(self, ref: ArtifactRef, part: Path) -> StorageError | None:
+        """Return that there is no room while the flash is full."""
+        if self.full():
+            return StorageError("No space left on the device", hint="the simulated flash is full for a while")
+        return Downloader.shortage(self, ref, part)
+
     def fetch(self, ref: ArtifactRef, part: Path, *, stop: Event, on_progress: Progress, hosts: frozenset[str]) -> None:
         """Grow `part` to its full size; raises what `Downloader.fetch` raises."""
-        if self.full():
-            raise StorageError("No space left on the device", hint="the simulated flash is full for a while")
         have = part.stat().st_size if part.exists() else 0
 
         def written(size: int, total: int) -> None:
