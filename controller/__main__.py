@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -101,6 +102,8 @@ def compose(
         device_types=store.device_types,
         device=store.device,
         buildable=orders.buildable,
+        artifact_host=urlsplit(settings.base_url).hostname or "",
+        signs=artifacts.signer is not None,
     )
     lifecycle = Lifecycle(
         store=store,

@@ -48,6 +48,7 @@ _KINDS: tuple[type[EdgeWattError], ...] = (
 _BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} | {
     "no_prediction": RefusedError,
     "no_format": RefusedError,
+    "local_policy": RefusedError,
     "unknown_model": NotFoundError,
     "unknown_device": NotFoundError,
     **dict.fromkeys(("foreign_file", "too_large", "too_slow", "upload_broken", "upload_stalled"), ArtifactError),

@@ -13,8 +13,9 @@ from controller.predict.prediction import Prediction
 Policy = Literal["strict", "expected"]
 """`strict` asks the upper end of the 95 % interval to fit; `expected` asks the predicted figure itself."""
 
-Outcome = Literal["fits", "tight", "over", "unknown", "no_budget", "forced", "unrunnable"]
-"""`tight`: the figure fits, the upper end of its interval does not; `unrunnable`: the device runs no format of it."""
+Outcome = Literal["fits", "tight", "over", "unknown", "no_budget", "forced", "unrunnable", "barred"]
+"""`tight`: the figure fits, the upper end of its interval does not; `unrunnable`: the device runs no format of it;
+`barred`: the device's own policy does not allow it."""
 
 LEAST_BUDGET_MJ, MOST_BUDGET_MJ = 1e-6, 1e9
 """A nanojoule and a megajoule: what lies outside is a slip of the keyboard, and no figure that can be read."""
@@ -77,7 +78,7 @@ class Verdict:
 
     allowed: bool
     verdict: Outcome
-    code: Literal["", "over_budget", "no_prediction", "no_format"]
+    code: Literal["", "over_budget", "no_prediction", "no_format", "local_policy"]
     reason: str
     energy_mj: float | None
     low_mj: float | None
@@ -93,7 +94,7 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The reason, and for a refusal what would fit instead and where the model itself would."""
-        if self.allowed or self.code != "over_budget":
+        if self.code != "over_budget" and not (self.code == "local_policy" and self.would_fit):
             return self.reason
         named = ", ".join(_offer(a) for a in self.would_fit[:MAX_NAMED])
         here = f"would fit: {named}" if named else "no model in the catalogue would fit"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from controller.contest import OnDevice
 from controller.corrections import Corrections
 from controller.gate import Alternative, Elsewhere, Measurement, Policy, Verdict, decide
 from controller.ledger import SIMULATED
+from controller.limits import Limits
 from controller.models.catalog import Catalogue
 from controller.models.model import Model
 from controller.models.offer import COPIES_IN_MEMORY, RESERVE_MB, Offer, Wanted, offer, wanted_formats
@@ -49,13 +50,13 @@ class _Asked:
 
 @dataclass(slots=True, kw_only=True)
 class _Case:
-    """What devices of one kind share; `alternatives` are worked out when a model does not simply fit."""
+    """What devices of one kind share; `alternatives` by budget are worked out when a model does not simply fit."""
 
     predictor: Predictor
     prediction: Prediction
     offered: Offer
     unrunnable: str | None
-    alternatives: tuple[Alternative, ...] | None = None
+    alternatives: dict[float, tuple[Alternative, ...]] = field(default_factory=dict)
 
 
 def nothing_is_built(_model: Model, _wanted: Sequence[Wanted]) -> bool:
@@ -65,7 +66,10 @@ def nothing_is_built(_model: Model, _wanted: Sequence[Wanted]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Asks the predictor, the measurements and the gate; `buildable` says whether a missing format could be made."""
+    """Asks the predictor, the measurements and the gate; `buildable` says whether a missing format could be made.
+
+    Files come from `artifact_host`, signed or not: some devices want to know.
+    """
 
     catalogue: Catalogue
     answering: Answering
@@ -74,6 +78,8 @@ class Judge:
     device_types: Callable[[], list[tuple[str, str]]]
     device: Callable[[str], Row | None]
     buildable: Callable[[Model, Sequence[Wanted]], bool] = nothing_is_built
+    artifact_host: str = ""
+    signs: bool = False
 
     @property
     def predictor(self) -> FleetPredictor:
@@ -157,6 +163,13 @@ class Judge:
         )
 
     def _judged(self, device: Row, model: Model, case: "_Case", asked: "_Asked") -> Judgement:
+        def weighed(own_mj: float) -> Verdict:
+            return self._weighed(device, model, case, replace(asked, budget_mj=own_mj, forced_reason=None))
+
+        verdict = self._allowed_there(device, self._weighed(device, model, case, asked), weighed)
+        return Judgement(model=model, prediction=case.prediction, verdict=verdict, offered=case.offered)
+
+    def _weighed(self, device: Row, model: Model, case: "_Case", asked: "_Asked") -> Verdict:
         measurement = self._measurement(device, model, case.prediction, case.offered)
 
         def decided(fits: Sequence[Alternative] = ()) -> Verdict:
@@ -174,11 +187,27 @@ class Judge:
             )
 
         verdict = decided()
-        if asked.budget_mj is not None and verdict.verdict != "fits":
-            if case.alternatives is None:
-                case.alternatives = self._alternatives(case.predictor, device, asked.budget_mj, model)
-            verdict = decided(case.alternatives)
-        return Judgement(model=model, prediction=case.prediction, verdict=verdict, offered=case.offered)
+        budget_mj = asked.budget_mj
+        if budget_mj is None or verdict.verdict == "fits":
+            return verdict
+        if budget_mj not in case.alternatives:
+            case.alternatives[budget_mj] = self._alternatives(case.predictor, device, budget_mj, model)
+        return decided(case.alternatives[budget_mj])
+
+    def _allowed_there(self, device: Row, verdict: Verdict, weigh: Callable[[float], Verdict]) -> Verdict:
+        """Return `verdict`, or the no of the device's own policy, which nothing overrides."""
+        limits = Limits.of(device["id"], device["info"])
+        why = limits.bars(host=self.artifact_host, signs=self.signs)
+        if why is not None:
+            return replace(verdict, allowed=False, verdict="barred", code="local_policy", reason=why, would_fit=())
+        own_mj = limits.policy.max_energy_mj
+        if own_mj is None or not verdict.allowed or (verdict.budget_mj is not None and verdict.budget_mj <= own_mj):
+            return verdict
+        own = weigh(own_mj)
+        if own.code != "over_budget":
+            return verdict
+        reason = f"{limits.words(own_mj)}; {own.reason}"
+        return replace(own, verdict="barred", code="local_policy", reason=reason)
 
     def _unrunnable(self, device: Row, model: Model, offered: Offer) -> str | None:
         """Return why nothing of `model` can go to `device` and nothing can be made that could, or None."""

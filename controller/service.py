@@ -22,6 +22,8 @@ from controller.resolving import NO_FORMAT_HINT, Resolving, said, verdict_facts
 from controller.sleep import asleep_until
 from controller.store import Row, Store
 
+OWN_POLICY_HINT = "the device's owner sets it there: its settings, or policy.json in its data folder"
+
 COMMAND_TTL_S = 60.0
 """How long an order to a device that is away stays meaningful; to one that sleeps, so long after its waking."""
 
@@ -288,7 +290,7 @@ def refusal_of(deployment: Deployment) -> RefusedError | None:
         return None
     would_fit = [a["model"] for a in (deployment.verdict or {}).get("would_fit", ())]
     hint = f"try {would_fit[0]}, a larger budget, or an override with a reason" if would_fit else "measure it first"
-    hint = hint if deployment.code != "no_format" else NO_FORMAT_HINT
+    hint = {"no_format": NO_FORMAT_HINT, "local_policy": OWN_POLICY_HINT}.get(deployment.code or "", hint)
     return RefusedError(
         deployment.reason or "refused",
         code=deployment.code or "over_budget",

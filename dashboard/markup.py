@@ -36,8 +36,9 @@ _VERDICT_TONES = {
     "unknown": "odd",
     "no_budget": "mute",
     "unrunnable": "bad",
+    "barred": "bad",
 }
-VERDICTS = {"no_budget": "no budget", "forced": "overridden", "unrunnable": "cannot run"}
+VERDICTS = {"no_budget": "no budget", "forced": "overridden", "unrunnable": "cannot run", "barred": "not allowed there"}
 
 
 def join(parts: Iterable[Markup | str], between: Markup = EMPTY) -> Markup:

@@ -23,6 +23,7 @@ TONES = {
     "no_budget": "mute",
     "forced": "warn",
     "unrunnable": "bad",
+    "barred": "bad",
 }
 
 

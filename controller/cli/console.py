@@ -20,7 +20,7 @@ STYLES = {
     **dict.fromkeys(("live", "succeeded", "fits", "ok", "in step", "yes"), "green"),
     **dict.fromkeys(("late", "tight", "unknown", "no_budget", "rolled_back", "superseded", "cancelled"), "yellow"),
     **dict.fromkeys(("silent", "offline", "over", "refused", "failed", "rejected", "over_budget", "timed_out"), "red"),
-    "unrunnable": "red",
+    **dict.fromkeys(("unrunnable", "barred"), "red"),
     "asleep": "blue",
     "never_seen": "dim",
 }

@@ -78,6 +78,6 @@ def of_rollout(rollout: Mapping[str, Any]) -> Exit:
 
 
 def _of_deployment(phase: str, code: str) -> Exit:
-    if phase == "rejected" and code in {"over_budget", "no_prediction", "no_format"}:
+    if phase == "rejected" and code in {"over_budget", "no_prediction", "no_format", "local_policy"}:
         return Exit.REFUSED
     return _BY_PHASE.get(phase, Exit.FAILED)

@@ -146,6 +146,8 @@ def _figure(step: Step) -> str:
 def _note(step: Step) -> str:
     if step.allowed:
         return step.verdict["reason"] if step.verdict["verdict"] == "forced" else ""
+    if step.verdict["verdict"] in ("unrunnable", "barred"):
+        return str(step.verdict["reason"])
     if step.verdict["code"] == "no_prediction":
         return f"measure first: edgewatt devices measure {step.device_id} {step.model}"
     fitting = [_offer(each) for each in step.verdict.get("would_fit") or ()]
