@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import time
+from typing import Any
 
 from broker.commands import Command, Conditions
 from broker.errors import InvalidError
@@ -59,6 +61,18 @@ def check_terms(*, latency_ms: float | None, when: Conditions | None, soak_s: fl
     _within("when.temp_max_c", when.temp_max_c, COLDEST_C, HOTTEST_C, "°C")
     if when.window is not None:
         window_of(when.window)
+
+
+def in_words(when: Mapping[str, Any]) -> str:
+    """Return the conditions in a document as people read them; empty for none."""
+    charging = when.get("charging")
+    said = [
+        f"battery at {when['soc_min_pct']:g} % or more" if when.get("soc_min_pct") is not None else "",
+        ("it charges" if charging else "it does not charge") if charging is not None else "",
+        f"at most {when['temp_max_c']:g} °C" if when.get("temp_max_c") is not None else "",
+        f"between {when['window'].replace('-', ' and ')}, its own time" if when.get("window") else "",
+    ]
+    return ", ".join(filter(None, said))
 
 
 def check_deploy(command: Command) -> None:

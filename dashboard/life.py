@@ -4,6 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from broker.conditions import in_words
 from dashboard import tables, words
 from dashboard.markup import EMPTY, facts, gauge, join, link, mark, moment, number, phase, phase_tone, pill, tag
 
@@ -19,6 +20,7 @@ def headline(deployment: Document, now: float) -> Markup:
     parts.append(tag("small", f"attempt {attempt}") if attempt > 1 else EMPTY)
     when = words.promised(deployment.get("will_apply_at"), now)
     parts.append(pill(f"the device sleeps; {when}", "rest") if when else EMPTY)
+    parts.append(tag("small", words.goes_on(deployment.get("eta"), now)))
     title = tag("h1", join([deployment.get("model") or "", " on ", where]))
     return tag("div", join([title, tag("div", join(parts, Markup(" ")), of="ew-strip")]), of="ew-title")
 
@@ -45,6 +47,8 @@ def outcome(deployment: Document) -> Markup:
         ("Predicted", tables.predicted(ran)),
         ("On the device", join([number(spent, "mJ", kind, spell=True), _told_the_truth(spent, ran)])),
         ("Latency p95", number(result.get("latency_p95_ms"), "ms")),
+        ("Its budget", number(deployment.get("latency_ms"), "ms")),
+        ("Begins when", in_words(deployment.get("when") or {}) or words.NOTHING),
         ("Artifact", tag("span", words.short(deployment.get("artifact_sha256") or words.NOTHING, 24), of="ew-raw")),
         ("Id", tag("span", deployment.get("id") or "", of="ew-raw")),
     ]

@@ -96,6 +96,11 @@ def promised(wake_at: float | None, now: float) -> str:
     return f"will apply at {said} ({f'in {span(left_s)}' if left_s >= 1 else 'any moment'})"
 
 
+def goes_on(eta: float | None, now: float) -> str:
+    """Return when a device that waits for a condition goes on, nothing where that is not known."""
+    return "" if eta is None else f"goes on in about {span(eta - now)}"
+
+
 def clock(ts: float | None) -> str:
     """Return a Unix time as absolute UTC."""
     return NOTHING if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -147,7 +147,7 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"energy        {f'{sensor.source}, {sensor.rail}' if sensor else 'no meter, and no model of this board'}")
     for said in power.refused():
         print(f"no meter      {said}")
-    print(f"policy        {words(Rules.of(settings).policy())}")
+    print(f"policy        {words(Rules.of(settings))}")
     print(f"broker        {settings.broker}")
     return 0 if found else FAILED
 

@@ -23,12 +23,15 @@ HINT = f"the device's owner says so, in its settings or in {FILE} of its data fo
 
 @dataclass(slots=True, kw_only=True)
 class Rules:
-    """The policy of the settings (`base`), made stricter by `file`; `can_verify` when a key for signatures is there."""
+    """The policy of the settings (`base`), made stricter by `file`; `can_verify` when a key for signatures is there.
+
+    `fault` says why the file could not be read when it was last looked at.
+    """
 
     base: LocalPolicy = field(default_factory=LocalPolicy)
     file: Path | None = None
     can_verify: bool = False
-    _fault: str = ""
+    fault: str = ""
     _told: LocalPolicy | None = None
 
     @classmethod
@@ -45,11 +48,11 @@ class Rules:
 
     def policy(self) -> LocalPolicy:
         """Return what is in force now; a file that cannot be understood locks the device."""
-        self._fault = ""
+        self.fault = ""
         try:
             own = _read(self.file)
         except (OSError, ValueError, WireError, InvalidError) as error:
-            self._fault = f"{FILE} cannot be read: {error}"
+            self.fault = f"{FILE} cannot be read: {error}"
             return replace(self.base, locked=True)
         return _stricter(self.base, own)
 
@@ -67,7 +70,7 @@ class Rules:
         policy = self.policy()
         downloads = command.artifact is not None
         if policy.locked and (command.op in LOCKED_OPS or downloads):
-            why = f" ({self._fault})" if self._fault else ""
+            why = f" ({self.fault})" if self.fault else ""
             raise _refused(f"this device is locked{why}: its model stays as it is")
         if command.op != "deploy" and not downloads:
             return
@@ -109,10 +112,11 @@ async def watch(rules: Rules, renew: Callable[[], None], every_s: float) -> None
             renew()
 
 
-def words(policy: LocalPolicy) -> str:
-    """Return `policy` in one line for a person."""
+def words(rules: Rules) -> str:
+    """Return the policy in force in one line for a person."""
+    policy = rules.policy()
     said = [
-        "locked: takes no deployment" if policy.locked else "",
+        f"locked: takes no deployment{f' ({rules.fault})' if rules.fault else ''}" if policy.locked else "",
         f"at most {figure(policy.max_energy_mj)} mJ per inference" if policy.max_energy_mj is not None else "",
         f"a p95 of at most {figure(policy.max_latency_ms)} ms" if policy.max_latency_ms is not None else "",
         f"files from {', '.join(policy.only_hosts)} only" if policy.only_hosts else "",

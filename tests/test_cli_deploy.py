@@ -212,3 +212,16 @@ def test_the_life_of_a_deployment_is_shown(edgewatt, fake):
 
     assert "rolling_back" in out
     assert "above the budget of 80 mJ" in out
+
+
+def test_what_waits_says_when_it_goes_on_and_what_it_was_bound_to(edgewatt, fake):
+    waits = {"at": 1.0, "phase": "waiting", "reason": "the battery has 12 %, it begins at 40 %"}
+    made = fake.add(fake.devices[0], "digits_cnn_s", events=[waits])
+    made["eta"] = 4e9
+    made.update(latency_ms=30.0, when={"soc_min_pct": 40.0})
+    _, out, _ = edgewatt("deployments", "show", made["id"])
+
+    said = " ".join(out.split())
+    assert "12 %, it begins at 40 %; goes on in about" in said
+    assert "battery at 40 % or more" in said
+    assert "p95 30 ms" in said

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.commands import Budget, Command, Conditions
-from broker.conditions import check_deploy, window_of
+from broker.conditions import check_deploy, in_words, window_of
 from broker.errors import InvalidError
 
 CLOCKS = st.times().map(lambda clock: clock.replace(second=0, microsecond=0))
@@ -81,3 +81,11 @@ def test_a_journal_of_before_latency_budgets_still_knows_its_commands():
 
     assert plain.fingerprint == "4a5982705bffd415"
     assert Command(op="deploy", model="m", max_energy_mj=4.0, max_latency_ms=5.0).fingerprint != plain.fingerprint
+
+
+def test_conditions_are_read_as_words():
+    when = {"soc_min_pct": 40.0, "charging": False, "temp_max_c": 70.5, "window": "22:00-05:00"}
+
+    said = "battery at 40 % or more, it does not charge, at most 70.5 °C, between 22:00 and 05:00, its own time"
+    assert in_words(when) == said
+    assert in_words({}) == in_words({"charging": None}) == ""

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from broker.commands import Ack, ArtifactRef, Command
-from broker.messages import ActiveModel, LastCommand, RuntimeInfo
+from broker.messages import ActiveModel, CurrentCommand, LastCommand, RuntimeInfo
 from broker.phases import Phase
 from broker.topics import ACK, CMD
 from tests.controlling import controller
@@ -387,3 +387,71 @@ async def test_a_command_is_noted_as_sent_before_it_goes(running):
         await device.next_command("deploy")
 
     assert dict(said)[CMD.topic("pi5-1")] == [Phase.SENT]
+
+
+async def test_what_was_cancelled_while_the_device_was_away_reaches_it_as_a_cancel_and_never_as_a_deploy(running):
+    async with running.joined() as device:
+        await device.leave("shutdown")
+        await running.until(lambda: is_offline(running))
+        deployment_id = (await running.deploy(device_id="pi5-1", model_name=MODEL)).json()["deployment_id"]
+        await running.post(f"/api/deployments/{deployment_id}/cancel", reason="not needed")
+        phase = await running.phase(deployment_id)
+        await device.join()
+        cancel = await device.next_command("cancel")
+        device.commands.put_nowait(Command(op="ping"))
+        after = await device.next_command("ping")
+        wanted = [await device.next_desired() for _ in range(device.desired.qsize())]
+
+    assert phase == "cancelled"
+    assert (cancel.target, cancel.reason) == (deployment_id, "not needed")
+    assert after.op == "ping"
+    assert wanted[-1].deploy is None
+
+
+@pytest.mark.parametrize("end", ["expired", "superseded", "rolled_back"])
+async def test_an_end_that_the_device_decided_is_the_deployments_and_is_no_longer_desired(running, end):
+    async with running.joined() as device:
+        deployment_id = (await running.deploy(device_id="pi5-1", model_name=MODEL)).json()["deployment_id"]
+        await device.next_command("deploy")
+        await device.ack(deployment_id, end, 5)
+        await running.until_phase(deployment_id, end)
+        wanted = running.parts.service.store.device("pi5-1")["desired"]
+
+    assert wanted.get("deploy") is None
+
+
+async def test_a_command_in_the_middle_is_taken_from_retained_state_alone(tmp_path):
+    async with controller(tmp_path) as before:
+        async with before.joined() as device:
+            under_way = (await before.deploy(device_id="pi5-1", model_name=MODEL)).json()["deployment_id"]
+            await device.next_command("deploy")
+            await before.until_phase(under_way, "sent")
+        hub = before.hub
+    hub.link("controller")  # what was queued for it is gone
+    async with hub.link("pi5-1") as away:
+        speaker = before.device()
+        speaker.link = away
+        at_work = CurrentCommand(id=under_way, op="deploy", state=Phase.DOWNLOADING, attempt=2, seq=7, gen=1)
+        await speaker.report(current_cmd=at_work)
+    async with controller(tmp_path, hub=hub, epoch="e2") as after:
+        await after.until_phase(under_way, "downloading")
+        kept = after.parts.service.known_deployment(under_way)
+        waiting = [row for row in after.parts.service.outbox.due(9e9) if not row["retain"]]
+
+    assert (kept.attempt, kept.seq) == (2, 7)
+    assert waiting == []
+
+
+async def test_what_a_device_had_already_is_said_and_counted(running):
+    async with running.joined() as device:
+        deployment_id = (await running.deploy(device_id="pi5-1", model_name=MODEL)).json()["deployment_id"]
+        await device.next_command("deploy")
+        had = {"already_present": True, "energy_mj": 1.0, "energy_source": "simulated"}
+        await device.ack(deployment_id, "succeeded", 9, reason="already on the device", result=had)
+        await running.until_phase(deployment_id, "succeeded")
+        told = (await running.get(f"/api/deployments/{deployment_id}"))["deployment"]
+        counted = (await running.get("/api/status"))["messages"]["noted"]
+
+    assert told["reason"] == "already on the device"
+    assert told["result"]["already_present"] is True
+    assert counted["already_on_device"] == 1

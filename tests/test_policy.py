@@ -49,7 +49,7 @@ def test_each_rule_is_named_with_its_figures():
 def test_without_rules_everything_is_taken():
     Rules().check(DEPLOY)
 
-    assert words(LocalPolicy()) == "none: takes what it is sent"
+    assert words(Rules()) == "none: takes what it is sent"
     assert not Rules().changed()
 
 
@@ -104,6 +104,7 @@ def test_a_file_that_cannot_be_understood_locks_the_device_and_says_so(tmp_path,
 
     with pytest.raises(RefusedError, match=r"^this device is locked \(policy\.json cannot be read: "):
         rules.check(DEPLOY)
+    assert words(rules).startswith("locked: takes no deployment (policy.json cannot be read: ")
 
 
 async def test_a_locked_device_rejects_on_the_wire_and_runs_on(server, tmp_path):

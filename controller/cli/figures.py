@@ -55,9 +55,11 @@ def clock(ts: float | None) -> str:
 
 
 def promised(document: Mapping[str, Any], now: float | None = None) -> str:
-    """Return when a sleeping device will do what is asked of it, as the end of a sentence; nothing when it is awake."""
-    wake_at = document.get("will_apply_at")
-    return "" if wake_at is None else f"; {promise(wake_at, time.time() if now is None else now)}"
+    """Return when a sleeping device will do what is asked of it, or a waiting one goes on, as the end of a sentence."""
+    wake_at, eta, now = document.get("will_apply_at"), document.get("eta"), time.time() if now is None else now
+    if wake_at is not None:
+        return f"; {promise(wake_at, now)}"
+    return "" if eta is None else f"; goes on in about {span(eta - now)}, at {clock(eta)}"
 
 
 def text(value: object) -> str:

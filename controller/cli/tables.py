@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from broker.conditions import in_words
 from controller.cli.console import Table
 from controller.cli.figures import ABSENT, ago, clock, interval, mj, number, promised, span, text
 
@@ -40,8 +41,7 @@ def deployment(document: Document) -> list[Table]:
         ("model", document["model"]),
         ("phase", f"{document['phase']} {ago(document.get('since'))}"),
         ("reason", _why(document)),
-        ("goes on", clock(document.get("eta"))),
-        ("begins when", begins_when(document.get("when") or {})),
+        ("begins when", text(in_words(document.get("when") or {}))),
         ("budget", f"{mj(document.get('budget_mj'))}, p95 {number(document.get('latency_ms'), 'ms')}"),
         ("predicted", f"{mj(predicted.get('energy_mj'))} ({predicted_interval(predicted)})"),
         ("on the device", measured),
@@ -56,17 +56,6 @@ def deployment(document: Document) -> list[Table]:
         Table(columns=("what", "value"), rows=facts),
         Table(columns=("at", "phase", "by", "reason"), rows=events, title="life"),
     ]
-
-
-def begins_when(when: Document) -> str:
-    """Return the conditions of a deployment in words."""
-    said = [
-        f"battery at {number(when.get('soc_min_pct'), '%')} or more" if "soc_min_pct" in when else "",
-        ("it charges" if when["charging"] else "it does not charge") if "charging" in when else "",
-        f"at most {number(when.get('temp_max_c'), '°C')}" if "temp_max_c" in when else "",
-        f"between {when['window'].replace('-', ' and ')}, its own time" if "window" in when else "",
-    ]
-    return ", ".join(filter(None, said)) or ABSENT
 
 
 def predictions(found: Iterable[tuple[str, Document]]) -> Table:
