@@ -228,7 +228,7 @@ def _hear(before: Deployment, ack: Ack, at: float) -> tuple[Deployment, tuple[Ef
         news_at=at,
         attempt=ack.attempt,
         seq=ack.seq,
-        reason=ack.error.msg if ack.error else ack.detail or ack.reason,
+        reason=ack.detail or ack.reason or (ack.error.msg if ack.error else None),
         code=ack.error.code if ack.error else ack.reason if waits else None,
         eta=ack.eta if waits else None,
         progress=ack.progress or (before.progress if ack.state is before.phase else None),

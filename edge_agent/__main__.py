@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from broker.errors import EdgeWattError
+from broker.local_policy import in_words
 from broker.messages import RuntimeInfo
 from broker.paho import PahoLink, address
 from edge_agent import power, vitals
@@ -21,7 +22,7 @@ from edge_agent.duty import sleep
 from edge_agent.flags import add_settings, settings_of
 from edge_agent.inputs.chosen import chosen
 from edge_agent.known_runtimes import known
-from edge_agent.policy import Rules, words
+from edge_agent.policy import Rules
 from edge_agent.runtimes import Working, working
 from edge_agent.runtimes.installed import installed
 from edge_agent.serving import Server
@@ -147,7 +148,8 @@ def _check(arguments: argparse.Namespace) -> int:
     print(f"energy        {f'{sensor.source}, {sensor.rail}' if sensor else 'no meter, and no model of this board'}")
     for said in power.refused():
         print(f"no meter      {said}")
-    print(f"policy        {words(Rules.of(settings))}")
+    rules = Rules.of(settings)
+    print(f"policy        {in_words(rules.policy(), rules.fault)}")
     print(f"broker        {settings.broker}")
     return 0 if found else FAILED
 

@@ -86,7 +86,7 @@ class Entry:
             gen=self.gen,
             ts=self.ts,
             code=self.error.code if self.error else None,
-            msg=self.error.msg if self.error else self.reason,
+            msg=self.reason or (self.error.msg if self.error else None),
             result=self.result if self.op in _REPORTED_OPS else None,
         )
 

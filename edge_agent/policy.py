@@ -112,19 +112,6 @@ async def watch(rules: Rules, renew: Callable[[], None], every_s: float) -> None
             renew()
 
 
-def words(rules: Rules) -> str:
-    """Return the policy in force in one line for a person."""
-    policy = rules.policy()
-    said = [
-        f"locked: takes no deployment{f' ({rules.fault})' if rules.fault else ''}" if policy.locked else "",
-        f"at most {figure(policy.max_energy_mj)} mJ per inference" if policy.max_energy_mj is not None else "",
-        f"a p95 of at most {figure(policy.max_latency_ms)} ms" if policy.max_latency_ms is not None else "",
-        f"files from {', '.join(policy.only_hosts)} only" if policy.only_hosts else "",
-        "signed files only" if policy.signed else "",
-    ]
-    return "; ".join(filter(None, said)) or "none: takes what it is sent"
-
-
 def _read(file: Path | None) -> LocalPolicy:
     """Return the policy in `file`, an empty one when there is no file; raises OSError, ValueError, WireError."""
     if file is None or not file.exists():

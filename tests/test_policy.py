@@ -7,10 +7,11 @@ import pytest
 
 from broker.commands import ArtifactRef, Budget, Command, PredictedEnergy
 from broker.errors import RefusedError
+from broker.local_policy import in_words
 from broker.messages import LocalPolicy, PowerState
 from broker.phases import Phase
 from edge_agent.__main__ import main
-from edge_agent.policy import Rules, words
+from edge_agent.policy import Rules
 from edge_agent.simulation.board import SimulatedBoard
 from tests.agent_bench import deploy, running
 from tests.artifact_server import serving
@@ -49,7 +50,7 @@ def test_each_rule_is_named_with_its_figures():
 def test_without_rules_everything_is_taken():
     Rules().check(DEPLOY)
 
-    assert words(Rules()) == "none: takes what it is sent"
+    assert in_words(Rules().policy()) == "none: takes what it is sent"
     assert not Rules().changed()
 
 
@@ -104,7 +105,7 @@ def test_a_file_that_cannot_be_understood_locks_the_device_and_says_so(tmp_path,
 
     with pytest.raises(RefusedError, match=r"^this device is locked \(policy\.json cannot be read: "):
         rules.check(DEPLOY)
-    assert words(rules).startswith("locked: takes no deployment (policy.json cannot be read: ")
+    assert in_words(rules.policy(), rules.fault).startswith("locked: takes no deployment (policy.json cannot be read: ")
 
 
 async def test_a_locked_device_rejects_on_the_wire_and_runs_on(server, tmp_path):

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from broker import local_policy
 from broker.conditions import in_words
 from controller.cli.console import Table
 from controller.cli.figures import ABSENT, ago, clock, interval, mj, number, promised, span, text
+from controller.limits import Limits
 
 Document = Mapping[str, Any]
 
@@ -170,6 +172,7 @@ def _device_facts(device: Document) -> list[tuple[str, str]]:
         ("health", f"{text(device.get('health'))}: {text(device.get('health_reason'))}"),
         ("board", f"{text(device.get('board'))} ({text(device.get('device_type'))})"),
         ("tags", _tags(device)),
+        ("its own policy", local_policy.in_words(Limits.of(device["id"], device.get("info")).policy)),
         ("runtimes", runtimes or ABSENT),
         ("last reading", f"{span(device.get('reading_age_s'))} ago" if device.get("latest") else "never"),
         ("model", f"{running} ({text(device.get('phase'))}), {text(device.get('drift'))}"),
