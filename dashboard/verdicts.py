@@ -108,23 +108,35 @@ def model_facts(model: Document) -> Markup:
     return tag("div", join([trained, tag("span", text)]), of="ew-strip")
 
 
-def cli_line(model: str, device_ids: Sequence[str], budget_mj: float | None, policy: str, reason: str = "") -> str:
-    """Return the command that would do the same."""
+def cli_line(
+    model: str,
+    device_ids: Sequence[str],
+    budget_mj: float | None,
+    policy: str,
+    reason: str = "",
+    *,
+    flags: Sequence[str] = (),
+) -> str:
+    """Return the command that would do the same; `flags` are those of its terms."""
     parts = ["edgewatt", "deploy", model]
     for device_id in device_ids:
         parts += ["--to", device_id]
     parts += ["--energy-mj", f"{budget_mj:g}"] if budget_mj is not None else []
     parts += ["--expected"] if budget_mj is not None and policy == "expected" else []
+    parts += flags
     parts += ["--force", "--reason", reason] if reason else []
     return shlex.join(parts)
 
 
-def mqtt_lines(model: str, device_ids: Sequence[str], budget_mj: float | None, broker_url: str) -> str:
-    """Return one `mosquitto_pub` per device: the request by name that a person can type."""
+def mqtt_lines(
+    model: str, device_ids: Sequence[str], budget_mj: float | None, broker_url: str, *, terms: Document | None = None
+) -> str:
+    """Return one `mosquitto_pub` per device: the request by name that a person can type, with its `terms`."""
     at = urlsplit(broker_url or "mqtt://127.0.0.1:1883")
     command: Document = {"op": "deploy", "model": model}
     if budget_mj is not None:
         command["max_energy_mj"] = budget_mj
+    command |= terms or {}
     where = ["-h", at.hostname or "127.0.0.1", "-p", str(at.port or 1883)]
     said = json.dumps(command, separators=(",", ":"))
     return "\n".join(

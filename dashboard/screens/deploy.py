@@ -10,6 +10,7 @@ from dashboard import actions, api, frame, verdicts, views, words
 from dashboard.actions import Action
 from dashboard.inputs import energy_budget
 from dashboard.markup import join, note, tag
+from dashboard.terms import Terms, choose_terms
 from dashboard.verdicts import Judged
 
 POLICIES = {"strict": "upper end of the interval", "expected": "expected value"}
@@ -122,7 +123,7 @@ def override(refused: list[Judged]) -> dict[str, str]:
     return {device_id: reason.strip() for device_id, reason in given.items() if reason and reason.strip()}
 
 
-def send(model: str, judges: list[Judged], reasons: dict[str, str], budget_mj: float | None, policy: str) -> None:
+def send(model: str, judges: list[Judged], reasons: dict[str, str], terms: Terms) -> None:
     """Draw the last step: how many, the same as commands, and the button that asks for a yes."""
     ids = tuple(judge.device_id for judge in judges if judge.allowed or judge.device_id in reasons)
     left_out = len(judges) - len(ids)
@@ -130,7 +131,6 @@ def send(model: str, judges: list[Judged], reasons: dict[str, str], budget_mj: f
     if not ids:
         st.html(note("Nothing to send", "The gate refused every device; choose another model or budget.", tone="warn"))
         return
-    limit = "without a budget" if budget_mj is None else f"within {words.amount(budget_mj, 'mJ')} per inference"
     forced = [device_id for device_id in ids if device_id in reasons]
     over = f" The gate is overridden for **{', '.join(forced)}**." if forced else ""
     if st.button(f"Deploy to {words.count(len(ids), 'device')}", key="deploy", type="primary"):
@@ -138,26 +138,28 @@ def send(model: str, judges: list[Judged], reasons: dict[str, str], budget_mj: f
             Action(
                 title=f"Deploy {model}",
                 deed=f"Deploy to {words.count(len(ids), 'device')}",
-                consequence=f"These devices fetch `{model}`, prove it and then run it {limit}.{over}",
+                consequence=f"These devices fetch `{model}`, prove it and then run it {terms.sentence}.{over}",
                 method="deploy",
                 targets=ids,
-                arguments={"model": model, "max_energy_mj": budget_mj, "policy": policy},
+                arguments={"model": model} | terms.arguments,
                 per_target={device_id: {"force": True, "reason": reasons[device_id]} for device_id in forced},
             )
         )
-    same(model, ids, reasons, budget_mj, policy)
+    same(model, ids, reasons, terms)
 
 
-def same(model: str, ids: tuple[str, ...], reasons: dict[str, str], budget_mj: float | None, policy: str) -> None:
+def same(model: str, ids: tuple[str, ...], reasons: dict[str, str], terms: Terms) -> None:
     """Draw the commands that would do the same."""
+    budget_mj, policy, flags = terms.budget_mj, terms.policy, terms.flags
     plain = [device_id for device_id in ids if device_id not in reasons]
-    lines = [verdicts.cli_line(model, plain, budget_mj, policy)] if plain else []
-    lines += [verdicts.cli_line(model, [name], budget_mj, policy, why) for name, why in reasons.items()]
+    lines = [verdicts.cli_line(model, plain, budget_mj, policy, flags=flags)] if plain else []
+    lines += [verdicts.cli_line(model, [name], budget_mj, policy, why, flags=flags) for name, why in reasons.items()]
     st.html(tag("small", "The same from a shell:"))
     st.code("\n".join(lines), language="sh", wrap_lines=True)
     with st.expander("Or over MQTT, without this page"):
         broker = (api.read("status").get("broker") or {}).get("url") or ""
-        st.code(verdicts.mqtt_lines(model, ids[:10], budget_mj, broker), language="sh", wrap_lines=True)
+        typed = verdicts.mqtt_lines(model, ids[:10], budget_mj, broker, terms=terms.command)
+        st.code(typed, language="sh", wrap_lines=True)
 
 
 def _not_stored(stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -197,6 +199,7 @@ def main() -> None:
     model = choose_model(catalogue.get("models") + _not_stored(catalogue.get("models")))
     ids = choose_devices(fleet.get("devices"))
     budget_mj, policy = choose_budget()
+    terms = choose_terms(budget_mj, policy)
     if model is None or not ids:
         st.html(note("Choose a model and a device", "The gate then says for each device whether it fits."))
         return
@@ -206,7 +209,7 @@ def main() -> None:
     judges = hear_gate(model["name"], ids, budget_mj, policy)
     refused = [judge for judge in judges if not judge.allowed]
     offer(refused)
-    send(model["name"], judges, override(refused), budget_mj, policy)
+    send(model["name"], judges, override(refused), terms)
 
 
 main()

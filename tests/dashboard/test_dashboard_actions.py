@@ -163,3 +163,20 @@ def test_too_many_devices_at_once_are_not_asked_about(serve):
 
     assert "This page sends to 100 at most" in page.text
     assert fake.writes == []
+
+
+def test_what_binds_it_besides_its_energy_is_asked_shown_as_commands_and_sent(fake):
+    page = Page("deploy", model="digits_cnn_s", to="pi5-1", energy_mj="20", latency_ms="30", soc_min="40")
+    page.at.text_input(key="window").input("22:00-05:00")
+    page.run().click("deploy")
+
+    assert "--latency-ms 30 --when-soc-min 40 --when-window 22:00-05:00" in page.text
+    assert '"when":{"soc_min_pct":40.0,"window":"22:00-05:00"}' in page.text
+    assert "a p95 of at most 30 ms; begins when battery at 40 % or more, between 22:00 and 05:00" in page.text
+
+    page.click("confirm")
+
+    (body,) = deployed(fake)
+    assert body["when"] == {"soc_min_pct": 40.0, "window": "22:00-05:00"}
+    assert (body["max_latency_ms"], body["max_energy_mj"]) == (30.0, 20.0)
+    assert "soak_s" not in body
