@@ -205,7 +205,7 @@ class Drive:
 
     def _exchange(self, wave: int) -> None:
         """Let devices that can be reached change places with those of `wave` that cannot go on."""
-        if self.rollout.rules.by_name:
+        if self.rollout.rules.by_name or wave + 1 == len(self.rollout.waves):
             return
         stuck = self.participants.waiting(self.rollout.id, wave, online=False, limit=-1)
         idle = [S.AWAY, S.REFUSED, S.WITHDRAWN]

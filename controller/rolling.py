@@ -36,7 +36,7 @@ class Rolling:
     news: News
     downloads: int
     _turn: int = 0
-    _watched: dict[str, int] = field(default_factory=dict)
+    _watched: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def draft(self, request: Request) -> Draft:
         """Return what `request` would do, and change nothing. Raises NotFoundError, InvalidError."""
@@ -130,8 +130,9 @@ class Rolling:
             drive.see(Tick(window_open=may_begin[drive.rollout.id]))
             self._watch(drive)
         able = [drive for drive in drives if may_begin[drive.rollout.id]]
+        away = AWAY_AT_ONCE
         for drive in able:
-            drive.start_away(AWAY_AT_ONCE)
+            away -= drive.start_away(away)
         fetching = sum(drive.rollout.count(frozenset({Standing.FETCHING})) for drive in drives)
         wants = {drive.rollout.id: room(drive.rollout, at) for drive in able}
         shares = dealt(min(self.downloads - fetching, STARTED_AT_ONCE), wants, self._turn)
@@ -143,11 +144,11 @@ class Rolling:
                 self.rollouts.put(drive.rollout)
 
     def _watch(self, drive: Drive) -> None:
-        rollout = drive.rollout
-        if rollout.terminal or rollout.phase is RolloutPhase.ROLLING_BACK:
-            self._watched.pop(rollout.id, None)
-        elif rollout.current.phase is WavePhase.SOAKING:
-            self._watched[rollout.id] = drive.watch(self._watched.get(rollout.id, 0))
+        rollout, wave = drive.rollout, (drive.rollout.id, drive.rollout.wave)
+        soaking = not rollout.terminal and rollout.current.phase is WavePhase.SOAKING
+        after = self._watched.pop(wave, 0)
+        if soaking and rollout.phase is not RolloutPhase.ROLLING_BACK:
+            self._watched[wave] = drive.watch(after)
 
     def _steer(self, rollout_id: str, event: Event, who: str, at: float, allowed: Sequence[RolloutPhase]) -> Rollout:
         rollout = self.known(rollout_id)

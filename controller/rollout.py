@@ -231,7 +231,14 @@ def _counted(rollout: Rollout, event: Changed) -> Rollout:
     if not there or not allowed or not 0 < event.number <= rollout.waves[event.wave].counts.get(event.before, 0):
         return rollout
     after = _with(_with(rollout, event.wave, {event.before: -event.number}), to_wave, {event.after: event.number})
+    if event.after is S.WAITING and event.before is not S.WAITING and to_wave == rollout.wave:
+        after = _put(after, to_wave, replace(after.current, phase=_again(after.current.phase)))
     return replace(after, last_wrong=event.why) if event.why else after
+
+
+def _again(phase: WavePhase) -> WavePhase:
+    """Return the phase of the wave at work when one of its devices has another try."""
+    return WavePhase.RUNNING if phase in (WavePhase.SOAKING, WavePhase.DONE) else phase
 
 
 def _with(rollout: Rollout, index: int, more: Mapping[Standing, int]) -> Rollout:

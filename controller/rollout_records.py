@@ -13,6 +13,7 @@ from controller.standing import MOVING, Standing
 from controller.store import Row, Store
 
 NEW_COLUMNS = ("rollout_id", "device_id", "device_type", "wave", "standing", "moving", "since", "code", "reason")
+MOST_EVENTS = 500
 WORST_FIRST = (
     Standing.FAILED,
     Standing.BREACHED,
@@ -203,6 +204,12 @@ class Participants:
         )
         return self.store.query(sql, [rollout_id, limit])
 
+    def audit(self, rollout_id: str) -> list[Row]:
+        """Return what happened to a rollout, oldest first."""
+        where = "kind = 'rollout' AND json_extract(facts, '$.rollout_id') = ?"
+        sql = f"SELECT * FROM events WHERE {where} ORDER BY id LIMIT ?"  # noqa: S608 - fixed text
+        return self.store.query(sql, [rollout_id, MOST_EVENTS])
+
     def page(
         self, rollout_id: str, *, standing: str = "", wave: int | None = None, limit: int = 100, offset: int = 0
     ) -> tuple[int, list[Row]]:
@@ -213,7 +220,10 @@ class Participants:
         if wave is not None:
             where, given = where + " AND wave = ?", [*given, str(wave)]
         (total,) = self.store.query(f"SELECT count(*) AS n FROM rollout_devices WHERE {where}", given)  # noqa: S608 - fixed text
-        sql = f"SELECT * FROM rollout_devices WHERE {where} ORDER BY {_RANK}, wave, device_id LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
+        sql = (
+            "SELECT m.*, d.phase AS deployment_phase FROM rollout_devices m LEFT JOIN deployments d "  # noqa: S608 - fixed text
+            f"ON d.id = m.deployment_id WHERE {where} ORDER BY {_RANK}, m.wave, m.device_id LIMIT ? OFFSET ?"
+        )
         return int(total["n"]), self.store.query(sql, [*given, limit, offset])
 
 

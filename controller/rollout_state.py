@@ -62,10 +62,11 @@ W = WavePhase
 NEXT_WAVE: dict[WavePhase, frozenset[WavePhase]] = {
     W.WAITING: frozenset({W.RUNNING}),
     W.RUNNING: frozenset({W.SOAKING, W.DONE, W.FAILED}),
-    W.SOAKING: frozenset({W.DONE, W.FAILED}),
-    W.DONE: frozenset(),
+    W.SOAKING: frozenset({W.DONE, W.FAILED, W.RUNNING}),
+    W.DONE: frozenset({W.RUNNING}),
     W.FAILED: frozenset(),
 }
+"""A wave runs once more where a device that failed has another try."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

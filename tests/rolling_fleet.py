@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import threading
@@ -41,6 +42,7 @@ class RollingFleet:
         given = Settings(data=self.folder, soak_s=0, **self.settings)
         self.parts = compose(given, self.store, MemoryHub().link("controller"), "e1", listed={})
         object.__setattr__(self.parts, "clock", lambda: self.at)
+        self.__dict__.pop("app", None)
         self.rolling, self.service = self.parts.rolling, self.parts.service
 
     def reopen(self):
@@ -158,7 +160,7 @@ class RollingFleet:
     @contextlib.contextmanager
     def served(self):
         """REST behind a real socket, in a thread of its own in which time passes and devices end as `ends` says."""
-        server = Server(uvicorn.Config(create(self.parts), log_level="warning", lifespan="off"))
+        server = Server(uvicorn.Config(self.app, log_level="warning", lifespan="off"))
 
         async def serve(door):
             serving = asyncio.create_task(server.serve([door]))
@@ -186,6 +188,10 @@ class RollingFleet:
             elif end:
                 self.fail(device_id)
 
+    @functools.cached_property
+    def app(self):
+        return create(self.parts)
+
     @property
     def http(self):
-        return httpx.AsyncClient(transport=httpx.ASGITransport(create(self.parts)), base_url="http://controller")
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://controller")

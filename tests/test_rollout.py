@@ -351,6 +351,14 @@ class AnyOrder(RuleBasedStateMachine):
     def a_person_asks(self, event):
         self.see(event)
 
+    @rule(pick=st.integers(0, 99))
+    def a_failed_device_tries_again(self, pick):
+        device = self.devices[pick % len(self.devices)]
+        if device[1] is S.FAILED and self.state.phase in (P.RUNNING, P.PAUSED):
+            wave, to_wave = device[0], self.state.wave
+            device[:] = to_wave, S.WAITING
+            self.see(Changed(wave=wave, before=S.FAILED, after=S.WAITING, to_wave=to_wave))
+
     @precondition(lambda self: joinable(self.state))
     @rule()
     def a_device_joins(self):

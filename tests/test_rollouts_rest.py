@@ -26,7 +26,7 @@ async def get(fleet, path="", **query):
 
 async def test_a_dry_run_answers_with_the_plan_and_makes_nothing(fleet):
     before = (await get(fleet))["total"]
-    answer = await post(fleet, model_name=MODEL, tags=["line=A", "line=B"], waves=["1", "100%"], dry_run=True)
+    answer = await post(fleet, model_name=MODEL, tags=["line=A", "line=B"], waves=[1, "100%"], dry_run=True)
     plan = answer.json()["plan"]
 
     assert answer.json()["allowed"] is True

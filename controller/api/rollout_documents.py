@@ -7,17 +7,13 @@ import msgspec
 
 from controller import rollout_evidence
 from controller.api.documents import Document
-from controller.driving import KIND
 from controller.logs import event_document
 from controller.rolling import Rolling
 from controller.rollout_state import Rollout, Wave, outcome
 from controller.schema import ROLLOUT_FIGURES
 from controller.sleep import absence, asleep_until
-from controller.standing import MOVING, Standing
+from controller.standing import Standing
 from controller.store import Row
-
-AUDITED = 1_000
-"""How many of the newest events about rollouts are looked through for those of one."""
 
 WAITED_FOR = (Standing.AWAY, Standing.ROLLBACK_AWAY)
 NAMED = 100
@@ -41,7 +37,6 @@ def whole_document(rolling: Rolling, rollout: Rollout, now: float) -> Document:
     store, request = rolling.service.store, rolling.rollouts.request(rollout.id)
     asked = msgspec.to_builtins(request)
     asked.pop("rules")
-    events = store.events(kind=KIND, limit=AUDITED)
     away = rolling.participants.standing(rollout.id, WAITED_FOR, NAMED)
     return rollout_document(rollout) | {
         "request": asked,
@@ -49,17 +44,17 @@ def whole_document(rolling: Rolling, rollout: Rollout, now: float) -> Document:
         "retry_of": request.retry_of,
         "waiting_for": [_waited_for(store.device(part["device_id"]), part, now) for part in away],
         "figures": [_figures(row) for row in rollout_evidence.summary(store, rollout.id)],
-        "events": [event_document(e) for e in events if (e["facts"] or {}).get("rollout_id") == rollout.id][::-1],
+        "events": [event_document(event) for event in rolling.participants.audit(rollout.id)],
     }
 
 
 def part_document(part: Row) -> Document:
-    """Return where one device of a rollout stands; waves count from 1."""
+    """Return where one device of a rollout stands, and its deployment now, which may end later; waves count from 1."""
     names = ("device_id", "device_type", "standing", "since", "deployment_id", "command_id", "stage", "code", "reason")
     figures = {when: {name: part[f"{when}_{name}"] for name in ROLLOUT_FIGURES} for when in ("before", "after")}
     return {name: part[name] for name in names} | {
         "wave": None if part["wave"] is None else part["wave"] + 1,
-        "moving": part["standing"] in MOVING,
+        "deployment_phase": part["deployment_phase"],
         "before": {"model": part["before_model"], **figures["before"]},
         "after": figures["after"],
         "predicted": {"energy_mj": part["predicted_mj"], "low_mj": part["low_mj"], "high_mj": part["high_mj"]},

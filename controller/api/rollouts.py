@@ -66,7 +66,7 @@ class RolloutBody:
     reason: str = ""
     when: WhenBody | None = None
     soak_s: StrictFloat | None = None
-    waves: Annotated[tuple[Annotated[str | tuple[str, ...], Field()], ...], Field(max_length=100)] = DEFAULT
+    waves: Annotated[tuple[str | StrictInt | tuple[str, ...], ...], Field(max_length=100)] = DEFAULT
     pause_after_waves: StrictBool = False
     success_percent: StrictFloat | None = None
     failure_percent: StrictFloat = 5.0
@@ -183,7 +183,7 @@ def _request(body: RolloutBody) -> Request:
     """Return what was asked for. Raises InvalidError with the field."""
     energy_mj = budget_mj(body.max_energy_mj, body.max_energy)
     guards = body.guards
-    steps: tuple[Step, ...] = tuple(body.waves)
+    steps: tuple[Step, ...] = tuple(str(step) if isinstance(step, int) else step for step in body.waves)
     named = any(not isinstance(step, str) for step in steps)
     if not (body.device_ids or body.tags or body.device_types or named):
         raise InvalidError("no device is meant", hint="device_ids, tags or device_types", field="device_ids")

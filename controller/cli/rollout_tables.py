@@ -8,6 +8,7 @@ from controller.cli.figures import ABSENT, ago, clock, interval, mj, number, tex
 
 Document = Mapping[str, Any]
 NAMED = 3
+_LATE = ("succeeded", "failed", "rolled_back", "rejected", "timed_out", "cancelled", "superseded")
 _OVER = ("done", "breached", "failed", "already", "refused", "withdrawn", "rolled_back", "rollback_failed")
 
 
@@ -113,7 +114,7 @@ def _device(each: Document) -> tuple[str, ...]:
     return (
         each["device_id"],
         text(each["wave"]),
-        each["standing"],
+        _standing(each),
         ago(each["since"]),
         _spent(before),
         interval(predicted["low_mj"], predicted["high_mj"]),
@@ -121,6 +122,12 @@ def _device(each: Document) -> tuple[str, ...]:
         text(each["stage"]),
         text(each["reason"]),
     )
+
+
+def _standing(each: Document) -> str:
+    """Return where a device stands, and what became since of a deployment that nobody waited for."""
+    late = each["standing"] == "away" and each["deployment_phase"] in _LATE
+    return f"away, {each['deployment_phase']} since" if late else str(each["standing"])
 
 
 def _figure(each: Document) -> tuple[str, ...]:
