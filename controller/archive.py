@@ -78,7 +78,7 @@ class Archive:
             file = await self._write(at, until, ids)
             if file is None:
                 return Cleared(removed=0, archived_to=None)
-            text = f"{file.events:,} events moved to {file.name}"
+            text = f"{file.events:,} events moved to {file.name}" + (f" ({reason})" if reason else "")
             facts = {"archived_to": file.name, "removed": file.events, "reason": reason or None}
             facts |= {"first_id": file.first_id, "last_id": file.last_id, "before": until}
             with self.store.transaction():
@@ -139,7 +139,7 @@ class Archive:
 
     def _leaving(self, ids: "_Runs", until: float | None) -> list[Row]:
         return self.store.query(
-            "SELECT * FROM events WHERE id > ? AND id <= ? AND at < ? AND (deployment_id IS NULL OR deployment_id "
+            "SELECT * FROM events WHERE id > ? AND id <= ? AND +at < ? AND (deployment_id IS NULL OR deployment_id "
             "NOT IN (SELECT id FROM deployments WHERE open = 1)) ORDER BY id LIMIT ?",
             [ids.last, ids.end, math.inf if until is None else until, AT_ONCE],
         )

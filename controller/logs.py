@@ -61,8 +61,8 @@ CAUSES: dict[str, str] = {
 TOLD = frozenset({Phase.REQUESTED, Phase.ROLLING_BACK, *TERMINAL})
 """Phases that a person would tell of a deployment: how it began and how it ended."""
 
-_SEARCHED = ("text", "kind", "who", "device_id", "deployment_id", "phase", "json_extract(facts, '$.reason')")
-_HAYSTACK = " || ' ' || ".join(f"coalesce({column}, '')" for column in _SEARCHED)
+_SEARCHED = ("text", "who", "device_id", "kind", "phase", "deployment_id")
+_HAS_WORD = " OR ".join(f"{column} LIKE ? ESCAPE '^'" for column in _SEARCHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +98,18 @@ class Sought:
             terms.append(("at >= ?", [self.since]))
         if self.until is not None:
             terms.append(("at < ?", [self.until]))
-        terms += [(f"instr(lower({_HAYSTACK}), ?) > 0", [word]) for word in self.words.lower().split()]
+        terms += [(f"({_HAS_WORD})", [_within(word)] * len(_SEARCHED)) for word in self.words.split()]
         if self.milestones:
             marks = ", ".join("?" * len(TOLD))
             terms.append((f"kind != 'log' AND (phase IS NULL OR phase IN ({marks}))", sorted(TOLD)))
         return " AND ".join(sql for sql, _ in terms) or "1", [value for _, values in terms for value in values]
+
+
+def _within(word: str) -> str:
+    """Return the pattern of what has `word` in it."""
+    for wild in "^%_":
+        word = word.replace(wild, f"^{wild}")
+    return f"%{word}%"
 
 
 def event_document(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,11 +23,12 @@ class Presence:
         """Take in what a device or its Will says; return False for the late Will of an older session."""
         store = self.service.store
         before = store.device(device_id) or {}
-        if not status.online and before.get("session") not in (None, status.session):
+        known = before.get("session") in (None, status.session)
+        if not (status.online or known or _left_later(before, status)):
             return False
         changed = before.get("online") != int(status.online) or before.get("session") != status.session
         columns: dict[str, Any] = {"status": json.loads(packet.payload), "online": int(status.online)}
-        if status.online:
+        if status.online or not known:
             columns["session"] = status.session
         self._put(device_id, before, columns, at, changed=changed)
         return True
@@ -65,3 +66,9 @@ class Presence:
         text = f"{device_id} {'online' if device['online'] else away}"
         facts = {"session": status["session"], "reason": status.get("reason"), "wake_at": wake_at}
         self.service.store.add_event(at, "presence", text, who=device_id, device_id=device_id, facts=facts)
+
+
+def _left_later(before: Row, status: Status) -> bool:
+    """Return whether a device left by itself in a session that we did not hear begin; a late Will says `lost`."""
+    known_ts = (before.get("status") or {}).get("ts") or 0.0
+    return status.reason in ("sleep", "shutdown") and (status.ts or 0.0) > known_ts

@@ -10,6 +10,9 @@ from controller.store import Row, Store
 AT_ONCE = 500
 """Events read in one go where the whole stream is wanted."""
 
+SEARCHED = 50_000
+"""Events read for one page where words are looked for: the controller has other things to do."""
+
 KEPT_LOG_LINES = 1_000
 """Lines of one device's own log that are kept."""
 
@@ -26,26 +29,27 @@ class Stream:
     def page(self, sought: Sought, limit: int, cursor: str = "") -> tuple[list[Row], str | None]:
         """Return events, newest first, and the cursor of the page after; None on the last one.
 
-        Raises InvalidError for a cursor that is none.
+        Where words are looked for, a page may have few events or none, and another page after it: no more than
+        `SEARCHED` are read for one. Raises InvalidError for a cursor that is none.
         """
-        rows = self.before(sought, limit + 1, _number(cursor, "cursor") if cursor else LARGEST_ID)
+        before = _number(cursor, "cursor") if cursor else LARGEST_ID
+        last = self._looked_at(before) if sought.words else 0
+        rows = self._read(sought, f"id < {before} AND id > {last}", "DESC", limit + 1)
         page = rows[:limit]
-        return page, str(page[-1]["id"]) if len(rows) > limit else None
+        if len(rows) > limit:
+            return page, str(page[-1]["id"])
+        return page, str(last + 1) if last else None
 
     def after(self, sought: Sought, limit: int, event_id: str) -> list[Row]:
         """Return the events that came after one, oldest first. Raises InvalidError."""
         return self._read(sought, f"id > {_number(event_id, 'after')}", "ASC", limit)
 
-    def before(self, sought: Sought, limit: int, event_id: int) -> list[Row]:
-        """Return the events before one, newest first."""
-        return self._read(sought, f"id < {event_id}", "DESC", limit)
-
     def whole(self, sought: Sought) -> Iterator[list[Row]]:
         """Yield every event that is there now, newest first, some hundred at a time."""
-        last = self._store.newest_event() + 1
-        while rows := self.before(sought, AT_ONCE, last):
+        cursor: str | None = str(self._store.newest_event() + 1)
+        while cursor is not None:
+            rows, cursor = self.page(sought, AT_ONCE, cursor)
             yield rows
-            last = rows[-1]["id"]
 
     def span(self, sought: Sought) -> tuple[float | None, float | None]:
         """Return when the first and the last of the events happened, Unix s."""
@@ -66,9 +70,16 @@ class Stream:
             [device_id, device_id, KEPT_LOG_LINES],
         )
 
+    def _looked_at(self, before: int) -> int:
+        """Return the event after which words are looked for, 0 for all of them."""
+        sql = "SELECT id FROM events WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+        return next((int(row["id"]) for row in self._store.query(sql, [before, SEARCHED])), 0)
+
     def _read(self, sought: Sought, bound: str, order: str, limit: int) -> list[Row]:
         where, arguments = sought.where
-        sql = f"SELECT * FROM events WHERE {bound} AND {where} ORDER BY id {order} LIMIT ?"  # noqa: S608 - fixed names
+        # A short time in a long log is found by its index; the order of the numbers would be that of the whole log.
+        by = "+id" if sought.since is not None and sought.until is not None else "id"
+        sql = f"SELECT * FROM events WHERE {bound} AND {where} ORDER BY {by} {order} LIMIT ?"  # noqa: S608 - fixed names
         return self._store.query(sql, [*arguments, limit])
 
 

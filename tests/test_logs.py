@@ -82,18 +82,33 @@ def test_a_cursor_that_is_none_is_refused(store, cursor):
 def test_events_are_found_by_kind_device_who_time_and_words(store):
     store.add_event(T0, "device", "pi5-1 approved", who="cli", device_id="pi5-1")
     store.add_event(T0 + 60, "presence", "pi5-1 online", who="pi5-1", device_id="pi5-1")
-    store.add_event(T0 + 120, "log", "hot", who="pi5-2", device_id="pi5-2", facts={"reason": "80 % Heat"})
+    store.add_event(T0 + 120, "log", "80 % Heat_", who="pi5-2", device_id="pi5-2", facts={"level": "info"})
     stream = Stream(store)
 
     def found(**sought):
         return [row["text"] for row in stream.page(Sought(**sought), 10)[0]]
 
     assert found(kind="device") == found(who="cli") == found(words="APPROVED pi5-1") == ["pi5-1 approved"]
-    assert found(device_id="pi5-2") == found(words="80 % heat") == found(since=T0 + 61) == ["hot"]
-    assert found(who="device") == ["hot", "pi5-1 online"]
+    assert found(device_id="pi5-2") == found(words="80 % heat_") == found(since=T0 + 61) == ["80 % Heat_"]
+    assert found(words="8%") == found(words="pi5_1") == []
+    assert found(who="device") == ["80 % Heat_", "pi5-1 online"]
     assert found(since=T0 + 60, until=T0 + 120) == found(milestones=True, who="device") == ["pi5-1 online"]
     with pytest.raises(InvalidError):
         found(kind="nonsense")
+
+
+def test_words_are_looked_for_piece_by_piece_and_found_in_the_end(store, monkeypatch):
+    monkeypatch.setattr("controller.stream.SEARCHED", 10)
+    store.add_event(T0, "device", "needle")
+    fill(store, 35)
+    stream, cursor, pages = Stream(store), "", []
+    while cursor is not None:
+        page, cursor = stream.page(Sought(words="needle"), 5, cursor)
+        pages.append(len(page))
+
+    assert pages == [0, 0, 0, 1]
+    assert sum(map(len, stream.whole(Sought(words="needle")))) == 1
+    assert sum(map(len, stream.whole(Sought(words="event")))) == 35
 
 
 @pytest.fixture(scope="module")

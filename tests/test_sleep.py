@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.memory import MemoryHub
 from broker.messages import Status
 from broker.topics import STATUS
 from controller import fleet, sleep
@@ -107,7 +108,8 @@ async def test_the_timers_stand_still_while_it_sleeps_and_it_is_done_when_it_wak
         running.parts.ingest._pass_time()
 
         assert await running.phase(made["deployment_id"]) == "sent"
-        assert (await running.get(ordered["watch"]))["command"]["state"] is None
+        order = (await running.get(ordered["watch"]))["command"]
+        assert (order["state"], order["will_apply_at"]) == (None, T0 + 6 * 86_400)
 
         device.session = "s2"
         await device.join()
@@ -143,6 +145,31 @@ async def test_a_device_that_does_not_wake_is_missed_once_and_what_waits_for_it_
     async with controller(tmp_path, clock=clock) as running:
         running.parts.ingest._pass_time()
         assert len(await missed()) == 1
+
+
+async def test_a_device_that_woke_and_slept_again_unheard_is_asleep(tmp_path):
+    clock, hub = Clock(), MemoryHub()
+    async with controller(tmp_path, hub=hub, clock=clock) as running, running.joined() as device:
+        await device.say(STATUS, Status(online=True, session="s1", ts=T0))
+    async with running.device(session="s2") as device:
+        await device.say(STATUS, Status(online=False, session="s2", ts=T0 + 500, reason="sleep", wake_at=T0 + 1_100))
+    clock.at = T0 + 550
+
+    async with controller(tmp_path, hub=hub, clock=clock, epoch="e2") as running:
+
+        async def asleep_now():
+            told = (await running.get("/api/devices/pi5-1"))["device"]
+            return (told["health"], told["wake_at"]) == ("asleep", T0 + 1_100)
+
+        await running.until(asleep_now)
+        late = Status(online=False, session="s1", ts=T0 + 400, reason="lost")
+        hub.deliver(STATUS.topic("pi5-1"), STATUS.encode(late), 1, retain=False)
+
+        async def counted():
+            return (await running.get("/api/status"))["messages"]["noted"].get("late_will")
+
+        await running.until(counted)
+        assert await asleep_now()
 
 
 async def test_a_calibration_says_that_the_device_sleeps(tmp_path):

@@ -130,7 +130,9 @@ async def order(parts: Given, origin: Origin, device_id: str, body: OrderBody) -
 @router.get("/api/commands/{command_id}")
 async def command_state(parts: Given, command_id: str) -> dict[str, Any]:
     """Return how a command stands: `state` null until the device answered."""
-    return {"success": True, "command": parts.service.known_command(command_id)}
+    command = parts.service.known_command(command_id)
+    wake_at = None if command["state"] else parts.service.wakings(parts.clock()).get(command["device_id"])
+    return {"success": True, "command": command | {"will_apply_at": wake_at}}
 
 
 @router.get("/api/device/metrics")

@@ -81,8 +81,9 @@ async def list_logs(
 
     `since`, `until` and `at` (five minutes before and after) are times: 14:02, 2026-11-25T14:02, 90min (ago), all in
     UTC, or Unix seconds. `type` is a word of `/api/logs/kinds`, `who` cli, dashboard, rest, mqtt (typed by hand),
-    controller, device or the id of one, `q` words that all occur. `milestones` leaves out log lines and the steps
-    between beginning and end. `after` an event's id asks for those that came since, oldest first.
+    controller, device or the id of one, `q` words that all occur (a page may be empty then, with a `next_cursor`).
+    `milestones` leaves out log lines and the steps between beginning and end. `after` an event's id asks for those
+    that came since, oldest first.
     """
     if after and cursor:
         raise InvalidError("after and cursor were both given", hint="after goes on, cursor goes back", field="after")
@@ -153,7 +154,7 @@ async def _csv(pages: Iterator[list[Row]]) -> AsyncIterator[str]:
 async def _json(parts: Parts, sought: Sought, pages: Iterator[list[Row]]) -> AsyncIterator[str]:
     yield '{"logs": ['
     between = ""
-    for rows in pages:
+    for rows in filter(None, pages):
         yield between + ", ".join(json.dumps(event_document(row)) for row in rows)
         between = ", "
     yield f'], "metadata": {json.dumps(_metadata(parts, sought))}}}'

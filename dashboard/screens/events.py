@@ -24,6 +24,7 @@ def stream(asked: dict[str, Any], cursor: str) -> None:
     found = [diary.told(each) for each in reading.get("logs", [])]
     if not found:
         st.html(note("No event matches", "Deployments, refusals and losses appear here as they happen."))
+        turn(reading.get("next_cursor") or "", cursor)
         return
     span = " to ".join(words.clock(at) for at in (reading.get("since"), reading.get("until")) if at is not None)
     st.html(heading("Newest first", " · ".join(filter(None, (words.count(len(found), "event"), span)))))
