@@ -16,6 +16,16 @@ MOST_SOAK_S = 43_200.0
 COLDEST_C, HOTTEST_C = -40.0, 150.0
 FULL_PCT = 100.0
 
+WAITS_FOR = {
+    "controller": "its completion: a request by name has no file yet",
+    "soc": "the battery to reach `when.soc_min_pct`",
+    "charging": "the battery to charge, or not to, as `when.charging` says",
+    "temp": "the device to cool down to `when.temp_max_c`",
+    "window": "the time of day in `when.window`, by its own clock",
+    "disk": "room for the file, an hour at most",
+}
+"""What a device may wait for, by the word that it says as `reason`."""
+
 _WINDOW = re.compile(r"(\d\d:\d\d(?::\d\d)?)\s*-\s*(\d\d:\d\d(?::\d\d)?)")
 
 

@@ -153,7 +153,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
     contents = Contents(
         store=store,
         downloader=parts.downloader,
-        hosts=lambda: fleetmate.hosts,
+        hosts=lambda: frozenset(rules.policy().only_hosts) or fleetmate.hosts,
         progress_every_s=settings.progress_s,
     )
     prover = parts.prover(

@@ -115,7 +115,7 @@ def _typed(name: str, value: Any) -> Any:
             case "tags":
                 return dict(value) if isinstance(value, Mapping) else tags_from(str(value).split(",") if value else [])
             case "allow_hosts" | "only_hosts":
-                return tuple(value.split(",") if isinstance(value, str) else value)
+                return tuple(host for host in (value.split(",") if isinstance(value, str) else value) if host)
             case "simulate" | "locked":
                 return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
             case "battery_wh" | "solar_wh_per_day" | "max_energy_mj" | "max_latency_ms" | "keep_mb":

@@ -9,6 +9,7 @@ from typing import Any
 
 from typer.main import get_command
 
+from broker.conditions import WAITS_FOR
 from broker.phases import CONTROLLER_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CONTROLLER_STATUS, ROUTES
 from controller import rollout_state, standing
@@ -60,6 +61,7 @@ def states() -> str:
         f"| `{phase}` | {_owner(phase)} | {', '.join(f'`{after}`' for after in sorted(NEXT[phase])) or 'nothing'} |"
         for phase in Phase
     ]
+    waits = WAITS_FOR.items()
     return _page(
         "States of a deployment",
         "The same words on the bus, in REST, on the command line and in the dashboard. Exactly one side owns each "
@@ -67,6 +69,9 @@ def states() -> str:
         "\n".join(lines),
         f"Not drawn: each state from `sent` to `soaking` may also end as {anywhere}.",
         "| state | moved by | may be followed by |\n|---|---|---|\n" + "\n".join(rows),
+        "A device that is `waiting` says for what: `reason` is one of these words, `detail` says it with figures, and "
+        "`eta` when it goes on, where that can be known.",
+        "| reason | it waits for |\n|---|---|\n" + "\n".join(f"| `{word}` | {says} |" for word, says in waits),
     )
 
 

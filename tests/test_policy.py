@@ -12,6 +12,7 @@ from broker.messages import LocalPolicy, PowerState
 from broker.phases import Phase
 from edge_agent.__main__ import main
 from edge_agent.policy import Rules
+from edge_agent.settings import load
 from edge_agent.simulation.board import SimulatedBoard
 from tests.agent_bench import deploy, running
 from tests.artifact_server import serving
@@ -144,6 +145,21 @@ async def test_a_foreign_host_is_refused_before_anything_is_asked_there(server, 
     assert (end.state, end.error.code) == (Phase.REJECTED, "local_policy")
     assert "takes files from 10.9.9.9 only" in end.error.msg
     assert not server.requests
+
+
+async def test_a_redirect_away_from_the_only_hosts_is_refused(server, tmp_path):
+    server.faults = [{"status": 302, "headers": {"Location": "http://elsewhere.example/x"}}]
+    async with running(tmp_path, only_hosts=("127.0.0.1",), allow_hosts=("elsewhere.example",)) as bench:
+        end = await bench.do(deploy(server))
+
+    assert (end.state, end.error.code) == (Phase.REJECTED, "host_not_allowed")
+
+
+def test_an_empty_variable_is_no_rule():
+    told = load({}, {"EDGEWATT_ONLY_HOSTS": "", "EDGEWATT_LOCKED": "", "EDGEWATT_ID": "pi5-1"})
+
+    assert Rules.of(told).policy() == LocalPolicy()
+    assert load({}, {"EDGEWATT_ONLY_HOSTS": "a,b", "EDGEWATT_ID": "pi5-1"}).only_hosts == ("a", "b")
 
 
 OWN = [({"max_energy_mj": 1e-6}, "over_budget", "mJ"), ({"max_latency_ms": 1e-6}, "over_latency", "ms")]

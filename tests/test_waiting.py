@@ -1,6 +1,5 @@
 """A deployment that waits says for what, with figures, and until when where that can be known."""
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -118,23 +117,49 @@ async def test_the_words_and_the_time_reach_ack_state_and_the_controllers_deploy
     assert (later["code"], later["eta"]) == (None, None)
 
 
+class Senses:
+    """The battery and heat that a test sets, and how often they were looked at."""
+
+    def __init__(self, **figures):
+        self.figures, self.looks = figures, 0
+
+    def __call__(self, _board):
+        self.looks += 1
+        return PowerState(**self.figures)
+
+
 async def test_another_reason_is_said_at_once_and_the_same_one_rarely(server, tmp_path, monkeypatch):
-    senses = {"soc_pct": 10.0, "temp_c": 20.0}
-    monkeypatch.setattr(SimulatedBoard, "power", property(lambda _: PowerState(**senses)))
+    senses = Senses(soc_pct=10.0, temp_c=20.0)
+    monkeypatch.setattr(SimulatedBoard, "power", property(senses))
     async with running(tmp_path, poll_s=0.01) as bench:
         bench.send(deploy(server, when={"soc_min_pct": 40, "temp_max_c": 50}))
         await bench.ack("d1", "waiting")
         for soc_pct in (11.0, 12.0, 13.0):
-            senses["soc_pct"] = soc_pct
-            await asyncio.sleep(0.02)
-        senses |= {"soc_pct": 50.0, "temp_c": 60.0}
+            senses.figures["soc_pct"], seen = soc_pct, senses.looks
+            await bench.until(lambda seen=seen: senses.looks > seen + 2, "another look")
+        senses.figures |= {"soc_pct": 50.0, "temp_c": 60.0}
         await bench.until(lambda: bench.acks("d1")[-1].reason == "temp", "the other reason")
-        senses["temp_c"] = 30.0
+        senses.figures["temp_c"] = 30.0
         await bench.ack("d1", "succeeded")
 
         waiting = [a for a in bench.acks("d1") if a.state is Phase.WAITING]
         assert [a.reason for a in waiting] == ["soc", "temp"]
         assert waiting[0].detail == "the battery has 10 %, it begins at 40 %"
+
+
+async def test_the_same_reason_with_other_figures_is_news_after_a_minute(server, tmp_path, monkeypatch):
+    senses, clock = Senses(soc_pct=10.0), [1_800_000_000.0]
+    monkeypatch.setattr(SimulatedBoard, "power", property(senses))
+    async with running(tmp_path, poll_s=0.01, part_changes={"now": lambda: clock[0]}) as bench:
+        bench.send(deploy(server, when={"soc_min_pct": 40}))
+        await bench.ack("d1", "waiting")
+        senses.figures["soc_pct"] = 15.0
+        clock[0] += 600.0
+        await bench.until(lambda: len([a for a in bench.acks("d1") if a.state is Phase.WAITING]) == 2, "the news")
+        news = bench.acks("d1")[-1]
+
+        assert news.detail == "the battery has 15 %, it begins at 40 %"
+        assert news.eta == clock[0] + 600.0 * 25 / 5
 
 
 class Disk:

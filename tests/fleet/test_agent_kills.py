@@ -107,7 +107,7 @@ STORIES = {
 
 TABLE = [(name, at, side) for name, story in STORIES.items() for at in story.places for side in SIDES]
 
-AT_ONCE = {"mosquitto": 8, "amqtt": 11}
+AT_ONCE = {"mosquitto": 12, "amqtt": 11}
 """amqtt takes 5 s to resume a session with unacknowledged messages: more agents wait side by side."""
 
 PLACES = {"mosquitto": TABLE, "amqtt": [place for place in TABLE if place[0] == "whole" and place[2] == "after"]}
