@@ -55,6 +55,9 @@ _BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} 
 }
 _NOT_MADE = ("unsupported_operator", "conversion_failed", "golden_mismatch", "bad_result", "no_weights")
 _BY_CODE |= dict.fromkeys((*_NOT_MADE, "worker_died", "worker_failed", "interrupted"), ArtifactError)
+_QUESTIONS = frozenset({"/api/predict-energy", "/api/plan", "/api/models/verify"})
+"""What is asked with a body and changes nothing."""
+
 _BY_STATUS: dict[int, type[EdgeWattError]] = {
     400: InvalidError,
     404: NotFoundError,
@@ -176,9 +179,13 @@ class Client(Devices, Advice, Logs, ModelShelf, Rollouts):
     def _send(
         self, method: str, path: str, body: Any = None, *, key: str = "", timeout_s: float | None = None
     ) -> Document:
-        """Ask for a write, once more when the connection broke: by its `key` the controller does it once."""
-        options: dict[str, Any] = {"timeout": timeout_s} if timeout_s else {}
-        options |= {"json": body, "headers": {"Idempotency-Key": key or uuid.uuid4().hex}}
+        """Ask for a write, once more when the connection broke: by its `key` the controller does it once.
+
+        What only asks has no key, so that nobody keeps its answer.
+        """
+        options: dict[str, Any] = ({"timeout": timeout_s} if timeout_s else {}) | {"json": body}
+        if key or not _only_asks(path, body):
+            options["headers"] = {"Idempotency-Key": key or uuid.uuid4().hex}
         try:
             with self._told():
                 return _document(_sound(self._http.request(method, path, **options)))
@@ -238,6 +245,10 @@ def _document(answer: httpx.Response) -> Document:
     if not isinstance(document, dict):
         raise _not_ours(answer)
     return document
+
+
+def _only_asks(path: str, body: Any) -> bool:
+    return path in _QUESTIONS or (isinstance(body, Mapping) and bool(body.get("dry_run")))
 
 
 def _sound(answer: httpx.Response) -> httpx.Response:

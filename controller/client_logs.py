@@ -8,6 +8,9 @@ from typing import Any, Literal
 Document = dict[str, Any]
 Form = Literal["csv", "json"]
 
+CLEARING_S = 600.0
+"""How long a clearing may take: some million events."""
+
 
 class Logs(ABC):
     """Methods of `controller.client.Client`, which knows how to ask."""
@@ -16,7 +19,9 @@ class Logs(ABC):
     def _get(self, path: str, **params: Any) -> Document: ...
 
     @abstractmethod
-    def _send(self, method: str, path: str, body: Any = None) -> Document: ...
+    def _send(
+        self, method: str, path: str, body: Any = None, *, key: str = "", timeout_s: float | None = None
+    ) -> Document: ...
 
     @abstractmethod
     def _chunks(self, path: str, **params: Any) -> AbstractContextManager[Iterator[bytes]]: ...
@@ -39,7 +44,8 @@ class Logs(ABC):
 
     def clear_logs(self, *, before: str = "", reason: str = "") -> Document:
         """Move events into an archive file, all or those before a time; `{archived_to, removed, kept_until}`."""
-        return self._send("POST", "/api/logs/clear", {"before": before, "reason": reason})
+        asked = {"before": before, "reason": reason}
+        return self._send("POST", "/api/logs/clear", asked, timeout_s=CLEARING_S)
 
     def log_archives(self) -> Document:
         """Return what is in the stream and in which archive files the rest is, `{stream, archives}`."""

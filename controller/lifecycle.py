@@ -170,12 +170,14 @@ class Lifecycle:
     def _tell(self, deployment: Deployment, who: str) -> None:
         d = deployment
         facts: dict[str, Any] = {"model": d.model, "attempt": d.attempt, "seq": d.seq, "code": d.code}
+        reason = d.reason
         if d.phase is Phase.REQUESTED:
+            reason = f"the gate may be overridden: {d.forced_reason}" if d.forced_reason else reason
             facts |= {"origin": d.origin, "budget_mj": d.budget_mj, "forced_reason": d.forced_reason}
             facts |= {"latency_ms": d.latency_ms, "when": d.when, "soak_s": d.soak_s}
         if d.terminal:
             facts["result"] = d.result
-        text = f"{d.model} on {d.device_id}: {d.phase.value.replace('_', ' ')}" + (f" ({d.reason})" if d.reason else "")
+        text = f"{d.model} on {d.device_id}: {d.phase.value.replace('_', ' ')}" + (f" ({reason})" if reason else "")
         self.store.add_event(
             d.since,
             "deployment",
@@ -184,7 +186,7 @@ class Lifecycle:
             device_id=d.device_id,
             deployment_id=d.id,
             phase=d.phase.value,
-            facts={"reason": d.reason} | facts,
+            facts={"reason": reason} | facts,
         )
 
 

@@ -78,7 +78,7 @@ async def test_a_deployment_tells_who_wanted_it_and_who_wanted_its_end_and_why(r
         life = (await running.get(made["watch"]))["deployment"]["events"]
         orders = (await running.get("/api/logs", type="command", who="mqtt"))["logs"]
 
-    assert (life[0]["who"], life[0]["facts"]["forced_reason"]) == ("rest", "a test")
+    assert (life[0]["who"], life[0]["reason"]) == ("rest", "the gate may be overridden: a test")
     asked = [(event["phase"], event["who"], event["reason"]) for event in life[-3:]]
     assert asked == [
         ("downloading", "pi5-1", None),

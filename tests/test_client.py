@@ -172,6 +172,14 @@ def test_a_write_whose_connection_breaks_is_asked_for_once_more_under_the_same_k
         client.approve("pi5-1")
 
 
+def test_what_only_asks_has_no_key_so_that_its_answer_is_not_kept(client, server):
+    client.predict_energy([])
+    client.deploy("pi5-1", "m", dry_run=True)
+    client.plan(energy_wh_per_day=2.0)
+
+    assert not any("Idempotency-Key" in told[3] for told in server.told)
+
+
 def test_a_strange_id_stays_one_path_segment(client, server):
     client.device("../status?x=1")
 
