@@ -21,6 +21,12 @@ logger = logging.getLogger(__name__)
 NAME = re.compile(r"events-(\d{8}T\d{6}Z)-(\d+)-(\d+)-(\d+)(?:-\d+)?\.jsonl\.gz")
 """Made at, first and last event, how many; a second one of the same second has one number more."""
 
+STILL_TOLD = (
+    "coalesce(deployment_id, '') IN (SELECT id FROM deployments WHERE open = 1) OR (kind = 'rollout' "
+    "AND coalesce(json_extract(facts, '$.rollout_id'), '') IN (SELECT id FROM rollouts WHERE open = 1))"
+)
+"""Events of deployments and rollouts that still move, in SQL: they stay until their story is whole."""
+
 DAY_S = 86_400.0
 LOOK_EVERY_S = 3_600.0
 AT_ONCE = 1_000
@@ -70,7 +76,7 @@ class Archive:
     async def clear(self, who: str, *, until: float | None = None, reason: str = "") -> Cleared:
         """Move every event before `until` (Unix s; None: all) into a file, and say so with an event of its own.
 
-        Events of deployments that still move stay. Raises StorageError, and then nothing was removed.
+        Events of deployments and rollouts that still move stay. Raises StorageError, and then nothing was removed.
         """
         async with self._one:
             at = self.clock()
@@ -138,11 +144,8 @@ class Archive:
         return _file(target)
 
     def _leaving(self, ids: "_Runs", until: float | None) -> list[Row]:
-        return self.store.query(
-            "SELECT * FROM events WHERE id > ? AND id <= ? AND +at < ? AND (deployment_id IS NULL OR deployment_id "
-            "NOT IN (SELECT id FROM deployments WHERE open = 1)) ORDER BY id LIMIT ?",
-            [ids.last, ids.end, math.inf if until is None else until, AT_ONCE],
-        )
+        sql = f"SELECT * FROM events WHERE id > ? AND id <= ? AND +at < ? AND NOT ({STILL_TOLD}) ORDER BY id LIMIT ?"  # noqa: S608 - our own text
+        return self.store.query(sql, [ids.last, ids.end, math.inf if until is None else until, AT_ONCE])
 
     def _free_name(self, at: float, ids: "_Runs") -> Path:
         stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -205,6 +206,16 @@ async def test_the_story_of_a_deployment_that_moves_is_left_whole(tmp_path):
     assert [file["name"] for file in listed["archives"]] == [again["archived_to"], cleared["archived_to"]]
 
 
+async def test_the_story_of_a_rollout_that_moves_is_left_whole(store, tmp_path):
+    store.connection.executemany("INSERT INTO rollouts (id, open) VALUES (?, ?)", [("r1", 1), ("r2", 0)])
+    for rollout_id in ("r1", "r2", None):
+        store.add_event(T0, "rollout", f"{rollout_id} moved", facts={"rollout_id": rollout_id})
+    await archive(store, tmp_path).clear("cli")
+
+    assert [row["text"] for row in store.events(kind="rollout")] == ["r1 moved"]
+    assert [line["text"] for line in lines_of(tmp_path)] == ["r2 moved", "None moved"]
+
+
 async def test_old_events_move_by_themselves_and_old_files_go(store, tmp_path):
     fill(store, 10, step_s=DAY_S)
     kept = archive(store, tmp_path, now=T0 + 20 * DAY_S, event_days=15.0, archive_days=30.0)
@@ -258,10 +269,11 @@ for folder in sorted(Path(sys.argv[1]).iterdir(), key=lambda each: int(each.name
 
 def test_a_clearing_that_is_killed_at_any_step_loses_nothing(tmp_path):
     wanted, steps = {f"event {n}" for n in range(30)}, []
-    for step in range(1, 15):
-        store = Store(tmp_path / str(step) / "c.db")
-        fill(store, 30)
-        store.close()
+    store = Store(tmp_path / "1" / "c.db")
+    fill(store, 30)
+    store.close()
+    for step in range(2, 13):
+        shutil.copytree(tmp_path / "1", tmp_path / str(step))
     subprocess.run([sys.executable, "-c", CUT_OFF, str(tmp_path)], cwd=ROOT, check=True)
 
     for folder in tmp_path.iterdir():
