@@ -14,6 +14,10 @@ CLOCK_SLACK_S = 60.0
 """How far a device's clock may be off and still be taken at its word."""
 
 
+_STEPS = ((172_800, 86_400, "d"), (7_200, 3_600, "h"), (60, 60, "min"), (1, 1, "s"))
+"""From how many seconds on a unit is used, and its size."""
+
+
 def wakes_at(device: Mapping[str, Any]) -> float | None:
     """Return when a device that said it sleeps wakes (Unix s); None when it did not say so, or not until when.
 
@@ -57,8 +61,7 @@ def clock(ts: float, now: float) -> str:
 
 
 def _ahead(seconds: float) -> str:
-    for unit, size in (("d", 172_800), ("h", 7_200), ("min", 60)):
-        if seconds >= size:
-            step = {"d": 86_400, "h": 3_600, "min": 60}[unit]
-            return f"in {seconds / step:.0f} {unit}"
-    return f"in {seconds:.0f} s" if seconds >= 1 else "any moment"
+    for least, size, unit in _STEPS:
+        if seconds >= least:
+            return f"in {seconds / size:.0f} {unit}"
+    return "any moment"
