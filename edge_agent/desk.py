@@ -5,10 +5,11 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
 
 from broker.commands import Ack, Command, Desired, Fault, hand_typed_id
 from broker.conditions import check_deploy
-from broker.errors import EdgeWattError, StorageError, WireError
+from broker.errors import EdgeWattError, InvalidError, StorageError, WireError
 from broker.phases import Phase
 from broker.wire import MOST_ID_CHARACTERS, decode, decode_command
 from edge_agent.admission import Arrival, Complete, Refuse, Repeat, decide
@@ -92,6 +93,15 @@ class Desk:
             self.lane.end([entry.id], entry.ending)
 
     def _admit(self, arrival: Arrival) -> None:
+        try:
+            self._take_in(arrival)
+        except Exception as bug:
+            # it would take the agent down again each time the broker sends the command once more
+            log.exception("%s met a bug", arrival.id)
+            internal = InvalidError(f"{type(bug).__name__}: {bug}", code="internal", hint="the agent's log says where")
+            self._refuse(arrival.id, arrival.command.op, internal)
+
+    def _take_in(self, arrival: Arrival) -> None:
         command = arrival.command
         earlier = self.journal.get(arrival.id)
         if command.op == "cancel" and command.target is None and earlier is not None and earlier.op != "cancel":
@@ -261,6 +271,11 @@ def _claimed(payload: bytes) -> tuple[str, str]:
     word = payload.strip()
     found = raw if isinstance(raw, dict) else {"op": word.decode("ascii")} if word.isalpha() else {}
     command_id, op = found.get("id"), found.get("op")
-    if not isinstance(command_id, str) or not 0 < len(command_id) <= MOST_ID_CHARACTERS:
+    if not _is_word(command_id) or not 0 < len(command_id) <= MOST_ID_CHARACTERS:
         command_id = hand_typed_id(payload)
-    return command_id, op[:40] if isinstance(op, str) else "unknown"
+    return command_id, op[:40] if _is_word(op) else "unknown"
+
+
+def _is_word(value: Any) -> TypeGuard[str]:
+    """Return whether `value` is a text that can be said again; half of a surrogate pair cannot."""
+    return isinstance(value, str) and value.isprintable()

@@ -116,11 +116,20 @@ class Downloader:
             _write(part, "ab" if start else "wb", body)
 
 
+def origin(url: str) -> tuple[str, str]:
+    """Return scheme and host of `url`; both are empty for what is no address."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.port != 0
+    except ValueError:  # brackets that do not close, or a port beyond 65535
+        usable = False
+    return (parts.scheme, parts.hostname or "") if usable else ("", "")
+
+
 def check_host(url: str, hosts: frozenset[str]) -> None:
     """Raise ArtifactError (`host_not_allowed`) unless `url` is HTTP to loopback or one of `hosts`."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or host not in (LOOPBACK | hosts):
+    scheme, host = origin(url)
+    if scheme not in ("http", "https") or host not in (LOOPBACK | hosts):
         known = ", ".join(sorted(LOOPBACK | hosts))
         raise ArtifactError(
             f"this device does not download from '{host or url[:80]}'",

@@ -2,9 +2,9 @@
 
 import random
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from broker.messages import ControllerStatus
+from edge_agent.download import origin
 
 DEVICES_PER_SECOND = 100
 LONGEST_DELAY_S = 60.0
@@ -32,7 +32,7 @@ class Fleetmate:
         """Remember `status`; return whether it is another life of the controller than the one we introduced us to."""
         self.in_sight = status.online
         if status.artifact_base_url:
-            self._host = urlsplit(status.artifact_base_url).hostname
+            self._host = origin(status.artifact_base_url)[1] or None
         if not status.online or status.epoch == self.epoch:
             return False
         first, self._unseen, self.epoch = self._unseen, False, status.epoch

@@ -5,13 +5,13 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from broker.commands import Budget, Command
 from broker.errors import InvalidError, RefusedError, WireError
 from broker.messages import LocalPolicy
 from broker.wire import decode
 from edge_agent.bench import figure
+from edge_agent.download import origin
 from edge_agent.settings import Settings
 
 FILE = "policy.json"
@@ -80,7 +80,7 @@ class Rules:
                 f"predicted to cost {figure(expected)} mJ, and this device allows "
                 f"{figure(policy.max_energy_mj)} mJ per inference"
             )
-        host = (urlsplit(command.artifact.url).hostname or "") if command.artifact else ""
+        _, host = origin(command.artifact.url) if command.artifact else ("", "")
         if downloads and policy.only_hosts and host not in policy.only_hosts:
             raise _refused(f"this device takes files from {', '.join(policy.only_hosts)} only, not from '{host[:80]}'")
         if downloads and policy.signed and not self.can_verify:

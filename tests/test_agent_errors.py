@@ -129,6 +129,18 @@ async def test_a_full_disk_at_a_start_delays_what_was_open_and_not_the_model(ser
         assert trouble.left == 0
 
 
+async def test_a_command_that_meets_a_bug_is_refused_and_the_agent_lives(tmp_path):
+    async with running(tmp_path) as bench:
+        Trouble(bench.agent.desk.journal, "x", "accepted", ZeroDivisionError("division by zero"))
+        bench.send({"id": "x", "op": "ping"})
+        await bench.until(lambda: bench.acks("x"), "an answer")
+        after = await bench.do({"id": "y", "op": "ping"})
+
+        assert (bench.acks("x")[0].state, bench.acks("x")[0].error.code) == (Phase.REJECTED, "internal")
+        assert bench.acks("x")[0].error.msg == "ZeroDivisionError: division by zero (the agent's log says where)"
+        assert after.state is Phase.SUCCEEDED
+
+
 async def test_a_runtime_that_fails_on_the_way_back_is_an_alarm_and_no_model_runs(server, tmp_path, monkeypatch):
     async with running(tmp_path) as bench:
         await bench.do(deploy(server, GOOD, "d0", model="good"))
