@@ -24,7 +24,7 @@ from controller.store import Row
 
 S = Standing
 KIND: Final = "rollout"
-HEARD_AT_ONCE, ORDERED_AT_ONCE, WATCHED_AT_ONCE, AWAY_AT_ONCE = 500, 100, 500, 40
+HEARD_AT_ONCE, ORDERED_AT_ONCE, WATCHED_AT_ONCE, AWAY_AT_ONCE = 250, 100, 500, 25
 """What one tick does at most, so that a large fleet does not hold up its messages."""
 
 

@@ -120,7 +120,8 @@ class Judge:
         """Return what the gate says to `model_name` on `device`. Raises NotFoundError, InvalidError."""
         model = self.model(model_name)
         asked = _Asked(budget_mj=budget_mj, policy=policy, forced_reason=forced_reason)
-        judgement = self._judged(device, model, self._case(device, model), asked)
+        measured = self.measurements.get(device["id"], model.name)
+        judgement = self._judged(device, model, self._case(device, model), asked, measured)
         if not judgement.verdict.code:
             return judgement
         others = self._elsewhere(device["id"], model, budget_mj or 0.0)
@@ -144,13 +145,14 @@ class Judge:
         asked = _Asked(budget_mj=budget_mj, policy=policy, forced_reason=forced_reason)
         largest_mb = max((artifact.size for artifact in model.artifacts), default=0) / 1e6
         corrected = self.corrections.all_current()
+        measured = {row["device_id"]: row for row in self.measurements.of_model(model.name)}
         cases: dict[Any, _Case] = {}
         judgements = []
         for device in devices:
             kind = device["id"] if device["id"] in corrected else _kind(device, largest_mb)
             if kind not in cases:
                 cases[kind] = self._case(device, model)
-            judgements.append(self._judged(device, model, cases[kind], asked))
+            judgements.append(self._judged(device, model, cases[kind], asked, measured.get(device["id"])))
         return judgements
 
     def _case(self, device: Row, model: Model) -> "_Case":
@@ -162,16 +164,18 @@ class Judge:
             unrunnable=self._unrunnable(device, model, offered),
         )
 
-    def _judged(self, device: Row, model: Model, case: "_Case", asked: "_Asked") -> Judgement:
-        def weighed(own_mj: float) -> Verdict:
-            return self._weighed(device, model, case, replace(asked, budget_mj=own_mj, forced_reason=None))
+    def _judged(self, device: Row, model: Model, case: "_Case", asked: "_Asked", measured: Row | None) -> Judgement:
+        measurement = _measurement(device, model, case, measured) if measured else None
 
-        verdict = self._allowed_there(device, self._weighed(device, model, case, asked), weighed)
+        def weighed(own_mj: float) -> Verdict:
+            return self._weighed(device, model, case, replace(asked, budget_mj=own_mj, forced_reason=None), measurement)
+
+        verdict = self._allowed_there(device, self._weighed(device, model, case, asked, measurement), weighed)
         return Judgement(model=model, prediction=case.prediction, verdict=verdict, offered=case.offered)
 
-    def _weighed(self, device: Row, model: Model, case: "_Case", asked: "_Asked") -> Verdict:
-        measurement = self._measurement(device, model, case.prediction, case.offered)
-
+    def _weighed(
+        self, device: Row, model: Model, case: "_Case", asked: "_Asked", measurement: Measurement | None
+    ) -> Verdict:
         def decided(fits: Sequence[Alternative] = ()) -> Verdict:
             return decide(
                 model=model.name,
@@ -215,22 +219,6 @@ class Judge:
             return None
         return offered.reasons or "the store has none"
 
-    def _measurement(self, device: Row, model: Model, prediction: Prediction, offered: Offer) -> Measurement | None:
-        """Return what the very file that the device would get cost there."""
-        row = self.measurements.get(device["id"], model.name)
-        known = model.digests if offered.artifact is None else {offered.artifact.sha256}
-        if row is None or row["artifact_sha256"] not in known | {None}:
-            return None
-        if not _beats(row["source"], prediction, simulated=bool((device["info"] or {}).get("simulated"))):
-            return None
-        return Measurement(
-            energy_mj=row["energy_mj"],
-            source=row["source"],
-            p95_ms=row["p95_ms"],
-            at=datetime.fromtimestamp(row["at"], UTC),
-            samples=row["inferences"] or 0,
-        )
-
     def _alternatives(
         self, predictor: Predictor, device: Row, budget_mj: float, wanted: Model
     ) -> tuple[Alternative, ...]:
@@ -248,6 +236,22 @@ class Judge:
     def _runs(self, device_id: str, model: Model) -> bool:
         device = self.device(device_id)
         return device is not None and self._unrunnable(device, model, self.offer(device, model)) is None
+
+
+def _measurement(device: Row, model: Model, case: _Case, row: Row) -> Measurement | None:
+    """Return what the very file that the device would get cost there, where that says more than its prediction."""
+    artifact = case.offered.artifact
+    known = model.digests if artifact is None else {artifact.sha256}
+    simulated = bool((device["info"] or {}).get("simulated"))
+    if row["artifact_sha256"] not in known | {None} or not _beats(row["source"], case.prediction, simulated=simulated):
+        return None
+    return Measurement(
+        energy_mj=row["energy_mj"],
+        source=row["source"],
+        p95_ms=row["p95_ms"],
+        at=datetime.fromtimestamp(row["at"], UTC),
+        samples=row["inferences"] or 0,
+    )
 
 
 def _beats(source: str, prediction: Prediction, *, simulated: bool) -> bool:

@@ -9,7 +9,7 @@ from broker.errors import ConflictError, NotFoundError
 from controller.drafting import Draft, Drafting, refusal_of
 from controller.driving import AWAY_AT_ONCE, KIND, Drive
 from controller.lifecycle import new_id
-from controller.rollout import room
+from controller.rollout import holds, room
 from controller.rollout_events import AbortAsked, Event, PauseAsked, ResumeAsked, Tick
 from controller.rollout_records import News, Participants, Rollouts
 from controller.rollout_request import Request, Selection
@@ -17,7 +17,7 @@ from controller.rollout_state import Rollout, RolloutPhase, WavePhase, outcome
 from controller.service import Service
 from controller.standing import Standing
 
-STARTED_AT_ONCE = 40
+STARTED_AT_ONCE = 25
 """How many devices one tick lets begin at most, over all rollouts."""
 
 
@@ -117,6 +117,10 @@ class Rolling:
             self.service.store.add_event(at, KIND, text, who=who, facts={"rollout_id": rollout_id})
             self.rollouts.put(drive.rollout)
         return drive.rollout
+
+    def holds(self, rollout: Rollout, at: float) -> str | None:
+        """Return why nobody begins at this moment although a rollout moves, in words."""
+        return holds(rollout, at, window_open=_window_open(rollout, at))
 
     def tick(self, at: float) -> None:
         """Carry every open rollout on; inside a transaction."""

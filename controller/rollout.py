@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from controller.patience import span
 from controller.rollout_events import (
     AbortAsked,
     Changed,
@@ -59,6 +60,23 @@ def room(rollout: Rollout, at: float) -> int:
 def may_begin(rollout: Rollout) -> bool:
     """Return whether devices of the wave at work may begin at all, the window being open."""
     return rollout.phase is RolloutPhase.RUNNING and rollout.current.phase is WavePhase.RUNNING
+
+
+def holds(rollout: Rollout, at: float, *, window_open: bool) -> str | None:
+    """Return why nobody begins at this moment although the rollout moves, in words; None where that needs none."""
+    rules, wave = rollout.rules, None if rollout.terminal else rollout.current
+    if wave is None or rollout.phase not in (RolloutPhase.PLANNED, RolloutPhase.RUNNING):
+        return None
+    if rollout.phase is RolloutPhase.PLANNED and at < (rules.not_before or 0.0):
+        return f"begins in {span((rules.not_before or at) - at)}"
+    if wave.phase is WavePhase.SOAKING:
+        return f"wave {rollout.wave + 1} is watched for another {span(max(0.0, wave.since + rules.soak_s - at))}"
+    if not wave.count(frozenset({S.WAITING})):
+        lonely = not wave.count(UNDERWAY) and wave.count(frozenset({S.AWAY}))
+        return "waits for the first device that can be reached" if lonely else None
+    if not window_open:
+        return f"devices begin in the window {rules.window}"
+    return f"the next device begins in {span(rollout.paced_until - at)}" if at < rollout.paced_until else None
 
 
 def joinable(rollout: Rollout) -> tuple[int, ...]:

@@ -75,7 +75,7 @@ def listing(found: Iterable[Document], now: float) -> Markup:
 
 def headline(found: Document, now: float) -> Markup:
     """Return what goes to how many devices, how it stands, since when and why."""
-    why = found.get("reason") if found.get("reason") != found["outcome"] else None
+    why = (found.get("reason") if found.get("reason") != found["outcome"] else None) or found.get("holds")
     parts = [phase(found), moment(found["since"], now), tag("small", why) if why else EMPTY]
     again = found.get("retry_of")
     parts.append(link("a second try", "rollouts", of="ew-go", id=again) if again else EMPTY)

@@ -54,6 +54,16 @@ def test_a_manifest_of_an_older_version_and_one_of_a_newer_are_read(store, tmp_p
         assert (artifact.created_at, artifact.about, artifact.deployed_at) == (5.0, About(), None)
 
 
+def test_a_rollout_that_tells_many_devices_notes_it_once_a_minute(store):
+    store.add(CONTENT, model="net")
+    noted = []
+    for at in (100.0, 130.0, 161.0):
+        store.deployed(DIGEST, at)
+        noted.append(store.manifest(DIGEST).deployed_at)
+
+    assert noted == [100.0, 100.0, 161.0]
+
+
 def test_a_second_process_sees_the_same(store, tmp_path):
     store.add(CONTENT, model="net")
 

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.rollout import joinable, room, step
+from controller.rollout import holds, joinable, room, step
 from controller.rollout_events import (
     AbortAsked,
     Changed,
@@ -164,6 +164,20 @@ def test_where_everybody_has_it_already_it_ends_at_once_and_says_so():
     rollout, _ = told(a_rollout(12), Tick(), *moved(0, S.WAITING, S.ALREADY, number=12))
 
     assert (rollout.phase, rollout.reason) == (P.SUCCEEDED, "12 of 12 already had it")
+
+
+def test_it_says_why_nobody_begins_just_now():
+    def said(rollout, at=1.0, window_open=True):
+        return holds(rollout, at, window_open=window_open)
+
+    running, _ = told(a_rollout(2, 3, soak_s=60.0, bytes_per_s=10.0, window="22:00-05:00"), Tick())
+    assert said(a_rollout(not_before=121.0)) == "begins in 2 min"
+    assert said(running) is None
+    assert said(running, window_open=False) == "devices begin in the window 22:00-05:00"
+    assert said(told(running, Started(download_bytes=300))[0]) == "the next device begins in 30 s"
+    assert said(told(running, *well(0, 2))[0]) == "wave 1 is watched for another 1 min"
+    assert said(told(a_rollout(1, 2), Tick(), *away(0))[0]) == "waits for the first device that can be reached"
+    assert said(told(running, PauseAsked())[0]) is None
 
 
 def test_a_wave_is_watched_after_its_last_device_is_done():

@@ -19,8 +19,8 @@ WAITED_FOR = (Standing.AWAY, Standing.ROLLBACK_AWAY)
 NAMED = 100
 
 
-def rollout_document(rollout: Rollout) -> Document:
-    """Return a rollout with its waves and how many devices stand where."""
+def rollout_document(rolling: Rolling, rollout: Rollout, now: float) -> Document:
+    """Return a rollout with its waves and how many devices stand where; `holds` says why nobody begins just now."""
     names = ("id", "model", "who", "created_at", "since", "deadline_at", "reason", "code", "terminal", "size")
     counts = {each.value: rollout.count(frozenset({each})) for each in Standing}
     return {name: getattr(rollout, name) for name in names} | {
@@ -28,6 +28,7 @@ def rollout_document(rollout: Rollout) -> Document:
         "wave": min(rollout.wave + 1, len(rollout.waves)),
         "counts": {name: number for name, number in counts.items() if number},
         "outcome": outcome(rollout),
+        "holds": rolling.holds(rollout, now),
         "waves": [_wave(index, wave) for index, wave in enumerate(rollout.waves, start=1)],
     }
 
@@ -38,7 +39,7 @@ def whole_document(rolling: Rolling, rollout: Rollout, now: float) -> Document:
     asked = msgspec.to_builtins(request)
     asked.pop("rules")
     away = rolling.participants.standing(rollout.id, WAITED_FOR, NAMED)
-    return rollout_document(rollout) | {
+    return rollout_document(rolling, rollout, now) | {
         "request": asked,
         "rules": asdict(rollout.rules),
         "retry_of": request.retry_of,

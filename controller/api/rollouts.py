@@ -122,8 +122,9 @@ async def list_rollouts(
 ) -> dict[str, Any]:
     """List rollouts, newest first."""
     records = parts.rolling.rollouts
-    found = [rollout_document(each) for each in records.find(open_only=open, limit=limit, offset=offset)]
-    return {"success": True, "as_of": parts.clock(), "total": records.count(open_only=open), "rollouts": found}
+    now, rows = parts.clock(), records.find(open_only=open, limit=limit, offset=offset)
+    found = [rollout_document(parts.rolling, each, now) for each in rows]
+    return {"success": True, "as_of": now, "total": records.count(open_only=open), "rollouts": found}
 
 
 @router.get("/{rollout_id}")
@@ -176,7 +177,8 @@ async def retry(parts: Given, origin: Origin, rollout_id: str) -> dict[str, Any]
 def _accepted(parts: Parts, rollout: Rollout) -> dict[str, Any]:
     parts.ingest.wake()
     watch = f"/api/rollouts/{rollout.id}"
-    return {"success": True, "rollout_id": rollout.id, "watch": watch, "rollout": rollout_document(rollout)}
+    document = rollout_document(parts.rolling, rollout, parts.clock())
+    return {"success": True, "rollout_id": rollout.id, "watch": watch, "rollout": document}
 
 
 def _request(body: RolloutBody) -> Request:

@@ -52,6 +52,7 @@ def rollout(found: Document) -> list[Table]:
         ("phase", f"{found['phase']} {ago(found['since'])}"),
         ("outcome", found["outcome"]),
         ("reason", text(found["reason"])),
+        ("just now", text(found.get("holds"))),
         ("asked by", f"{found['who']} {ago(found['created_at'])}"),
         ("ends at the latest", clock(found["deadline_at"])),
     ]
@@ -90,7 +91,8 @@ def share(found: Document) -> float:
 def sentence(found: Document) -> str:
     """Return how a rollout stands, in one line."""
     wave = f", wave {found['wave']} of {len(found['waves'])}" if not found["terminal"] and found["waves"] else ""
-    why = f" ({found['reason']})" if found["reason"] and not found["terminal"] else ""
+    told = found["reason"] or found.get("holds")
+    why = f" ({told})" if told and not found["terminal"] else ""
     return f"{found['phase'].replace('_', ' ')}{wave}: {found['outcome']}{why}"
 
 
@@ -126,7 +128,7 @@ def _device(each: Document) -> tuple[str, ...]:
 
 def _standing(each: Document) -> str:
     """Return where a device stands, and what became since of a deployment that nobody waited for."""
-    late = each["standing"] == "away" and each["deployment_phase"] in _LATE
+    late = each["standing"] == "away" and each.get("deployment_phase") in _LATE
     return f"away, {each['deployment_phase']} since" if late else str(each["standing"])
 
 

@@ -23,6 +23,9 @@ CHUNK_BYTES = 1 << 20
 STALE_S = 3_600
 """A temporary file this old belongs to a writer that died."""
 
+NOTED_EVERY_S = 60.0
+"""How exactly it is noted when a file was last deployed: a rollout tells hundreds of devices in a minute."""
+
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 State = tuple[int, int, int]
@@ -159,9 +162,11 @@ class ArtifactStore:
         return [artifact for artifact in self._every() if artifact.evicted_at is None]
 
     def deployed(self, sha256: str, at: float) -> None:
-        """Note that a device was told to fetch `sha256`; on a full disk that is logged and does not matter more."""
+        """Note to the minute that a device was told to fetch `sha256`; a full disk is logged and matters no more."""
         try:
-            self._write_manifest(replace(self.manifest(sha256), deployed_at=at))
+            before = self.manifest(sha256)
+            if before.deployed_at is None or not 0 <= at - before.deployed_at < NOTED_EVERY_S:
+                self._write_manifest(replace(before, deployed_at=at))
         except StorageError as error:
             logger.warning("when %s was deployed is not noted: %s", sha256, error)
 
