@@ -106,6 +106,9 @@ class Installer:
         command, ref = _complete(entry)
         command = self.rules.bound(command)
         if entry.phase in COMMITTED:
+            active = self.store.slots.active
+            if active is None or active.model.deployment_id != work.id:
+                raise ArtifactError("it did not load again after a restart", code="load_failed")
             await self._soak(work, command, dict(entry.result or {}))
             return
         self.trust.check(command)

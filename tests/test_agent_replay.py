@@ -96,6 +96,22 @@ async def test_an_active_model_that_does_not_load_any_more_gives_way_to_the_prev
         assert again.agent.server.active
 
 
+async def test_a_model_that_does_not_load_again_while_it_soaks_is_not_said_to_have_succeeded(server, tmp_path):
+    async with running(tmp_path) as bench:
+        await bench.do(deploy(server, tiny_model(seed=1), "d1", model="good"))
+        bench.send(deploy(server, tiny_model(seed=2), "d2", gen=2, model="bad", soak_s=30))
+        await bench.ack("d2", "soaking")
+    store = ModelStore(tmp_path / "models")
+    store.path(store.slots.active.model.artifact_sha256, "onnx").write_bytes(b"rust")
+    async with running(tmp_path, hub=bench.hub) as again:
+        end = await again.ack("d2")
+
+        assert (end.state, end.error.code) == (Phase.ROLLED_BACK, "load_failed")
+        assert end.reason == "it did not load again after a restart; good stays active"
+        assert again.state.active.model == "good"
+        assert again.agent.server.active
+
+
 async def test_a_damaged_journal_file_is_counted_in_the_state(tmp_path):
     (tmp_path / "journal").mkdir(parents=True)
     (tmp_path / "journal" / "x.json").write_bytes(b"{")
