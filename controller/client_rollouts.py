@@ -1,7 +1,6 @@
 """The part of the REST client that speaks of rollouts: plan, make, watch, steer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -22,16 +21,17 @@ class Rollouts(ABC):
         self, method: str, path: str, body: Any = None, *, key: str = "", timeout_s: float | None = None
     ) -> Document: ...
 
-    def plan_rollout(self, asked: Mapping[str, Any]) -> Document:
+    def plan_rollout(self, model: str, **asked: Any) -> Document:
         """Return what a rollout would do, `{allowed, refusal, plan}`; `asked` are the fields of the path's body."""
-        return self._send("POST", "/api/rollouts", {**asked, "dry_run": True}, timeout_s=PLANNING_S)
+        body = {"model_name": model, **asked, "dry_run": True}
+        return self._send("POST", "/api/rollouts", body, timeout_s=PLANNING_S)
 
-    def make_rollout(self, asked: Mapping[str, Any], *, key: str = "") -> Document:
+    def make_rollout(self, model: str, *, key: str = "", **asked: Any) -> Document:
         """Make a rollout, once for each `key`: `{rollout_id, rollout, watch}`.
 
         Raises `RefusedError` with the `plan` among its facts when the gate refuses some of its devices.
         """
-        return self._send("POST", "/api/rollouts", dict(asked), key=key, timeout_s=PLANNING_S)
+        return self._send("POST", "/api/rollouts", {"model_name": model, **asked}, key=key, timeout_s=PLANNING_S)
 
     def rollouts(self, *, open_only: bool = False, limit: int = 100, offset: int = 0) -> Document:
         """Return one page of rollouts, newest first, `{total, rollouts}`."""

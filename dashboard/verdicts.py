@@ -116,14 +116,16 @@ def cli_line(
     reason: str = "",
     *,
     flags: Sequence[str] = (),
+    plan: str = "",
 ) -> str:
-    """Return the command that would do the same; `flags` are those of its terms."""
+    """Return the command that would do the same; `flags` are those of its terms, `plan` its waves."""
     parts = ["edgewatt", "deploy", model]
     for device_id in device_ids:
         parts += ["--to", device_id]
     parts += ["--energy-mj", f"{budget_mj:g}"] if budget_mj is not None else []
     parts += ["--expected"] if budget_mj is not None and policy == "expected" else []
     parts += flags
+    parts += ["--plan", plan] if plan else []
     parts += ["--force", "--reason", reason] if reason else []
     return shlex.join(parts)
 

@@ -55,7 +55,6 @@ def start(
     """
     guards = {"temperature_c": max_temp_c, "brown_outs": brown_outs or None}
     asked = {
-        "model_name": model,
         **_selected(to or []),
         "device_types": board or [],
         "waves": _steps(plan),
@@ -79,7 +78,7 @@ def start(
         "only_fitting": only_fitting,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    return _begin(console, given, dry_run=dry_run, yes=yes, wait=wait, timeout=timeout)
+    return _begin(console, model, given, dry_run=dry_run, yes=yes, wait=wait, timeout=timeout)
 
 
 def in_waves(
@@ -98,7 +97,6 @@ def in_waves(
     terms = {name: value for name, value in request.terms.items() if value is not None}
     given = {"max_energy_mj": request.budget_mj, "policy": request.policy}
     asked = {
-        "model_name": request.model,
         **_selected(to),
         "waves": _steps(plan),
         **{name: value for name, value in given.items() if value is not None},
@@ -106,15 +104,17 @@ def in_waves(
         "reason": request.reason,
         "only_fitting": only_fitting,
     }
-    return _begin(console, asked | terms, dry_run=dry_run, yes=yes, wait=wait, timeout=timeout)
+    return _begin(console, request.model, asked | terms, dry_run=dry_run, yes=yes, wait=wait, timeout=timeout)
 
 
-def _begin(console: Console, asked: Mapping[str, Any], *, dry_run: bool, yes: bool, wait: bool, timeout: float) -> int:
+def _begin(
+    console: Console, model: str, asked: Mapping[str, Any], *, dry_run: bool, yes: bool, wait: bool, timeout: float
+) -> int:
     """Plan the rollout that `asked` (REST's fields) means, say what it would do, and make it when that is wanted."""
     from controller.cli import rollout_tables  # noqa: PLC0415 - imported on use
 
     with console.busy("asking the gate about each device"):
-        answer = console.client.plan_rollout(asked)
+        answer = console.client.plan_rollout(model, **asked)
     plan, allowed = answer["plan"], bool(answer["allowed"])
     if dry_run or not console.as_json:
         console.show(answer, *rollout_tables.plan(plan))
@@ -132,7 +132,7 @@ def _begin(console: Console, asked: Mapping[str, Any], *, dry_run: bool, yes: bo
         return Exit.INTERRUPTED
     import uuid  # noqa: PLC0415 - imported on use
 
-    made = console.client.make_rollout(asked, key=uuid.uuid4().hex)
+    made = console.client.make_rollout(model, **asked, key=uuid.uuid4().hex)
     if not wait:
         console.say(f"watch it: edgewatt rollouts watch {made['rollout_id']}")
     return follow(console, made["rollout_id"], timeout) if wait else showing(console, made["rollout"])

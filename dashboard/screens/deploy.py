@@ -1,6 +1,7 @@
 """Deploy: a model, where to, within which budget; the gate answers before anything is sent."""
 
 import time
+import uuid
 from typing import Any
 
 import streamlit as st
@@ -132,6 +133,13 @@ def send(model: str, judges: list[Judged], reasons: dict[str, str], terms: Terms
         st.html(note("Nothing to send", "The gate refused every device; choose another model or budget.", tone="warn"))
         return
     forced = [device_id for device_id in ids if device_id in reasons]
+    plan = waves(len(ids)) if len(ids) > 1 and not forced else ""
+    if plan:
+        roll_out(model, ids, plan, terms)
+        st.html(tag("small", "The same from a shell:"))
+        command = verdicts.cli_line(model, ids, terms.budget_mj, terms.policy, flags=terms.flags, plan=plan)
+        st.code(command, language="sh", wrap_lines=True)
+        return
     over = f" The gate is overridden for **{', '.join(forced)}**." if forced else ""
     if st.button(f"Deploy to {words.count(len(ids), 'device')}", key="deploy", type="primary"):
         actions.ask(
@@ -146,6 +154,35 @@ def send(model: str, judges: list[Judged], reasons: dict[str, str], terms: Terms
             )
         )
     same(model, ids, reasons, terms)
+
+
+def waves(number: int) -> str:
+    """Draw whether the devices get it all at once or in waves; return the plan, empty for all at once."""
+    given = st.text_input(
+        "In waves",
+        key="plan",
+        bind="query-params",
+        placeholder=f"all {number} at once; 1,50%,100% begins with one",
+        help="How far each wave reaches, a number or % of the devices. It stops by itself when one goes wrong.",
+    )
+    return (given or "").replace(" ", "")
+
+
+def roll_out(model: str, ids: tuple[str, ...], plan: str, terms: Terms) -> None:
+    """Draw the button that asks for a yes to a rollout in waves."""
+    count = words.count(len(ids), "device")
+    if st.button(f"Roll out to {count}", key="roll-out", type="primary"):
+        actions.ask(
+            Action(
+                title=f"Roll out {model}",
+                deed=f"Roll out to {count}",
+                consequence=f"In waves of {plan}, {words.listed(list(ids), actions.SHOWN_NAMES)} fetch it, "
+                f"prove it and then run it {terms.sentence}. It pauses by itself when more than 5 % go wrong.",
+                method="make_rollout",
+                targets=(model,),
+                arguments={"device_ids": ids, "waves": plan.split(","), "key": uuid.uuid4().hex} | terms.arguments,
+            )
+        )
 
 
 def same(model: str, ids: tuple[str, ...], reasons: dict[str, str], terms: Terms) -> None:

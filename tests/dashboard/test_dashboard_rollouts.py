@@ -121,5 +121,25 @@ def test_rolling_back_sends_the_normal_command(fleet):
     assert fleet.rollout(fleet.made["back"]).phase == "rolling_back"
 
 
+def test_the_deploy_page_rolls_out_in_waves_once(fleet):
+    page = Page("deploy", model=MODEL, to=["d12", "d13"], plan="1, 100%")
+    assert "edgewatt deploy digits_cnn_s --to d12 --to d13 --plan 1,100%" in page.text
+    page.click("roll-out")
+    assert "In waves of 1,100%, d12 and d13 fetch it" in page.text
+    page.click("confirm")
+
+    newest = fleet.rolling.rollouts.find(limit=1)[0]
+    assert (newest.who, [wave.size for wave in newest.waves]) == ("dashboard", [1, 1])
+    assert f"rollouts?id={newest.id}" in page.markup
+
+
+def test_a_plan_that_is_none_is_answered_with_how_to_write_one(fleet):
+    before = fleet.rolling.rollouts.count()
+    page = Page("deploy", model=MODEL, to=["d14", "d15"], plan="half").click("roll-out").click("confirm")
+
+    assert "'half' is no wave. write 1,10%,50%,100%, or lists of devices" in page.text
+    assert fleet.rolling.rollouts.count() == before
+
+
 def test_an_unknown_rollout_says_so():
     assert "no rollout 'nothing'" in Page("rollouts", id="nothing").text
