@@ -5,19 +5,15 @@ import asyncio
 import logging
 import secrets
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import uvicorn
-
 from broker.commands import Probe
-from broker.errors import EdgeWattError, InvalidError
+from broker.errors import EdgeWattError
 from broker.link import Link, Will
 from broker.messages import ControllerStatus
 from broker.paho import PahoLink
@@ -55,6 +51,7 @@ from controller.resolving import Resolving
 from controller.rolling import Rolling
 from controller.rollout_records import News, Participants, Rollouts
 from controller.service import Service
+from controller.serving import Server, configured, listening
 from controller.settings import Settings, load
 from controller.store import Store
 from controller.subjects import Subjects
@@ -208,31 +205,6 @@ def _workshop(settings: Settings, store: Store, artifacts: ArtifactStore, worker
     )
 
 
-class Server(uvicorn.Server):
-    """uvicorn without its own signals, so that the fleet hears our goodbye."""
-
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override] # the same use, no generator
-        """Leave signals to `serve`."""
-        return nullcontext()
-
-    def stop(self) -> None:
-        """Answer what is being asked, then end."""
-        self.should_exit = True
-
-
-@contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Open the door of REST. Raises InvalidError when the address is taken or not ours."""
-    try:
-        door = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise InvalidError(
-            f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another --port or --host", field="port"
-        ) from None
-    with door:
-        yield door
-
-
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises EdgeWattError when it cannot begin."""
     epoch = secrets.token_hex(6)
@@ -244,7 +216,7 @@ async def serve(settings: Settings) -> None:
     try:
         parts = compose(settings, store, link, epoch)
         lives.begin(store, settings, parts.version, parts.clock())
-        server = Server(uvicorn.Config(zero_copy(create(parts)), log_level="warning", lifespan="off"))
+        server = Server(configured(zero_copy(create(parts))))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)

@@ -229,6 +229,15 @@ class Client(Devices, Advice, Logs, ModelShelf, Rollouts):
         return UnreachableError(f"the controller at {self.base_url} {how}", hint=hint)
 
 
+class Answer(dict[str, Any]):
+    """A document of an answer; a field that it lacks is an error in words."""
+
+    def __missing__(self, field: str) -> Any:
+        """Raise UnreachableError: whoever answered speaks another version."""
+        hint = "is the controller of another version? `edgewatt doctor` shows both"
+        raise UnreachableError(f"the controller's answer has no '{field}'", code="other_version", hint=hint)
+
+
 def _segment(name: str) -> str:
     return quote(name, safe="")
 
@@ -239,7 +248,7 @@ def _given(**params: Any) -> dict[str, Any]:
 
 def _document(answer: httpx.Response) -> Document:
     try:
-        document = answer.json()
+        document = answer.json(object_hook=Answer)
     except ValueError as error:
         raise _not_ours(answer) from error
     if not isinstance(document, dict):

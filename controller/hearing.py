@@ -18,6 +18,7 @@ from controller.adoption import Adoption, asks_us, is_typed_again
 from controller.deployment import Deployment, Heard
 from controller.doing import stepped
 from controller.introduction import changes
+from controller.live import Live
 from controller.patience import DEADLINE_S
 from controller.presence import Presence
 from controller.service import Service
@@ -42,6 +43,7 @@ class Hearing:
 
     service: Service
     approve_new: bool = True
+    live: Live = field(default_factory=Live)
     received: int = 0
     last_at: float | None = None
     messages: dict[str, dict[str, deque[dict[str, Any]]]] = field(
@@ -70,12 +72,9 @@ class Hearing:
         self.last_at = at
         if packet.topic == CONTROLLER_STATUS or not packet.payload:
             return
+        device_id = "?"
         try:
             device_id, route = parse(packet.topic)
-        except WireError as error:
-            self._refuse("?", packet, error, at)
-            return
-        try:
             message = route.decode(packet.payload)
         except WireError as error:
             self._refuse(device_id, packet, error, at)
@@ -236,6 +235,7 @@ class Hearing:
             self._note_gap(device_id, placed)
         if not message.batch and not message.spooled:
             self._newest[device_id] = self._samples[-1][1], at
+            self.live.hold(device_id, *self._newest[device_id])
 
     def _note_gap(self, device_id: str, sample: Telemetry) -> None:
         """Count samples that are missing between the newest and this one; one that comes late fills its gap."""

@@ -142,10 +142,12 @@ class Ingest:
                 self.hearing.flush()
         except StorageError as error:
             self.hearing.discard()
+            self.hearing.live.discard()
             self.storage_fault = error.message
             logger.error("batch not stored, trying again: packets=%d reason=%s", len(packets), error.message)  # noqa: TRY400 - a sentence, not a trace
             return False
         self.storage_fault = None
+        self.hearing.live.release()
         return True
 
     async def _greet(self) -> None:

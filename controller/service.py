@@ -97,15 +97,6 @@ class Service:
             raise NotFoundError(f"no device '{device_id[:80]}'", code="unknown_device", hint=hint)
         return device
 
-    def device_at(self, ip: str) -> Row:
-        """Return the device that reports the address `ip`; raises NotFoundError."""
-        rows = self.store.devices()
-        for row in rows:
-            if (row["info"] or {}).get("ip") == ip:
-                return row
-        hint = fleet.nearest(ip, ((row["info"] or {}).get("ip") or "" for row in rows))
-        raise NotFoundError(f"no registered device reports the address {ip[:80]}", code="unknown_device", hint=hint)
-
     def wakings(self, at: float) -> dict[str, float]:
         """Return when each device wakes that sleeps now, by its id."""
         rows = self.store.sleeping()

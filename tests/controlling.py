@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from broker.memory import MemoryHub
-from controller.__main__ import Server, compose, listening
+from controller.__main__ import compose
 from controller.api.app import create
 from controller.api.parts import Parts
+from controller.serving import Server, configured, listening
 from controller.settings import Settings
 from controller.store import Store
 from controller.workshop.process import WORKER
@@ -99,7 +99,7 @@ async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=Non
 @contextlib.asynccontextmanager
 async def served(running, port):
     """The REST of a running controller behind a real socket; gives its address."""
-    server = Server(uvicorn.Config(create(running.parts), log_level="warning", lifespan="off"))
+    server = Server(configured(create(running.parts)))
     with listening("127.0.0.1", port) as door:
         serving = asyncio.create_task(server.serve([door]))
         try:

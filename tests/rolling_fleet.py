@@ -15,8 +15,9 @@ from broker.link import Packet
 from broker.memory import MemoryHub
 from broker.messages import ActiveModel, Energy, Info, Latency, RuntimeInfo, State, Status, Telemetry
 from broker.topics import ACK, CMD, INFO, STATE, STATUS, TELEMETRY
-from controller.__main__ import Server, compose, listening
+from controller.__main__ import compose
 from controller.api.app import create
+from controller.serving import Server, listening
 from controller.settings import Settings
 from controller.store import Store
 

@@ -33,6 +33,15 @@ async def running(tmp_path):
         ("POST", "/api/deploy", {"device_id": "pi5-1", "model_name": MODEL, "max_energy_mj": True}, 422, "invalid"),
         ("POST", "/api/deploy", {"device_id": "pi5-1", "model_name": MODEL, "max_energy_mj": "50"}, 422, "invalid"),
         ("POST", "/api/deploy", {"bbb_ip": "10.0.0.9", "model_name": MODEL}, 404, "unknown_device"),
+        ("POST", "/api/deploy", {"model_name": MODEL}, 422, "invalid"),
+        ("POST", "/api/deploy", {"device_id": "pi5-1", "device_ip": "10.0.0.9", "model_name": MODEL}, 422, "invalid"),
+        ("POST", "/api/deploy", {"bbb_ip": "10.0.0.8", "device_ip": "10.0.0.9", "model_name": MODEL}, 422, "invalid"),
+        ("POST", "/api/device/stop", {}, 422, "invalid"),
+        ("GET", "/api/device/metrics", None, 422, "invalid"),
+        ("GET", "/api/device/metrics?bbb_ip=10.0.0.9", None, 404, "unknown_device"),
+        ("GET", f"/api/deployments?offset={10**24}", None, 422, "invalid"),
+        ("GET", f"/api/jobs?offset={10**24}", None, 422, "invalid"),
+        ("GET", f"/api/rollouts?offset={10**24}", None, 422, "invalid"),
         ("POST", "/api/devices/pi5-1/command", {"op": "dance"}, 422, "invalid"),
         ("POST", "/api/device/explode", {"device_id": "pi5-1"}, 422, "invalid"),
         ("POST", "/api/predict-energy", {"device_type": "raspberry_pi_4"}, 422, "invalid"),
@@ -50,11 +59,35 @@ async def test_every_error_has_the_one_form(running, *, method, path, body, stat
     assert "Traceback" not in answer.text
 
 
-async def test_a_body_that_is_no_json_is_refused_in_the_same_form(running):
-    answer = await running.http.post("/api/deploy", content=b"{", headers={"content-type": "application/json"})
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"op": "infer", "input": NaN}',
+        b'{"op": "infer", "input": 1e999}',
+        b'{"op": "infer", "model": "\\ud800"}',
+    ],
+)
+async def test_a_body_that_is_no_json_is_refused_in_the_same_form(running, body):
+    async with running.joined():
+        headers = {"content-type": "application/json"}
+        answer = await running.http.post("/api/devices/pi5-1/command", content=body, headers=headers)
 
     assert (answer.status_code, answer.json()["success"]) == (422, False)
     assert answer.json()["error"].startswith("the body is no JSON")
+
+
+async def test_a_body_that_is_too_large_is_refused_whatever_length_it_tells(running):
+    json, odd = {"content-type": "application/json"}, {"Idempotency-Key": "k", "Content-Length": "x"}
+    small = await running.http.post("/api/deploy", content=b"{}", headers=json | odd)
+    large = [
+        await running.http.post("/api/predict-energy", content=b" " * 9_000_000, headers=json | more)
+        for more in ({}, odd)
+    ]
+
+    assert [answer.status_code for answer in (small, *large)] == [422, 413, 413]
 
 
 async def test_a_wrong_device_id_is_answered_with_the_nearest(running):
@@ -75,9 +108,25 @@ async def test_a_device_is_found_by_the_address_it_reports(running):
         await running.until(found)
         deployed = (await running.deploy(bbb_ip="192.168.1.100", model_name=MODEL, max_energy=50_000.0)).json()
 
-    assert deployed["device"]["id"] == "pi5-1"
-    assert deployed["device"]["ip"] == "192.168.1.100"
+    assert deployed["device"] == {"id": "pi5-1", "ip": "192.168.1.100", "status": "queued"}
+    assert deployed["message"] == "Deployment initiated"
     assert deployed["model"]["predicted_energy_mwh"] == pytest.approx(deployed["model"]["energy_mj"] / 7.2)
+
+
+async def test_an_address_that_several_devices_report_is_the_connected_ones_or_has_to_be_told_apart(running):
+    ip = {"ip": "10.1.1.1"}
+    async with running.joined("old", info=ip) as old, running.joined("new", info=ip):
+        two = await running.http.get("/api/device/metrics", params={"device_ip": "10.1.1.1"})
+        await old.leave()
+        await running.until(lambda: left(running, "old"))
+        one = await running.http.get("/api/device/metrics", params={"device_ip": "10.1.1.1"})
+
+    assert (two.status_code, two.json()["code"], two.json()["devices"]) == (409, "ambiguous_address", ["new", "old"])
+    assert one.json()["device_id"] == "new"
+
+
+async def left(running, device_id):
+    return running.parts.service.store.device(device_id)["online"] == 0
 
 
 async def test_a_budget_given_in_both_units_is_refused(running):

@@ -8,10 +8,10 @@ import httpx
 import pytest
 import uvicorn
 
-from controller.__main__ import listening
 from controller.api.app import create
 from controller.api.file_response import CHUNK_BYTES
 from controller.api.zero_copy import zero_copy
+from controller.serving import listening
 from tests.controlling import controller
 from tests.tiny_tflite import tiny_tflite
 

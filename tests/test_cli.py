@@ -10,6 +10,7 @@ from typer.main import get_command
 
 from controller.cli.app import app
 from controller.cli.exits import Exit
+from tests.dashboard import fake_controller
 from tests.dashboard.fake_controller import FakeController
 
 HEAVY = {"pandas", "sklearn", "httpx", "fastapi", "streamlit", "numpy", "rich", "onnxruntime", "asyncio"}
@@ -198,6 +199,31 @@ def test_a_change_that_was_agreed_to_is_made(edgewatt, fake, verb):
     assert code == Exit.DONE
     assert "pi5-1" in err
     assert len(fake.writes) == 1
+
+
+def answering(monkeypatch, answer):
+    """Have the fake controller answer so about events."""
+    route = ("GET", r"/api/logs", lambda *_, **__: (200, answer))
+    monkeypatch.setattr(fake_controller, "ROUTES", [route, *fake_controller.ROUTES])
+
+
+def test_a_controller_without_pages_has_its_events_listed(edgewatt, monkeypatch):
+    answering(monkeypatch, {"logs": []})
+
+    assert edgewatt("events", "list", "--json")[0] == Exit.DONE
+
+
+@pytest.mark.parametrize("answer", [{}, {"logs": None}, {"logs": [None]}])
+def test_an_answer_of_another_shape_is_told_in_words(edgewatt, monkeypatch, answer):
+    answering(monkeypatch, answer)
+
+    code, out, err = edgewatt("events", "list", "--json")
+    told = edgewatt("events", "list")
+
+    assert code in {Exit.UNREACHABLE, Exit.FAILED, Exit.DONE}
+    assert json.loads(out or err)
+    assert told[0] in {Exit.UNREACHABLE, Exit.FAILED}
+    assert told[2].startswith("error: ")
 
 
 def test_quiet_says_nothing(edgewatt):

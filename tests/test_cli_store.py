@@ -7,9 +7,9 @@ import pytest
 import uvicorn
 
 from broker.signing import Signer
-from controller.__main__ import listening
 from controller.api.app import create
 from controller.cli.app import run
+from controller.serving import listening
 from tests.controlling import controller
 
 

@@ -263,3 +263,13 @@ def test_the_client_brings_nothing_heavy():
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
     assert not {"pandas", "streamlit", "fastapi", "numpy", "onnx", "sklearn"} & set(listed)
+
+
+def test_a_field_that_an_answer_of_another_version_lacks_is_an_error_in_words(client, server):
+    server.answer = 200, {"total": 1, "devices": [{"id": "a"}]}
+    found = client.devices()
+
+    with pytest.raises(UnreachableError) as lacking:
+        found["devices"][0]["health"]
+    assert "'health'" in lacking.value.message
+    assert found["devices"][0].get("health") is None

@@ -13,6 +13,7 @@ from controller.api import (
     errors,
     jobs,
     ledger,
+    live,
     logs,
     metrics,
     models,
@@ -20,6 +21,7 @@ from controller.api import (
     system,
     uploads,
 )
+from controller.api.exact import Exact
 from controller.api.once import Once
 from controller.api.parts import Parts
 
@@ -34,6 +36,7 @@ def create(parts: Parts) -> FastAPI:
     app = FastAPI(title="EdgeWatt", version=parts.version, description=DESCRIPTION)
     app.state.parts = parts
     errors.install(app)
+    app.add_middleware(Exact)
     app.add_middleware(Once, answers=Answers(parts.service.store), clock=parts.clock)
     documented = (
         artifacts,  # first: routes are tried in order, and a whole fleet may fetch at once
@@ -50,6 +53,7 @@ def create(parts: Parts) -> FastAPI:
         calibration,
         logs,
         metrics,
+        live,
     )
     for module in documented:
         app.include_router(module.router)

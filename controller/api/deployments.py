@@ -1,14 +1,15 @@
 """Deployments: ask, watch, cancel."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import StrictFloat
 
 from broker.energy import MWH_BASIS_INFERENCES, mj_from_mwh
 from broker.errors import InvalidError
+from controller.addresses import address_of
 from controller.api.conditions import WhenBody, conditions
 from controller.api.devices import DeviceBody, find_device
 from controller.api.documents import (
@@ -17,7 +18,7 @@ from controller.api.documents import (
     prediction_document,
     verdict_document,
 )
-from controller.api.parts import Given, Origin, Parts
+from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.logs import event_document
 from controller.outcomes import tally
 from controller.service import Wish, refusal_of
@@ -90,8 +91,8 @@ async def list_deployments(
     parts: Given,
     device_id: str = "",
     open: bool = False,  # noqa: A002 - the query's name
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Limit = 100,
+    offset: Offset = 0,
 ) -> dict[str, Any]:
     """List deployments, newest first; `summary` says how all of them, or all of the device, ended."""
     records = parts.service.deployments
@@ -154,7 +155,8 @@ def _accepted(deployment: Row, device: Row) -> dict[str, Any]:
         "will_apply_at": deployment["will_apply_at"],
         "deployment_id": deployment["id"],
         "watch": f"/api/deployments/{deployment['id']}",
-        "device": {"id": device["id"], "ip": (device["info"] or {}).get("ip"), "status": deployment["phase"]},
+        "phase": deployment["phase"],
+        "device": {"id": device["id"], "ip": address_of(device) or None, "status": _status(deployment["phase"])},
         "model": {
             "name": deployment["model"],
             "predicted_energy_mwh": mwh(energy_mj),
@@ -165,3 +167,8 @@ def _accepted(deployment: Row, device: Row) -> dict[str, Any]:
         "verdict": deployment["verdict"],
         "timestamp": deployment["created_at"],
     }
+
+
+def _status(phase: str) -> str:
+    """Return how the deployment stands with its device: queued until something was sent, whatever has to be made."""
+    return "queued" if phase in ("resolving", "ready") else phase

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from broker.energy import mwh_from_mj
+from broker.errors import InvalidError
 from controller import fleet, history
+from controller.addresses import address_of, device_at
 from controller.api.documents import deployment_document
 from controller.api.ledger import drift_document
-from controller.api.parts import Given, Origin, Parts
+from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.bookkeeping import drift_sentence
 from controller.logs import event_document
 from controller.outcomes import tally
@@ -34,7 +36,7 @@ class OrderBody:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceBody:
-    """A device by its id, or by the address it reports."""
+    """A device by its id, or by the address it reports; `bbb_ip` is another name of `device_ip`."""
 
     device_id: str | None = None
     device_ip: str | None = None
@@ -46,8 +48,8 @@ class DeviceBody:
 async def list_devices(
     parts: Given,
     *,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Limit = 100,
+    offset: Offset = 0,
     q: str = "",
     health: str = "",
     tag: str = "",
@@ -136,9 +138,11 @@ async def command_state(parts: Given, command_id: str) -> dict[str, Any]:
 
 
 @router.get("/api/device/metrics")
-async def metrics(parts: Given, device_id: str | None = None, device_ip: str | None = None) -> dict[str, Any]:
+async def metrics(
+    parts: Given, device_id: str | None = None, device_ip: str | None = None, bbb_ip: str | None = None
+) -> dict[str, Any]:
     """Return a device's newest vital signs and its energy against the budget (mWh per run of 500 inferences)."""
-    row = find_device(parts, DeviceBody(device_id=device_id, device_ip=device_ip))
+    row = find_device(parts, DeviceBody(device_id=device_id, device_ip=device_ip, bbb_ip=bbb_ip))
     now = parts.clock()
     seen, latest = fleet.view(row, now), row["reading"] or {}
     names = ("cpu_usage_percent", "ram_usage_mb", "ram_usage_percent", "temperature_c", "storage_usage_mb")
@@ -168,11 +172,20 @@ async def act(
 
 
 def find_device(parts: Parts, body: DeviceBody) -> Row:
-    """Return the row of the device that `body` names, by id or by address. Raises NotFoundError."""
-    ip = body.device_ip or body.bbb_ip
-    if body.device_id is None and ip:
-        return parts.service.device_at(ip)
-    return parts.service.known_device(body.device_id or "")
+    """Return the row of the device that `body` names, by id or by address. Raises NotFoundError, InvalidError."""
+    addresses = {address for address in (body.device_ip, body.bbb_ip) if address}
+    if not body.device_id and not addresses:
+        hint = "give device_id, or the address that the device reports as device_ip"
+        raise InvalidError("no device is named", hint=hint, field="device_id")
+    if len(addresses) > 1:
+        raise InvalidError("device_ip and bbb_ip are two devices", hint="give one of them", field="bbb_ip")
+    if not body.device_id:
+        return device_at(parts.service.store.devices(), addresses.pop())
+    device = parts.service.known_device(body.device_id)
+    if addresses and addresses != {address_of(device)}:
+        said = f"{body.device_id} does not report the address {addresses.pop()[:80]}"
+        raise InvalidError(said, hint="give the id or the address", field="device_id")
+    return device
 
 
 def _trust(parts: Parts) -> Callable[[str], Row]:

@@ -40,6 +40,7 @@ STATUS_OF_CODE = {
     "too_large": 413,
     "extra_missing": 501,
     "hub_unreachable": 503,
+    "too_many_readers": 503,
     "timed_out": 504,
 }
 """Where the code says more than the class."""

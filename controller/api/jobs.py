@@ -1,12 +1,12 @@
 """Making models: download or convert one, and watch, list or cancel what the workshop does."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from controller.api.parts import Given, Origin, Parts
+from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.models.manifest import Artifact, Format, Variant
 from controller.workshop.endings import error_of
 from controller.workshop.jobs import Job, JobState
@@ -63,8 +63,8 @@ async def list_jobs(
     parts: Given,
     model: str = "",
     state: JobState | None = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Limit = 100,
+    offset: Offset = 0,
 ) -> dict[str, Any]:
     """List what the workshop makes and made, newest first."""
     jobs, wanted = parts.workshop.jobs, {"model": model, "state": state.value if state else ""}

@@ -1,12 +1,12 @@
 """The ledger over REST: predictions beside what devices reported, how far off, and who drifts."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from controller import ledger
 from controller.api.documents import Document
-from controller.api.parts import Given
+from controller.api.parts import Given, Limit
 from controller.ledger import Entry, Watch
 
 router = APIRouter(prefix="/api", tags=["ledger"])
@@ -17,7 +17,7 @@ async def show_ledger(
     parts: Given,
     device_type: str = "",
     device_id: str = "",
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    limit: Limit = 100,
 ) -> dict[str, Any]:
     """Return the newest entries, errors over all of them by board, family and age, and drift.
 

@@ -8,15 +8,12 @@ from fastapi import APIRouter, Depends, Query
 
 from broker.errors import InvalidError
 from controller.api.documents import Document, model_document, prediction_document
-from controller.api.parts import Given, Parts
+from controller.api.parts import Given, Limit, Offset, Parts
 from controller.models.model import Model
 from controller.models.search import Order, Search, families, ordered
 from controller.predict.advice import predicted, recommended
 
 router = APIRouter(tags=["models"])
-
-Limit = Annotated[int, Query(ge=1, le=1_000)]
-Offset = Annotated[int, Query(ge=0)]
 
 
 @router.get("/api/models/all")

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from broker.errors import StorageError
 from controller.answers import Answers, Earlier
 from controller.api.errors import answer
+from controller.api.exact import read, told
 
 logger = logging.getLogger(__name__)
 
@@ -37,17 +38,17 @@ class Once:
         """Pass on what is no write or has no key."""
         headers = Headers(scope=scope) if scope["type"] == "http" and scope["method"] in WRITES else Headers()
         key = headers.get(HEADER)
-        if key is None or int(headers.get("content-length") or 0) > MOST_BYTES or _is_file(scope):
+        if key is None or _announced(headers) > MOST_BYTES or _is_file(scope):
             await self.app(scope, receive, send)
             return
         if not KEY.fullmatch(key):
             refusal = answer(422, f"{HEADER} is none", "invalid", "1 to 200 printable characters, such as a UUID")
             await refusal(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await read(receive, MOST_BYTES)
         if body is None:
             refusal = answer(413, f"the body is larger than {MOST_BYTES:,} bytes", "too_large", "send less")
-            await refusal(scope, _told(b"", None), send)
+            await refusal(scope, told(b"", None), send)
             return
         try:
             earlier = self.answers.begin(key, _fingerprint(scope, body), self.clock())
@@ -70,7 +71,7 @@ class Once:
         async def hear(message: Message) -> None:
             said.append(message)
 
-        await self.app(scope, _told(body, receive), hear)
+        await self.app(scope, told(body, receive), hear)
         status, content = said[0]["status"], b"".join(message.get("body", b"") for message in said[1:])
         try:
             if status >= FAILED:
@@ -96,38 +97,17 @@ class Once:
             await send(start | {"headers": [*headers, (b"content-length", str(len(earlier.body)).encode())]})
             await send({"type": "http.response.body", "body": earlier.body})
             return
-        await answer(409, what, code, hint)(scope, _told(b"", None), send)
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """Return the body, None for one that is too large."""
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message["type"] == "http.request" and message.get("more_body", False)
-        if len(body) > MOST_BYTES:
-            return None
-    return bytes(body)
-
-
-def _told(body: bytes, receive: Receive | None) -> Receive:
-    """Return what gives `body` again, and then whatever else comes."""
-    given = False
-
-    async def tell() -> Message:
-        nonlocal given
-        if given and receive is not None:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return tell
+        await answer(409, what, code, hint)(scope, told(b"", None), send)
 
 
 def _fingerprint(scope: Scope, body: bytes) -> str:
     head = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}\n".encode()
     return hashlib.sha256(head + body).hexdigest()
+
+
+def _announced(headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def _is_file(scope: Scope) -> bool:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query
+from starlette.requests import HTTPConnection
 
 from controller.archive import Archive
 from controller.calibrating import Calibrating
@@ -66,8 +67,8 @@ class Parts:
         return self.ingest.calibrating
 
 
-async def _parts(request: Request) -> Parts:
-    return request.app.state.parts  # type: ignore[no-any-return]
+async def _parts(connection: HTTPConnection) -> Parts:
+    return connection.app.state.parts  # type: ignore[no-any-return]
 
 
 async def _origin(x_edgewatt_origin: Annotated[str, Header()] = "rest") -> str:
@@ -76,3 +77,7 @@ async def _origin(x_edgewatt_origin: Annotated[str, Header()] = "rest") -> str:
 
 Given = Annotated[Parts, Depends(_parts)]
 Origin = Annotated[str, Depends(_origin)]
+
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+Offset = Annotated[int, Query(ge=0, le=2**31)]
+"""The page of a list: how many, and how many to leave out before it."""

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 from broker.errors import InvalidError
 from controller.api.conditions import WhenBody, conditions
 from controller.api.deployments import budget_mj
-from controller.api.parts import Given, Origin, Parts
+from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.api.rollout_documents import part_document, rollout_document, whole_document
 from controller.drafting import document as plan_document
 from controller.drafting import refusal_of
@@ -117,8 +117,8 @@ async def make(
 async def list_rollouts(
     parts: Given,
     open: bool = False,  # noqa: A002 - the query's name
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Limit = 100,
+    offset: Offset = 0,
 ) -> dict[str, Any]:
     """List rollouts, newest first."""
     records = parts.rolling.rollouts
@@ -135,7 +135,7 @@ async def show(
     standing: Standing | None = None,
     wave: Annotated[int | None, Query(ge=1)] = None,
     limit: Annotated[int, Query(ge=0, le=1_000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Offset = 0,
 ) -> dict[str, Any]:
     """Return a rollout with a page of its devices, failures first, what they cost before and after, and its audit."""
     rollout = parts.rolling.known(rollout_id)

@@ -56,6 +56,7 @@ async def status(parts: Given) -> dict[str, Any]:
         },
         "devices": {"total": sum(healths.values())} | {word: healths[word] for word in fleet.HEALTHS},
         "messages": _messages(parts, counters, now) | {"received": hearing.received, "last_at": hearing.last_at},
+        "live": {"readers": hearing.live.readers, "dropped": hearing.live.dropped},
         "deployments": {"open": sum(parts.service.deployments.count(open_only=True).values())} | phases,
         "rollouts": {"open": parts.rolling.rollouts.count(open_only=True)},
         "artifact_base_url": parts.service.artifact_base_url,

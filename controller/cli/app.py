@@ -1,5 +1,6 @@
 """The tree of commands, and the way from an error to words and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -80,11 +81,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(console, InvalidError(error.format_message(), code="usage", hint=_usage(error)), Exit.USAGE)
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the process's edge: a person gets a sentence, whatever went wrong
+        return _complain(console, _unexpected(error), Exit.FAILED)
 
 
 def _complain(console: Console, error: EdgeWattError, code: Exit) -> Exit:
     console.complain(error, code)
     return code
+
+
+def _unexpected(error: Exception) -> EdgeWattError:
+    """Return words for a mistake of ours or an answer of a shape that nobody foresaw; raises it when debugging."""
+    if os.environ.get("EDGEWATT_DEBUG"):
+        raise error
+    what = f"something unexpected happened: {type(error).__name__}: {error}"
+    return EdgeWattError(what, code="internal", hint="with EDGEWATT_DEBUG=1 the same command shows where")
 
 
 def _usage(error: TyperException) -> str:

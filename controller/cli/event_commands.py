@@ -54,7 +54,7 @@ def _list(
     while cursor is not None and len(found) < limit:
         page = console.client.logs(limit=min(PAGE, limit - len(found)), cursor=cursor, **asked)
         found += page["logs"]
-        cursor = page["next_cursor"]
+        cursor = page.get("next_cursor")  # absent from a controller that had no pages
     console.show(page | {"logs": found}, tables.events(found))
     if cursor and not console.as_json:
         console.say(f"there are older ones: --limit {4 * limit}, or --until {found[-1]['at']:.0f}")
