@@ -15,6 +15,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from broker.link import Connected
+from broker.looped import LoopedLink
+from broker.topics import CMD
 from controller.cli import stack
 from controller.cli.ports import next_free
 from controller.cli.readiness import answers_http, answers_mqtt, wait_until
@@ -25,6 +28,9 @@ from controller.torture.havoc import Havoc
 DEVICES = int(os.environ.get("EDGEWATT_BENCH_DEVICES", "1000"))
 MIX = "jetson_nano_2gb:40,raspberry_pi_5:40,beaglebone_black:20"
 MODEL = "digits_mlp"
+MEMORY = Path("/dev/shm")
+"""Where the devices' files are: a thousand boards do not share one disk. Broker and controller have a real one."""
+
 PATIENCE_S = 180.0
 LOOK_S = 0.05
 ASKING = 8
@@ -38,12 +44,15 @@ def main() -> None:
     if stack.chosen_broker("auto") != "mosquitto":
         print("skipped: mosquitto is not installed (apt-get install mosquitto)")
         return
-    with tempfile.TemporaryDirectory(prefix="edgewatt-fleet-", dir=os.environ.get("EDGEWATT_BENCH_DIR")) as folder:
-        asyncio.run(measure(Path(folder)))
+    with (
+        tempfile.TemporaryDirectory(prefix="edgewatt-fleet-") as folder,
+        tempfile.TemporaryDirectory(prefix="edgewatt-flash-", dir=MEMORY if MEMORY.is_dir() else None) as flash,
+    ):
+        asyncio.run(measure(Path(folder), Path(flash)))
 
 
-async def measure(folder: Path) -> None:
-    """Bring the fleet up, ask it, and kill what it depends on."""
+async def measure(folder: Path, flash: Path) -> None:
+    """Bring the fleet up with its files in `flash`, ask it, and kill what it depends on."""
     mqtt_port = next_free(22_883)
     place = stack.Stack(data=folder, broker="mosquitto", mqtt_port=mqtt_port, port=next_free(22_500), dashboard_port=0)
     place.logs.mkdir()
@@ -56,7 +65,7 @@ async def measure(folder: Path) -> None:
         await havoc.start(replace(controller, argv=(*controller.argv, *quick)))
         await until(partial(answers_http, place.port, "/readyz"))
         began = time.time()
-        for program in fleet(place):
+        for program in fleet(place, flash):
             await havoc.start(program)
         row("devices live, from their start", await until(lambda: live_since(database, began)))
         await ask(place, database)
@@ -73,27 +82,44 @@ async def measure(folder: Path) -> None:
 
 
 async def ask(place: stack.Stack, database: Path) -> None:
-    """Give every device an order, then a deployment, by REST."""
+    """Give every device an order over MQTT, then one and a deployment by REST."""
     with Client(place.controller_url, timeout=30.0) as client, ThreadPoolExecutor(ASKING) as hands:
         ids = [each["id"] for each in client.devices(limit=DEVICES)["devices"]]
         if len(ids) != DEVICES:
             raise SystemExit(f"{len(ids)} devices are listed, not {DEVICES}")
+        began = time.monotonic()
+        await publish(place, ids)
+        published_s = time.monotonic() - began
+        await until(lambda: count(database, answered("info")) == DEVICES)
+        row("a command accepted by all", time.monotonic() - began, ACCEPTED_S, f"publishing took {published_s:.1f} s")
         cases: tuple[tuple[str, Callable[[str], object], str], ...] = (
-            ("a ping accepted by all", partial(client.command, op="ping"), PINGED),
-            ("a deployment accepted by all", lambda device_id: client.deploy(device_id, MODEL), ACCEPTED),
+            ("an order by REST to each, accepted by all", partial(client.command, op="ping"), answered("ping")),
+            ("a deployment by REST to each, accepted by all", lambda name: client.deploy(name, MODEL), ACCEPTED),
         )
-        for name, order, answered in cases:
+        for name, order, accepted in cases:
             began = time.monotonic()
-            await asyncio.gather(
-                *(asyncio.get_running_loop().run_in_executor(hands, order, device_id) for device_id in ids)
-            )
+            loop = asyncio.get_running_loop()
+            await asyncio.gather(*(loop.run_in_executor(hands, order, device_id) for device_id in ids))
             asked_s = time.monotonic() - began
-            await until(lambda sql=answered: count(database, sql) == DEVICES)
-            row(name, time.monotonic() - began, ACCEPTED_S, f"asking took {asked_s:.1f} s")
-        row("that deployment ended on all", (await until(lambda: count(database, ENDED) == DEVICES)))
+            await until(lambda sql=accepted: count(database, sql) == DEVICES)
+            row(name, time.monotonic() - began, reference=f"asking took {asked_s:.1f} s")
+        row("those deployments ended on all", await until(lambda: count(database, ENDED) == DEVICES))
 
 
-PINGED = "SELECT count(DISTINCT device_id) FROM commands WHERE op = 'ping' AND phase IS NOT NULL"
+async def publish(place: stack.Stack, ids: list[str]) -> None:
+    """Send `info` to every device as a person does, with QoS 1."""
+    async with LoopedLink(place.broker_url, "edgewatt-bench") as link:
+        async for event in link.events():
+            if isinstance(event, Connected):
+                break
+        await asyncio.gather(*(link.publish(CMD.topic(device_id), b"info", qos=1) for device_id in ids))
+
+
+def answered(op: str) -> str:
+    """Return the query that counts the devices of which an answer to `op` was heard."""
+    return f"SELECT count(DISTINCT device_id) FROM commands WHERE op = '{op}' AND phase IS NOT NULL"
+
+
 ACCEPTED = (
     "SELECT count(*) FROM deployments WHERE phase NOT IN "
     "('requested', 'predicted', 'gated', 'resolving', 'ready', 'queued', 'sent')"
@@ -101,11 +127,9 @@ ACCEPTED = (
 ENDED = "SELECT count(*) FROM deployments WHERE open = 0"
 
 
-def fleet(place: stack.Stack) -> list[stack.Program]:
+def fleet(place: stack.Stack, flash: Path) -> list[stack.Program]:
     """Return the processes that play the devices."""
-    wishes = FleetWishes(
-        devices=DEVICES, mix=MIX, seed=1, broker=place.broker_url, folder=place.data / "agents", speed=0.0
-    )
+    wishes = FleetWishes(devices=DEVICES, mix=MIX, seed=1, broker=place.broker_url, folder=flash, speed=0.0)
     return programs(wishes)
 
 

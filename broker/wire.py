@@ -137,8 +137,12 @@ def _decoder(kind: Any) -> Any:
 
 
 def _plain(value: object) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        named = ((f.name, getattr(value, f.name)) for f in fields(value))
+    kind = type(value)
+    if value is None or kind in _AS_THEY_ARE:
+        return value
+    names = _names(cast(Any, kind))
+    if names is not None:
+        named = ((name, getattr(value, name)) for name in names)
         return {name: _plain(v) for name, v in named if v is not None and v not in ((), {})}
     if isinstance(value, Enum):
         return value.value
@@ -147,6 +151,15 @@ def _plain(value: object) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value
+
+
+_AS_THEY_ARE = frozenset({str, int, float, bool})
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...] | None:
+    """Return the fields of a dataclass, None for any other type; asked for every value of every message."""
+    return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else None
 
 
 def _refuse_extremes(message: object) -> None:

@@ -33,6 +33,9 @@ EARLIEST_TS = 1_577_836_800.0
 KEPT_MESSAGES = 10
 KEPT_BYTES = 2_000
 KEPT_REFUSED = 50
+MOST_TOLD = 100_000
+"""Commands of which the newest word of a reported state is remembered, so that the next state is read quickly."""
+
 TRIMMED_EVERY = 100
 """Lines of a device's log that may be too many for a while."""
 
@@ -59,6 +62,7 @@ class Hearing:
     _lines: Counter[str] = field(default_factory=Counter)
     _stream: Stream = field(init=False)
     _last: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _told: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Take up typed commands through the same service."""
@@ -101,10 +105,16 @@ class Hearing:
         self._presence.on_readings(self._newest)
         store.add_gaps(dict(self._gaps))
         store.count(dict(self._counts))
-        self.discard()
+        self._clear()
 
     def discard(self) -> None:
         """Drop what was gathered since the last flush: the transaction was rolled back and comes again."""
+        self._told.clear()
+        self._clear()
+
+    def _clear(self) -> None:
+        if len(self._told) > MOST_TOLD:
+            self._told.clear()
         for gathered in (self._samples, self._newest, self._counts, self._gaps):
             gathered.clear()
 
@@ -142,10 +152,13 @@ class Hearing:
             store.add_event(at, "device", text, who=device_id, device_id=device_id, facts={"changed": changed})
 
     def _on_state(self, device_id: str, state: State, packet: Packet, at: float) -> None:
-        before = (self.service.store.device(device_id) or {}).get("state") or {}
-        self.service.store.put_device(device_id, state=json.loads(packet.payload))
-        self._note_step(device_id, before, state, at)
+        store = self.service.store
+        self._note_step(device_id, state, at)
+        store.put_device(device_id, state=json.loads(packet.payload))
         for last in state.last_cmds:
+            newest, known = (last.attempt, last.seq), (device_id, last.id)
+            if self._told.get(known, (-1, 0)) >= newest:
+                continue
             ack = Ack(
                 id=last.id,
                 op=last.op,
@@ -158,7 +171,8 @@ class Hearing:
                 error=Fault(code=last.code, msg=last.msg or last.code) if last.code else None,
                 result=last.result,
             )
-            self._on_ack(device_id, ack, at)
+            if self._on_ack(device_id, ack, at):
+                self._told[known] = newest
         current = state.current_cmd
         if current is None or current.op != "deploy":
             return
@@ -177,30 +191,32 @@ class Hearing:
         if asks_us(ack):
             self._adoption.on_waiting(device_id, current, at)
 
-    def _note_step(self, device_id: str, before: dict[str, Any], state: State, at: float) -> None:
+    def _note_step(self, device_id: str, state: State, at: float) -> None:
         """Enter a step of the device's governor into the stream, once: an older state is no news."""
-        if state.rev <= before.get("rev", 0):
+        rev, before = self.service.store.reported(device_id, "rev", "governor")
+        if state.rev <= (rev or 0):
             return
         now: dict[str, Any] | None = document(state.governor)
-        said = stepped(device_id, before.get("governor"), now)
+        said = stepped(device_id, before, now)
         if said is not None:
             self.service.store.add_event(at, "governor", said, who=device_id, device_id=device_id, facts=now)
 
-    def _on_ack(self, device_id: str, ack: Ack, at: float) -> None:
+    def _on_ack(self, device_id: str, ack: Ack, at: float) -> bool:
+        """Take in what a device says of a command; return whether it is one that we know."""
         deployment = self.service.deployments.on_device(device_id, ack.id)
         if deployment is not None:
             self._on_news(device_id, deployment, ack, at)
-            return
+            return True
         known = self.service.commands.get(ack.id, device_id)
         if known is None:
             if ack.op == "deploy":
                 self._note_foreign(ack)
-                return
+                return False
             if ack.attempt == 0:
-                return  # a refusal that is nobody's news: no command of that id is in any journal
+                return False  # a refusal that is nobody's news: no command of that id is in any journal
             self.service.commands.add(ack.id, device_id, ack.op, "mqtt", at)
         if not self.service.commands.hear(device_id, ack, at):
-            return
+            return True
         if ack.state in TERMINAL:
             self.service.outbox.heard(device_id, ack.id)
         else:
@@ -212,6 +228,7 @@ class Hearing:
             words = f": {ack.error.msg}" if ack.error else ""
             text = f"{ack.op} on {device_id} {ack.state.value}{words}"
             self.service.store.add_event(at, "command", text, who=device_id, device_id=device_id)
+        return True
 
     def _note_foreign(self, ack: Ack) -> None:
         """Count news of a deployment that belongs to another device; a device cannot speak for its neighbour."""

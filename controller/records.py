@@ -8,7 +8,7 @@ import msgspec
 
 from broker.commands import Ack
 from broker.phases import TERMINAL, Phase
-from broker.wire import document, encode
+from broker.wire import encode
 from controller.deployment import Deployment
 from controller.store import Row, Store
 
@@ -77,7 +77,7 @@ class Deployments:
                 d.phase.value,
                 not d.terminal,
                 d.created_at,
-                json.dumps(document(d)),
+                msgspec.json.encode(d).decode(),
             ],
         )
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from sqlite_utils import Database
 
 from broker.errors import StorageError
@@ -83,8 +84,10 @@ class Store:
             self.connection.execute("RELEASE part")
 
     def query(self, sql: str, arguments: list[Any] | dict[str, Any] | None = None) -> list[Row]:
-        """Return rows with their documents decoded."""
-        return [decoded(row) for row in self.db.query(sql, arguments)]
+        """Return rows with their documents decoded; without the savepoint that sqlite-utils puts around each read."""
+        cursor = self.connection.execute(sql, arguments or ())
+        names = [column[0] for column in cursor.description]
+        return [decoded(dict(zip(names, row, strict=True))) for row in cursor]
 
     def has_device(self, device_id: str) -> bool:
         """Return whether a device is registered; asked for every message, so answered from memory."""
@@ -106,6 +109,13 @@ class Store:
             "SELECT id, online, status, status_at FROM devices "
             "WHERE online = 0 AND json_extract(status, '$.reason') = 'sleep'"
         )
+
+    def reported(self, device_id: str, *names: str) -> tuple[Any, ...]:
+        """Return these fields of a device's newest state, without reading the rest of it; None for what is absent."""
+        wanted = ", ".join(f"'$.{name}'" for name in names)
+        sql = f"SELECT json_extract(state, {wanted}) AS facts FROM devices WHERE id = ?"  # noqa: S608 - our own fields
+        [row] = self.query(sql, [device_id]) or [{"facts": None}]
+        return (None,) * len(names) if row["facts"] is None else tuple(row["facts"])
 
     def presences(self) -> dict[str, Row]:
         """Return by id whether each device is online, and its status."""
@@ -220,6 +230,6 @@ def encoded(value: Any) -> Any:
 def decoded(row: Row) -> Row:
     """Return `row` with its documents as dicts."""
     return {
-        name: json.loads(value) if name in DOCUMENTS and isinstance(value, str) else value
+        name: msgspec.json.decode(value) if name in DOCUMENTS and isinstance(value, str) else value
         for name, value in row.items()
     }

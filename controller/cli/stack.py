@@ -21,10 +21,11 @@ MOSQUITTO_CONF = """\
 listener {port} {host}
 allow_anonymous true
 max_packet_size 70000
+max_inflight_messages 2000
+max_queued_messages 100000
 persistence true
 persistence_location {folder}/
-autosave_interval 1
-autosave_on_changes true
+autosave_interval 10
 {user}"""
 
 

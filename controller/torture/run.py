@@ -35,7 +35,7 @@ UP_S, READY_S, SETTLE_S, POLITE_S = 60.0, 60.0, 150.0, 20.0
 LOOK_S = 0.5
 MODELS = 4
 AGENT_PROCESSES = 4
-REDELIVERY_S = 2.0
+REDELIVERY_S = 1.0
 MQTT_PORT, PORT = 21_883, 21_500
 
 Say = Callable[[str], None]
@@ -206,7 +206,7 @@ class _Run:
             faults=FAULTS if fault_s else "",
             fault_s=fault_s,
             began_at=time.time(),
-            processes=min(AGENT_PROCESSES, self.wishes.devices),
+            processes=max(1, min(AGENT_PROCESSES, self.wishes.devices // 2)),
             speed=0.0,
             often=OFTEN,
             poll_s=1.0,

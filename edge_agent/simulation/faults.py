@@ -95,9 +95,9 @@ def planned(names: Iterable[str], *, seed: int, device_id: str, run_s: float, of
 
 
 def _spans(draw: Random, name: str, run_s: float, often: float) -> Iterable[Span]:
-    """Yield moments with exponential gaps; one ends before the next begins."""
+    """Yield moments with exponential gaps; one ends before the next begins, and all with the run."""
     at_s = draw.expovariate(often / MEAN_GAP_S[name])
     while at_s < run_s:
-        for_s = draw.uniform(*LENGTH_S[name]) if name in LENGTH_S else 0.0
+        for_s = min(draw.uniform(*LENGTH_S[name]), run_s - at_s) if name in LENGTH_S else 0.0
         yield Span(at_s=at_s, for_s=for_s)
         at_s += for_s + draw.expovariate(often / MEAN_GAP_S[name])
