@@ -289,3 +289,12 @@ def test_clearing_the_log_needs_a_yes_and_says_where_it_went(edgewatt, fake):
     _, _, err = edgewatt("logs", "clear", "--before", "7d", "--yes")
     assert "events moved to events-1.jsonl.gz, kept until 2027-12-28" in err
     assert "there is nothing to clear" in edgewatt("logs", "clear", "--yes")[2]
+
+
+def test_a_device_says_what_its_owner_allows(edgewatt, fake):
+    fake.devices[0]["info"] = {"policy": {"locked": True, "max_energy_mj": 40.0}}
+    _, out, _ = edgewatt("devices", "show", fake.devices[0]["id"])
+    _, other, _ = edgewatt("devices", "show", fake.devices[1]["id"])
+
+    assert "locked: takes no deployment; at most 40 mJ per inference" in " ".join(out.split())
+    assert "none: takes what it is sent" in " ".join(other.split())

@@ -455,3 +455,17 @@ async def test_what_a_device_had_already_is_said_and_counted(running):
     assert told["reason"] == "already on the device"
     assert told["result"]["already_present"] is True
     assert counted["already_on_device"] == 1
+
+
+async def test_each_thing_that_a_device_waits_for_is_a_step_of_the_deployments_life(running):
+    async with running.joined() as device:
+        deployment_id = (await running.deploy(device_id="pi5-1", model_name=MODEL)).json()["deployment_id"]
+        await device.next_command("deploy")
+        for seq, (reason, detail) in enumerate([("soc", "12 %"), ("soc", "13 %"), ("temp", "80 °C")], start=2):
+            await device.ack(deployment_id, "waiting", seq, reason=reason, detail=detail, eta=1_900_000_000.0 + seq)
+        await device.ack(deployment_id, "downloading", 9)
+        await running.until_phase(deployment_id, "downloading")
+        told = (await running.get(f"/api/deployments/{deployment_id}"))["deployment"]
+
+    assert [each["reason"] for each in told["events"] if each["phase"] == "waiting"] == ["12 %", "80 °C"]
+    assert (told["code"], told["eta"]) == (None, None)

@@ -194,7 +194,8 @@ def device(fake, device_id, **_):
         "device": found
         | {
             "info": {"device_type": found["device_type"], "board": found["board"], "cpu": "Cortex-A76", "cpu_count": 4}
-            | {"ram_mb": 4096, "os": "Debian 12", "arch": "aarch64", "power_sensor": None},
+            | {"ram_mb": 4096, "os": "Debian 12", "arch": "aarch64", "power_sensor": None}
+            | found.get("info", {}),
             "state": {"rev": 8, "phase": "running"},
             "status": {"online": found["health"] != "offline", "session": f"{device_id}-7", "interval_s": 5},
             "messages": {"telemetry": messages, "ack": broken},
