@@ -151,7 +151,7 @@ class Store:
         self.connection.executemany("UPDATE devices SET gaps = max(0, gaps + ?) WHERE id = ?", changes)
 
     def forget_device(self, device_id: str) -> None:
-        """Remove a device and what waits for it; its deployments and events stay."""
+        """Remove a device, what waits for it and what it measured; its deployments, telemetry and events stay."""
         self._ids = None
         self.connection.execute("DELETE FROM devices WHERE id = ?", [device_id])
         for table in ("outbox", "measurements", "watches", "corrections"):

@@ -81,10 +81,6 @@ class Server:
                 self._figures.recent_mj.append(energy_mj)
         self._wake.set()
 
-    def renew(self, held: Held) -> None:
-        """Go on with the same session under another deployment and budget."""
-        self.held = held
-
     def want(self, running: bool) -> None:
         """Run or rest."""
         self._wanted = running

@@ -232,7 +232,7 @@ async def test_over_budget_in_service_shows_in_the_state(server, tmp_path):
         await bench.until(lambda: bench.state.budget is not None, "the budget")
         assert bench.state.budget.status == "ok"
         held = bench.agent.server.held
-        bench.agent.server.renew(replace(held, budget_mj=1e-9))
+        bench.agent.server.held = replace(held, budget_mj=1e-9)
 
         await bench.until(lambda: bench.state.budget.status == "over_budget", "the alarm")
         assert bench.state.budget.source == "simulated"

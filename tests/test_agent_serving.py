@@ -132,7 +132,7 @@ def test_without_a_model_there_is_nothing_to_infer_and_no_budget(server):
 
 def test_a_budget_without_a_meter_is_ok_and_has_no_figures(server):
     made = server(Pretended())
-    made.renew(Held(model=ActiveModel(model="m", artifact_sha256="a", runtime="r"), budget_mj=5.0))
+    made.held = Held(model=ActiveModel(model="m", artifact_sha256="a", runtime="r"), budget_mj=5.0)
 
     state = made.budget()
     assert (state.status, state.energy_mj, state.avg_mj, state.source) == ("ok", 5.0, None, None)

@@ -193,7 +193,8 @@ def _approve(console: Console, device: Device, *, yes: Yes = False) -> int | Non
 
 def _forget(console: Console, device: Device, *, yes: Yes = False) -> int | None:
     """Remove a device and its retained messages; it comes back when it speaks again."""
-    if not console.agrees(f"Forget {device} and its history?", yes=yes):
+    what = f"Forget {device}, what it measured and its calibration? The log and its deployments stay."
+    if not console.agrees(what, yes=yes):
         return Exit.INTERRUPTED
     _asked(console, console.client.forget(device), f"{device} is forgotten")
     return None

@@ -154,7 +154,8 @@ DEEDS = {
     "benchmark": "The device measures its active model; answers are slower meanwhile.",
     "calibrate": "When no deployment is at work it measures up to ten models, one after another, about a minute each; "
     "its predictions rest on them from then on.",
-    "forget": "Its retained documents and its history here are removed. It comes back when it speaks again.",
+    "forget": "Its retained documents, what it measured and its calibration are removed; the log and its deployments "
+    "stay. It comes back when it speaks again.",
 }
 
 
