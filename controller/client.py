@@ -176,16 +176,14 @@ class Client(Devices, Advice, Logs, ModelShelf, Rollouts):
     def _get(self, path: str, **params: Any) -> Document:
         return _document(self._ask("GET", path, params=_given(**params)))
 
-    def _send(
-        self, method: str, path: str, body: Any = None, *, key: str = "", timeout_s: float | None = None
-    ) -> Document:
-        """Ask for a write, once more when the connection broke: by its `key` the controller does it once.
+    def _send(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Document:
+        """Ask for a write, once more when the connection broke: by its key the controller does it once.
 
         What only asks has no key, so that nobody keeps its answer.
         """
         options: dict[str, Any] = ({"timeout": timeout_s} if timeout_s else {}) | {"json": body}
-        if key or not _only_asks(path, body):
-            options["headers"] = {"Idempotency-Key": key or uuid.uuid4().hex}
+        if not _only_asks(path, body):
+            options["headers"] = {"Idempotency-Key": uuid.uuid4().hex}
         try:
             with self._told():
                 return _document(_sound(self._http.request(method, path, **options)))

@@ -17,21 +17,19 @@ class Rollouts(ABC):
     def _get(self, path: str, **params: Any) -> Document: ...
 
     @abstractmethod
-    def _send(
-        self, method: str, path: str, body: Any = None, *, key: str = "", timeout_s: float | None = None
-    ) -> Document: ...
+    def _send(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Document: ...
 
     def plan_rollout(self, model: str, **asked: Any) -> Document:
         """Return what a rollout would do, `{allowed, refusal, plan}`; `asked` are the fields of the path's body."""
         body = {"model_name": model, **asked, "dry_run": True}
         return self._send("POST", "/api/rollouts", body, timeout_s=PLANNING_S)
 
-    def make_rollout(self, model: str, *, key: str = "", **asked: Any) -> Document:
-        """Make a rollout, once for each `key`: `{rollout_id, rollout, watch}`.
+    def make_rollout(self, model: str, **asked: Any) -> Document:
+        """Make a rollout, `{rollout_id, rollout, watch}`; `asked` are the fields of the path's body.
 
         Raises `RefusedError` with the `plan` among its facts when the gate refuses some of its devices.
         """
-        return self._send("POST", "/api/rollouts", {"model_name": model, **asked}, key=key, timeout_s=PLANNING_S)
+        return self._send("POST", "/api/rollouts", {"model_name": model, **asked}, timeout_s=PLANNING_S)
 
     def rollouts(self, *, open_only: bool = False, limit: int = 100, offset: int = 0) -> Document:
         """Return one page of rollouts, newest first, `{total, rollouts}`."""

@@ -42,25 +42,15 @@ class Rolling:
         """Return what `request` would do, and change nothing. Raises NotFoundError, InvalidError."""
         return self.drafting.draft(request)
 
-    def make(self, request: Request, who: str, at: float, *, key: str | None = None) -> Rollout:
-        """Make a rollout; under a `key` that was used for the same request, return that one again.
-
-        Raises NotFoundError, RefusedError with the plan, ConflictError for a key that was used for something else.
-        """
-        made = self.rollouts.keyed(key) if key else None
-        if made is not None:
-            if self.rollouts.request(made.id).fingerprint != request.fingerprint:
-                raise ConflictError(
-                    "this Idempotency-Key belongs to another rollout", code="key_reused", hint="use a new one"
-                )
-            return made
+    def make(self, request: Request, who: str, at: float) -> Rollout:
+        """Make a rollout. Raises NotFoundError, InvalidError, RefusedError with the plan."""
         draft = self.draft(request)
         refusal = refusal_of(draft)
         if refusal is not None:
             raise refusal
         rollout = draft.begun(new_id("rollout", at), who, at)
         with self.service.store.transaction():
-            self.rollouts.add(rollout, request, key)
+            self.rollouts.add(rollout, request)
             self.participants.add(rollout.id, draft.rows(at))
             reach = f"{rollout.size} devices in {len(rollout.waves)} waves"
             text = f"rollout of {rollout.model} {rollout.phase.value} for {reach}"

@@ -81,11 +81,11 @@ class Rollouts:
         """Keep them in `store`."""
         self._store = store
 
-    def add(self, rollout: Rollout, request: Request, key: str | None) -> None:
-        """Insert a rollout; `key` is the caller's own name for the request."""
+    def add(self, rollout: Rollout, request: Request) -> None:
+        """Insert a rollout, with what was asked for."""
         self._store.connection.execute(
-            "INSERT INTO rollouts (id, joins, created_at, key, request) VALUES (?, ?, ?, ?, ?)",
-            [rollout.id, rollout.rules.joins, rollout.created_at, key, _encoded(request)],
+            "INSERT INTO rollouts (id, joins, created_at, request) VALUES (?, ?, ?, ?)",
+            [rollout.id, rollout.rules.joins, rollout.created_at, _encoded(request)],
         )
         self.put(rollout)
 
@@ -106,11 +106,6 @@ class Rollouts:
         (row,) = self._store.db.query("SELECT request FROM rollouts WHERE id = ?", [rollout_id])
         return msgspec.json.decode(row["request"], type=Request)
 
-    def keyed(self, key: str) -> Rollout | None:
-        """Return the rollout that was asked for under the caller's `key`."""
-        rows = self._store.db.query("SELECT document FROM rollouts WHERE key = ?", [key])
-        return next((_rollout(row) for row in rows), None)
-
     def open(self) -> list[Rollout]:
         """Return the rollouts that still move, oldest first."""
         rows = self._store.db.query("SELECT document FROM rollouts WHERE open = 1 ORDER BY created_at, id")
@@ -121,6 +116,11 @@ class Rollouts:
         where = "open = 1" if open_only else "1"
         sql = f"SELECT document FROM rollouts WHERE {where} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
         return [_rollout(row) for row in self._store.db.query(sql, [limit, offset])]
+
+    def phases(self) -> dict[str, int]:
+        """Return how many rollouts are in each phase."""
+        rows = self._store.db.query("SELECT phase, count(*) AS n FROM rollouts GROUP BY phase")
+        return {row["phase"]: row["n"] for row in rows}
 
     def count(self, *, open_only: bool = False) -> int:
         """Return how many rollouts there are."""

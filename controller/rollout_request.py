@@ -1,11 +1,8 @@
 """What a person asks for when a rollout is made: the model, for whom, on which terms, in which waves; pure."""
 
-import hashlib
 import math
 from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
 
 from broker.commands import Conditions
 from broker.conditions import check_terms, window_of
@@ -91,11 +88,6 @@ class Request:
         if self.deadline_s is not None:
             return self.deadline_s
         return WINDOWED_DEADLINE_S if self.rules.window else DEADLINE_S
-
-    @property
-    def fingerprint(self) -> str:
-        """What makes two requests the same."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
 
 
 def check_rules(rules: Rules) -> None:

@@ -245,7 +245,6 @@ def m006_rollouts(db: Database) -> None:
             "joins": int,
             "phase": str,
             "created_at": float,
-            "key": str,
             "request": str,
             "document": str,
         },
@@ -254,7 +253,6 @@ def m006_rollouts(db: Database) -> None:
     )
     db.table("rollouts").create_index(["open"])
     db.table("rollouts").create_index(["created_at"])
-    db.table("rollouts").create_index(["key"], unique=True)
     db.table("rollout_devices").create(
         {
             "rollout_id": str,

@@ -468,15 +468,6 @@ def test_a_crash_at_any_moment_loses_nothing(fleet):
     assert len(fleet.service.deployments.find(limit=100)) == 5  # nobody was asked twice
 
 
-def test_the_same_key_makes_one_rollout_and_another_request_under_it_is_refused(fleet):
-    names = fleet.joined(3)
-    first = fleet.rolling.make(asked(*names), "cli", fleet.at, key="k1")
-
-    assert fleet.rolling.make(asked(*names), "cli", fleet.at, key="k1").id == first.id
-    with pytest.raises(ConflictError, match="belongs to another rollout"):
-        fleet.rolling.make(asked("d00"), "cli", fleet.at, key="k1")
-
-
 def test_a_device_that_is_forgotten_on_the_way_is_not_waited_for(fleet):
     names = fleet.joined(3)
     rollout_id = begun(fleet, asked(*names, waves=("2", "100%")))

@@ -70,6 +70,8 @@ class Figures:
         service = self._parts.service
         phases = {(phase,): count for phase, count in service.deployments.count().items()}
         yield _gauge("deployments", "Deployments by phase.", phases, "phase")
+        rollouts = {(phase,): count for phase, count in self._parts.rolling.rollouts.phases().items()}
+        yield _gauge("rollouts", "Rollouts by phase.", rollouts, "phase")
         waiting = service.store.query("SELECT count(*) AS n FROM outbox")[0]["n"]
         yield _gauge("outbox_messages", "Commands and documents that wait to be sent or heard.", {(): waiting})
 

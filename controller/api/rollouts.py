@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
@@ -93,23 +93,15 @@ class SteerBody:
 
 
 @router.post("", status_code=202)
-async def make(
-    parts: Given,
-    origin: Origin,
-    body: RolloutBody,
-    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
-) -> JSONResponse:
-    """Make a rollout and answer with what to watch; 409 with the plan when the gate refuses some of its devices.
-
-    The same request under the same `Idempotency-Key` makes one rollout.
-    """
+async def make(parts: Given, origin: Origin, body: RolloutBody) -> JSONResponse:
+    """Make a rollout and answer with what to watch; 409 with the plan when the gate refuses some of its devices."""
     request = _request(body)
     if body.dry_run:
         draft = parts.rolling.draft(request)
         refusal = refusal_of(draft)
         said = {"allowed": refusal is None, "refusal": refusal.message if refusal else None}
         return JSONResponse({"success": True, "dry_run": True, **said, "plan": plan_document(draft)})
-    rollout = parts.rolling.make(request, origin, parts.clock(), key=idempotency_key)
+    rollout = parts.rolling.make(request, origin, parts.clock())
     return JSONResponse(_accepted(parts, rollout), status_code=202)
 
 

@@ -130,9 +130,7 @@ def _begin(
     question = f"Roll out {plan['model']} to {devices(fitting)} in {waves} wave{'s' if waves != 1 else ''}?"
     if not console.agrees(question, yes=yes):
         return Exit.INTERRUPTED
-    import uuid  # noqa: PLC0415 - imported on use
-
-    made = console.client.make_rollout(model, **asked, key=uuid.uuid4().hex)
+    made = console.client.make_rollout(model, **asked)
     if not wait:
         console.say(f"watch it: edgewatt rollouts watch {made['rollout_id']}")
     return follow(console, made["rollout_id"], timeout) if wait else showing(console, made["rollout"])

@@ -118,6 +118,7 @@ def status(document: Document) -> list[Table]:
         ("controller", f"{text(controller.get('version'))}, up for {span(controller.get('uptime_s'))}"),
         ("broker", f"{'connected' if broker.get('connected') else 'NOT CONNECTED'} {text(broker.get('url'))}"),
         ("messages", f"{received.get('received', 0):,} received, {refused:,} refused"),
+        ("open rollouts", text((document.get("rollouts") or {}).get("open"))),
         ("last message", f"{span(received.get('last_age_s'))} ago" if received.get("last_at") else ABSENT),
     ]
     return [

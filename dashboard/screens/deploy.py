@@ -1,7 +1,6 @@
 """Deploy: a model, where to, within which budget; the gate answers before anything is sent."""
 
 import time
-import uuid
 from typing import Any
 
 import streamlit as st
@@ -180,7 +179,7 @@ def roll_out(model: str, ids: tuple[str, ...], plan: str, terms: Terms) -> None:
                 f"prove it and then run it {terms.sentence}. It pauses by itself when more than 5 % go wrong.",
                 method="make_rollout",
                 targets=(model,),
-                arguments={"device_ids": ids, "waves": plan.split(","), "key": uuid.uuid4().hex} | terms.arguments,
+                arguments={"device_ids": ids, "waves": plan.split(",")} | terms.arguments,
             )
         )
 
