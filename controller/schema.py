@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from sqlite_utils import Database, Migrations
-
 from controller import schema_logs
+from controller.sqlite import Database, Migrations
 
 migrations = Migrations("edgewatt")
 

@@ -1,6 +1,6 @@
 """The tables beside the log of events: steps of the schema that `controller.schema` puts in order."""
 
-from sqlite_utils import Database
+from controller.sqlite import Database
 
 
 def m007_log(db: Database) -> None:

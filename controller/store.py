@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from sqlite_utils import Database
 
 from broker.errors import StorageError
 from broker.wire import document
 from controller.logs import Kind
 from controller.schema import migrations
+from controller.sqlite import Database
 
 Row = dict[str, Any]
 

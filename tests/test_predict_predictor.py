@@ -211,7 +211,7 @@ def test_the_controller_starts_without_what_trains_and_converts():
     code = "import controller.__main__, sys; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
-    unwanted = {"sklearn", "scipy", "joblib", "torch", "timm", "onnx", "onnxruntime", "prometheus_client"}
+    unwanted = {"pandas", "sklearn", "scipy", "joblib", "torch", "timm", "onnx", "onnxruntime", "prometheus_client"}
     assert not unwanted & set(modules)
 
 

@@ -18,13 +18,14 @@ class Havoc:
     logs: Path
     children: dict[str, Child] = field(default_factory=dict)
     killed: Counter[str] = field(default_factory=Counter)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self, program: Program) -> None:
         """Start a program that may be killed."""
         self.children[program.name] = await launch(program, self.logs)
 
     async def wreak(self, kills: Iterable[Kill]) -> None:
-        """Carry `kills` out, each beside the others: several may be away at once."""
+        """Carry `kills` out until it is `over`, each beside the others: several may be away at once."""
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for kill in kills:
@@ -35,9 +36,18 @@ class Havoc:
         await asyncio.gather(*(self.children.pop(name).end(within_s) for name in tuple(names)))
 
     async def _one(self, kill: Kill, began: float) -> None:
-        await asyncio.sleep(max(kill.at_s - (time.monotonic() - began), 0.0))
+        if await self._over_within(kill.at_s - (time.monotonic() - began)):
+            return
         child = self.children[kill.what]
         await child.kill()
         self.killed[kill.what] += 1
         await asyncio.sleep(kill.away_s)
         await self.start(child.program)
+
+    async def _over_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self.over.wait()
+        except TimeoutError:
+            return False
+        return True

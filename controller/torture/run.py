@@ -33,6 +33,7 @@ FAULTS = "cuts,reboots,latency,loss,duplicates,reorder,flash_full,clock_jumps,cl
 OFTEN = 3.0
 UP_S, READY_S, SETTLE_S, POLITE_S = 60.0, 60.0, 150.0, 20.0
 LOOK_S = 0.5
+SAY_EVERY_S = 10.0
 MODELS = 4
 AGENT_PROCESSES = 4
 REDELIVERY_S = 1.0
@@ -139,11 +140,12 @@ class _Run:
         async with link:
             hands = [asyncio.create_task(each) for each in (giver.give(todo), giver.listen(), giver.ask_again())]
             wreaking = asyncio.create_task(self.havoc.wreak(self._kills(run_s)))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(run_s):
-                    await self._feed(todo, giver, len(names), len(models))
+            early = await self._feed(todo, giver, len(models), run_s)
             hands[0].cancel()
+            self.havoc.over.set()
             await wreaking
+            if early:
+                await self._make_peace()
             await self._answered(giver)
             for task in hands:
                 task.cancel()
@@ -153,18 +155,29 @@ class _Run:
                     task.result()
         return giver
 
+    async def _make_peace(self) -> None:
+        """Let the devices go on in fine weather, also when enough was given before the time was over."""
+        peaceful = self._fleet(0.0)
+        await self.havoc.end((program.name for program in peaceful), POLITE_S)
+        for program in peaceful:
+            await self.havoc.start(program)
+
     def _kills(self, run_s: float) -> tuple[Kill, ...]:
         return kills(self.wishes.seed, run_s=run_s, targets=tuple(self.havoc.children))
 
-    async def _feed(self, todo: asyncio.Queue[Any], giver: Giver, devices: int, models: int) -> None:
+    async def _feed(self, todo: asyncio.Queue[Any], giver: Giver, models: int, run_s: float) -> bool:
+        """Hand out deeds until the time is over, or return True as soon as enough was given."""
         said_at = time.monotonic()
-        for deed in deeds(self.wishes.seed, devices=devices, models=models):
-            await todo.put(deed)
-            if self.wishes.trials is not None and len(giver.book.given) >= self.wishes.trials:
-                return
-            if time.monotonic() - said_at > 10:  # noqa: PLR2004 - seconds between two lines
-                said_at = time.monotonic()
-                self.say(f"{len(giver.book.given)} commands given, killed: {_killed(self.havoc)}")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(run_s):
+                for deed in deeds(self.wishes.seed, devices=len(giver.devices), models=models):
+                    await todo.put(deed)
+                    if self.wishes.trials is not None and len(giver.book.given) >= self.wishes.trials:
+                        return True
+                    if time.monotonic() - said_at > SAY_EVERY_S:
+                        said_at = time.monotonic()
+                        self.say(f"{len(giver.book.given)} commands given, killed: {_killed(self.havoc)}")
+        return False
 
     async def _answered(self, giver: Giver) -> None:
         """Go on typing until everything that was typed is answered."""
