@@ -1,5 +1,7 @@
 """Puts the REST application together."""
 
+from typing import Any
+
 from fastapi import FastAPI
 
 from controller.answers import Answers
@@ -21,23 +23,41 @@ from controller.api import (
     system,
     uploads,
 )
+from controller.api.described import RESPONSES, with_examples
 from controller.api.exact import Exact
 from controller.api.once import Once
 from controller.api.parts import Parts
 
 DESCRIPTION = (
     "Know what a model will cost a device before you ship it. Energy is mJ per inference. A write that comes with an "
-    "Idempotency-Key is done once within a day, however often it is asked for."
+    "Idempotency-Key is done once within a day, however often it is asked for. Live telemetry is a "
+    "websocket: /ws/telemetry, with device_id=… for each device wanted."
 )
 
 
-def create(parts: Parts) -> FastAPI:
+class Application(FastAPI):
+    """REST, whose description has examples."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        if not self.openapi_schema:
+            self.openapi_schema = with_examples(super().openapi())
+        return self.openapi_schema
+
+
+def create(parts: Parts) -> Application:
     """Return the application over `parts`."""
-    app = FastAPI(title="EdgeWatt", version=parts.version, description=DESCRIPTION)
+    app = described(parts.version)
     app.state.parts = parts
-    errors.install(app)
     app.add_middleware(Exact)
     app.add_middleware(Once, answers=Answers(parts.service.store), clock=parts.clock)
+    return app
+
+
+def described(version: str) -> Application:
+    """Return the application without anything behind it, to be read."""
+    app = Application(title="EdgeWatt", version=version, description=DESCRIPTION, responses=RESPONSES)
+    errors.install(app)
     documented = (
         artifacts,  # first: routes are tried in order, and a whole fleet may fetch at once
         system,

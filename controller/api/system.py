@@ -1,5 +1,6 @@
 """Health, and how controller, broker, fleet and messages are doing."""
 
+import shutil
 from collections import Counter
 from typing import Any
 
@@ -47,6 +48,7 @@ async def status(parts: Given) -> dict[str, Any]:
             "started_at": parts.started_at,
             "uptime_s": round(now - parts.started_at, 1),
             "storage_fault": ingest.storage_fault,
+            "free_mb": round(shutil.disk_usage(parts.data_dir).free / 1e6, 1),
         },
         "broker": {
             "connected": ingest.link.connected,

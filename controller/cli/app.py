@@ -24,6 +24,7 @@ from controller.cli import (
     model_commands,
     predictor_commands,
     rollout_commands,
+    self_commands,
     simulation_commands,
 )
 from controller.cli.console import Console
@@ -65,6 +66,7 @@ calibration_commands.add_to(app)
 event_commands.add_to(app)
 log_commands.add_to(app)
 bus_commands.add_to(app)
+self_commands.add_to(app)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -51,6 +51,10 @@ class Console:
 
         return Client(setting("controller_url", self._controller_url), origin="cli")
 
+    def told(self, name: str) -> str | None:
+        """Return what the command line itself says of the setting `name`."""
+        return self._controller_url if name == "controller_url" else None
+
     def close(self) -> None:
         """Close the connection to the controller, if there is one."""
         if "client" in self.__dict__:

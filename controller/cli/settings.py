@@ -12,12 +12,19 @@ DEFAULTS = {"controller_url": "http://127.0.0.1:5000", "broker_url": "mqtt://127
 
 def setting(name: str, flag: str | None, environment: Mapping[str, str] = os.environ) -> str:
     """Return the value of `name`, one of `DEFAULTS`. Raises InvalidError for a settings file that is not TOML."""
-    return (
-        flag
-        or environment.get(f"EDGEWATT_{name.upper()}")
-        or _from_file(settings_file(environment)).get(name)
-        or DEFAULTS[name]
-    )
+    return origin(name, flag, environment)[0]
+
+
+def origin(name: str, flag: str | None, environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Return the value of `name` and where it is from. Raises InvalidError for a settings file that is not TOML."""
+    variable, file = f"EDGEWATT_{name.upper()}", settings_file(environment)
+    if flag:
+        return flag, "flag"
+    if environment.get(variable):
+        return environment[variable], f"environment ({variable})"
+    if found := _from_file(file).get(name):
+        return found, f"file ({file})"
+    return DEFAULTS[name], "default"
 
 
 def settings_file(environment: Mapping[str, str] = os.environ) -> Path:
