@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import signal
 import time
+from collections import defaultdict
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -68,14 +69,23 @@ class Watcher:
     def __init__(self, link):
         self.link = link
         self.heard = []
+        self._said = defaultdict(list)
+        self._acks = defaultdict(list)
         self._news = asyncio.Event()
 
     async def listen(self):
         async for event in self.link.events():
             if isinstance(event, Packet):
-                self.heard.append(event)
+                self._hear(event)
                 await self.link.settle(event)
             self._news.set()
+
+    def _hear(self, packet):
+        self.heard.append(packet)
+        if packet.payload:
+            self._said[packet.topic].append(packet.payload)
+        if packet.topic.endswith("/ack"):
+            self._acks[packet.topic].append(decode(Ack, packet.payload))
 
     async def until(self, holds, what, within_s=30):
         end = time.monotonic() + within_s
@@ -89,18 +99,18 @@ class Watcher:
                 continue
 
     def acks(self, device_id):
-        return [decode(Ack, p.payload) for p in self.heard if p.topic == f"device/{device_id}/ack"]
+        return self._acks[f"device/{device_id}/ack"]
 
     def state(self, device_id):
-        said = [p.payload for p in self.heard if p.topic == f"device/{device_id}/state" and p.payload]
+        said = self._said[f"device/{device_id}/state"]
         return decode(State, said[-1]) if said else None
 
     def online(self, device_id):
-        said = [p.payload for p in self.heard if p.topic == f"device/{device_id}/status" and p.payload]
+        said = self._said[f"device/{device_id}/status"]
         return bool(said) and json.loads(said[-1])["online"]
 
     def statuses(self, device_id):
-        return [json.loads(p.payload) for p in self.heard if p.topic == f"device/{device_id}/status" and p.payload]
+        return [json.loads(payload) for payload in self._said[f"device/{device_id}/status"]]
 
     async def command(self, device_id, command):
         await self.link.publish(f"device/{device_id}/cmd", json.dumps(command).encode(), qos=1)
