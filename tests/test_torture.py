@@ -121,3 +121,9 @@ def test_a_cancel_that_crossed_the_end_is_no_loss():
     verdict = judge([], [found(commands={"d1": "succeeded"})], [stored("d1", Phase.CANCELLED)], [])
 
     assert verdict.clean
+
+
+def test_an_earlier_life_of_words_that_were_typed_again_is_no_loss():
+    again = [stored("h-1~1790000000", Phase.SUCCEEDED), stored("h-1", Phase.FAILED)]
+
+    assert judge([], [found(commands={"h-1": "failed"})], again, []).clean

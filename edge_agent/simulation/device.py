@@ -77,6 +77,7 @@ class Device:
     link: LoopedLink | None = None
     agent: Agent | None = None
     _booted_s: float = 0.0
+    _life: int = 0
     _power: asyncio.Event = field(default_factory=asyncio.Event)
     _over: bool = False
 
@@ -151,6 +152,8 @@ class Device:
         power_lost.cancel()
         if not working.done() and not self._over:
             self.deaths += 1
+            self._life += 1
+            self.agent.lane.close()  # what still works in a thread ends with it
             self.link.cut()
             working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -204,8 +207,10 @@ class Device:
     def _parts(self) -> Parts:
         runtime = SimulatedRuntime(body=self.body)
 
+        life = self._life
+
         def full() -> bool:
-            return self.flash_is_full
+            return self.flash_is_full or life != self._life  # a thread of a life that is over writes nothing
 
         machine = Machine(
             meter=simulated(self.body),
