@@ -6,18 +6,25 @@ from broker.commands import Ack, Command, Fault
 from broker.phases import Phase
 from edge_agent.journal import Entry
 
+EARLIEST_TS = 1_577_836_800.0
+"""2020-01-01: a clock that shows less was not set."""
+
 HAND_TYPED_MEMORY_S = 60.0
 """How long the same payload without an id is the same command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A command as it came; `command.id` is set, by its sender or from its payload (`hand_typed`)."""
+    """A command as it came; `command.id` is set, by its sender or from its payload (`hand_typed`).
+
+    `apart_s` is how long ago the same words came first in this boot, by a clock that does not jump; None for the first.
+    """
 
     command: Command
     at: float
     hand_typed: bool = False
     retained: bool = False
+    apart_s: float | None = None
 
     @property
     def id(self) -> str:
@@ -61,7 +68,7 @@ def decide(arrival: Arrival, known: Entry | None, *, gen: int) -> Decision:
     if known is None:
         return Start(_first_life(arrival, gen))
     if arrival.hand_typed:
-        old = arrival.at - known.created_at >= HAND_TYPED_MEMORY_S
+        old = _apart_s(arrival, known) >= HAND_TYPED_MEMORY_S
         return (
             Start(_next_life(arrival, known, gen)) if known.terminal and old and not arrival.retained else Repeat(known)
         )
@@ -71,6 +78,13 @@ def decide(arrival: Arrival, known: Entry | None, *, gen: int) -> Decision:
     if known.command is not None and known.command.is_request and arrival.command.artifact is not None:
         return _completion(arrival, known)
     return Refuse(_id_conflict(arrival))
+
+
+def _apart_s(arrival: Arrival, known: Entry) -> float:
+    """Return how long `known` is older than the same words now; nothing where a clock that was not set would tell."""
+    if arrival.apart_s is not None:
+        return arrival.apart_s
+    return arrival.at - known.created_at if known.created_at >= EARLIEST_TS or arrival.at < EARLIEST_TS else 0.0
 
 
 def tombstone(target: str, *, now: float, reason: str | None) -> Entry:

@@ -3,8 +3,9 @@
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 from broker.commands import Ack, Command, Desired, Fault, hand_typed_id
@@ -12,7 +13,7 @@ from broker.conditions import check_deploy
 from broker.errors import EdgeWattError, InvalidError, StorageError, WireError
 from broker.phases import Phase
 from broker.wire import MOST_ID_CHARACTERS, decode, decode_command
-from edge_agent.admission import Arrival, Complete, Refuse, Repeat, decide
+from edge_agent.admission import HAND_TYPED_MEMORY_S, Arrival, Complete, Refuse, Repeat, decide
 from edge_agent.commands import ALONE, Commands
 from edge_agent.insisting import insist
 from edge_agent.install import Installer
@@ -27,6 +28,9 @@ NO_CONTROLLER_S = 120.0
 
 ANSWER_S = 86_400.0
 """How long it waits in all: the controller's own deadline for a deployment."""
+
+MOST_TYPED = 1_000
+"""Typed commands whose moment is remembered, the oldest forgotten first."""
 
 LOOKS = 20
 """How often within that time the desk looks out for the controller."""
@@ -48,6 +52,8 @@ class Desk:
     clock_is_set: Callable[[], bool]
     controller_in_sight: Callable[[], bool]
     no_controller_s: float = NO_CONTROLLER_S
+    steady: Callable[[], float] = time.monotonic
+    typed_at: dict[str, float] = field(default_factory=dict)
 
     def receive(self, payload: bytes, *, retained: bool = False) -> None:
         """Take in a command as it came; when this returns, it is on disk or refused."""
@@ -60,7 +66,8 @@ class Desk:
             return
         typed = command.id is None
         known = replace(command, id=hand_typed_id(payload)) if typed else command
-        self._admit(Arrival(command=known, at=self.now(), hand_typed=typed, retained=retained))
+        apart_s = self._apart_s(known.id or "") if typed else None
+        self._admit(Arrival(command=known, at=self.now(), hand_typed=typed, retained=retained, apart_s=apart_s))
 
     def desire(self, payload: bytes) -> None:
         """Converge to the retained slot: its deploy is a command like any other, its config counts once per gen."""
@@ -91,6 +98,16 @@ class Desk:
             self.lane.begin(entry.id, self.installer.run)
         if entry.ending is not None:
             self.lane.end([entry.id], entry.ending)
+
+    def _apart_s(self, command_id: str) -> float | None:
+        """Return how long ago these words began a command in this boot: the wall clock may be set in between."""
+        now, before = self.steady(), self.typed_at.get(command_id)
+        if before is None or now - before >= HAND_TYPED_MEMORY_S:
+            self.typed_at.pop(command_id, None)
+            self.typed_at[command_id] = now
+        if len(self.typed_at) > MOST_TYPED:
+            del self.typed_at[next(iter(self.typed_at))]
+        return None if before is None else now - before
 
     def _admit(self, arrival: Arrival) -> None:
         try:

@@ -100,6 +100,16 @@ def test_a_hand_typed_command_is_the_same_for_a_minute_and_a_new_life_after():
     assert again.entry.seq > first.seq
 
 
+def test_a_clock_that_is_set_between_two_typings_does_not_make_them_two():
+    unset, today = 1_483_228_800.0, 1_790_000_000.0
+    first = replace(started(hand_typed=True, gen=None, id="h-1"), phase=P.SUCCEEDED, created_at=unset)
+    typed = arrival(at=today, hand_typed=True, gen=None, id="h-1")
+
+    assert decide(replace(typed, apart_s=4.0), first, gen=5) == Repeat(first)
+    assert decide(typed, first, gen=5) == Repeat(first)
+    assert isinstance(decide(replace(typed, apart_s=61.0), first, gen=5), Start)
+
+
 def test_a_retained_hand_typed_command_is_never_a_new_life():
     first = replace(started(hand_typed=True, gen=None), phase=P.SUCCEEDED, created_at=100.0)
 
