@@ -8,6 +8,7 @@ import pytest
 
 from edge_agent.boards import BOARDS
 from edge_agent.power.modelled import modelled, simulated
+from edge_agent.runtimes.facts import ModelFacts
 from edge_agent.runtimes.session import Ran
 from edge_agent.simulation.board import HEATING_S, SimulatedBoard, SimulatedSession
 
@@ -72,6 +73,8 @@ def test_neighbours_on_this_machine_do_not_slow_the_simulated_board():
 
 def test_a_cold_cache_of_this_machine_is_not_the_boards():
     class Uneven:
+        facts = ModelFacts()
+
         def __init__(self):
             self.times = iter([0.010, 0.050])
 
@@ -84,6 +87,20 @@ def test_a_cold_cache_of_this_machine_is_not_the_boards():
     first, second = session.run(0), session.run(1)
     assert second.wall_s <= 1.21 * first.wall_s
     assert SimulatedSession(Uneven(), board()).run(0).wall_s == pytest.approx(0.0383)
+
+
+def test_a_model_that_tells_its_macs_takes_the_boards_time_however_busy_this_machine_is():
+    class Busy:
+        facts = ModelFacts(gmacs=0.569)
+
+        def run(self, _sample):
+            return Ran(None, 9.0, 9.0)
+
+    session = SimulatedSession(Busy(), board())
+    times = [session.run(0).wall_s for _ in range(200)]
+
+    assert statistics.fmean(times) == pytest.approx(0.0063 * BOARDS["raspberry_pi_5"].slowdown, rel=0.02)
+    assert max(times) > min(times)
 
 
 def test_each_figure_says_where_it_is_from():

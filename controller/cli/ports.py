@@ -1,7 +1,8 @@
-"""Which ports to listen on: the wanted ones, or the next that are free."""
+"""Which ports to listen on: the wanted ones, the next that are free, or any."""
 
 import socket
 from collections.abc import Iterable
+from contextlib import ExitStack
 
 from broker.errors import ConflictError
 
@@ -29,3 +30,12 @@ def next_free(wanted: int, taken: Iterable[int] = ()) -> int:
     raise ConflictError(
         f"no port from {wanted} to {ports.stop - 1} is free", code="no_port", hint="name a free one with its option"
     )
+
+
+def some_free(count: int) -> tuple[int, ...]:
+    """Return `count` different ports of the system's choice, which nobody else looks for by number."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return tuple(probe.getsockname()[1] for probe in probes)

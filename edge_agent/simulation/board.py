@@ -10,6 +10,7 @@ from broker.messages import PowerState
 from edge_agent.boards import Board
 from edge_agent.runtimes.facts import ModelFacts
 from edge_agent.runtimes.session import Loaded, Ran, Session
+from edge_agent.simulation.reference import reference_s
 
 HEATING_S = 45.0
 """How long a throttling board takes from its usual heat to its limit."""
@@ -21,7 +22,7 @@ THROTTLED_POWER = 0.9
 """Power of a throttled board over its usual one: most of it is memory, peripherals and the supply; assumed."""
 
 NOISE = 0.03
-"""Standard deviation of simulated energies; MLPerf's runs of one system repeat within 2 to 5 %."""
+"""Standard deviation of simulated powers and times; MLPerf's runs of one system repeat within 2 to 5 %."""
 
 MOST_SPREAD = 1.15
 """Longest over shortest inference that is played: the median of p90 over p50 in MLPerf's rows of both boards."""
@@ -57,7 +58,7 @@ class SimulatedBoard:
         return PowerState(temp_c=round(temp_c, 1), throttled=self.heat >= 1.0)
 
     def stretch(self, ran: Ran) -> Ran:
-        """Return `ran` as long as the board takes: processor time here, so that busy neighbours do not count."""
+        """Return `ran`, which took its processor time on the reference core, as long as the board takes."""
         if self._first_work is None:
             self._first_work = self.now()
         slower = self.board.slowdown * (1 + (THROTTLED_SLOWDOWN - 1) * self.heat)
@@ -65,13 +66,19 @@ class SimulatedBoard:
 
     def power_mw(self) -> float:
         """Return the power drawn by an inference now, with noise."""
-        noise = max(self._draw.gauss(1, NOISE), 0.5)
-        return self.board.busy_mw * (1 - (1 - THROTTLED_POWER) * self.heat) * noise
+        return self.board.busy_mw * (1 - (1 - THROTTLED_POWER) * self.heat) * self.noise()
+
+    def noise(self) -> float:
+        """Return what the next figure is multiplied by."""
+        return max(self._draw.gauss(1, NOISE), 0.5)
 
 
 @dataclass(slots=True)
 class SimulatedSession:
-    """A real session whose times are the simulated board's."""
+    """A real session whose times are the simulated board's: of a model that tells its MACs those of the board model.
+
+    Of another one they are this machine's processor time, as much slower as the board is.
+    """
 
     inner: Session
     board: SimulatedBoard
@@ -109,5 +116,9 @@ class SimulatedSession:
 
     def _played(self, ran: Ran) -> Ran:
         """Return the board's time for `ran`, without what this machine's cold caches and neighbours add."""
+        gmacs = self.inner.facts.gmacs
+        if gmacs is not None:
+            usual_s = reference_s(gmacs) * self.board.noise()
+            return self.board.stretch(Ran(ran.output, usual_s, usual_s))
         self._least_s = min(self._least_s, ran.cpu_s)
         return self.board.stretch(Ran(ran.output, ran.wall_s, min(ran.cpu_s, self._least_s * MOST_SPREAD)))

@@ -3,24 +3,19 @@
 from edge_agent.boards import Board
 from edge_agent.runtimes.facts import ModelFacts
 from edge_agent.simulation.board import THROTTLED_POWER, THROTTLED_SLOWDOWN
+from edge_agent.simulation.reference import reference_s
 
 IDLE_PART = 0.45
 """Power of a board at rest over its busy power; assumed, from 2.7 of 6 W of a Raspberry Pi 4."""
 
-REFERENCE_S_PER_GMAC = 0.0063 / 0.569
-"""MobileNet-v1 1.0 224 (0.569 GMAC) on the reference core that `Board.slowdown` is relative to."""
-
 GMAC_PER_MB = 0.034
 """The same network's, for a model that does not tell its own: 0.569 GMAC over 17 MB of fp32 weights."""
-
-OVERHEAD_S = 0.000_02
-"""What the reference core needs for a call that computes nothing."""
 
 
 def latency_s(facts: ModelFacts, size_bytes: int, board: Board, *, throttled: bool) -> float:
     """Return how long one inference takes there, without noise."""
     gmacs = facts.gmacs if facts.gmacs is not None else size_bytes / 1e6 * GMAC_PER_MB
-    usual_s = (OVERHEAD_S + gmacs * REFERENCE_S_PER_GMAC) * board.slowdown
+    usual_s = reference_s(gmacs) * board.slowdown
     return usual_s * (THROTTLED_SLOWDOWN if throttled else 1.0)
 
 
