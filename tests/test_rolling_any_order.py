@@ -120,9 +120,9 @@ class AnyOrder(RuleBasedStateMachine):
                     rolling.abort(self.id, "", "cli", at, roll_back=deed == "roll back")
                 case "retry" if not self.fleet.rollout(self.id).terminal:
                     rolling.retry(self.id, "cli", at)
-                case "another deployment":
-                    self.fleet.service.cancel(self.fleet.open_deployment(self.name(pick)).id, "", "cli", at)
-        except (ConflictError, NotFoundError, AttributeError):
+                case "another deployment" if (other := self.fleet.open_deployment(self.name(pick))) is not None:
+                    self.fleet.service.cancel(other.id, "", "cli", at)
+        except (ConflictError, NotFoundError):
             pass  # it cannot be asked for now
 
     @rule()

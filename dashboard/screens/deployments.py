@@ -4,13 +4,12 @@ import time
 
 import streamlit as st
 
-from dashboard import actions, api, frame, life, tables, words
+from dashboard import actions, api, frame, life, paging, tables, words
 from dashboard.actions import Action
 from dashboard.markup import heading, link, note
 
 LIVE_S = 2.0
 PAGE_ROWS = 50
-SHOWN = {"all": "All", "open": "Still moving"}
 
 
 @st.fragment(run_every=LIVE_S)
@@ -30,15 +29,15 @@ def one(deployment_id: str) -> None:
 
 
 @st.fragment(run_every=LIVE_S)
-def several(device_id: str, shown: str, page: int) -> None:
+def several(device_id: str, moving: bool, page: int) -> None:
     """Draw one page of deployments, newest first; live."""
-    query = {"device_id": device_id, "open_only": shown == "open", "limit": PAGE_ROWS}
+    query = {"device_id": device_id, "open_only": moving, "limit": PAGE_ROWS}
     reading = api.read("deployments", offset=(page - 1) * PAGE_ROWS, **query)
     if not frame.answered(reading, "deployments"):
         return
     rows, total = reading.get("deployments", []), int(reading.get("total", 0))
     if not rows:
-        quiet = "Nothing is on its way" if shown == "open" else "Nothing was deployed yet"
+        quiet = "Nothing is on its way" if moving else "Nothing was deployed yet"
         st.html(note(quiet, "Choose a model and a device under Deploy; you can watch it here to its end."))
         return
     ended = words.ended(reading.get("summary"))
@@ -47,26 +46,17 @@ def several(device_id: str, shown: str, page: int) -> None:
     st.html(tables.legend())
 
 
-def choose() -> tuple[str, str, int]:
-    """Draw the filters, kept in the address; return device, which ones, page."""
+def choose() -> tuple[str, bool, int]:
+    """Draw the filters, kept in the address; return the device, whether only those that move, and the page."""
     left, right = st.columns([1, 2])
-    shown = left.segmented_control(
-        "Which",
-        list(SHOWN),
-        default="all",
-        required=True,
-        key="show",
-        bind="query-params",
-        format_func=SHOWN.__getitem__,
-        label_visibility="collapsed",
-    )
+    with left:
+        moving = paging.only_moving()
     device_id = right.text_input(
         "Device", key="device", bind="query-params", placeholder="Only this device id", label_visibility="collapsed"
     )
-    query = {"device_id": device_id or "", "open_only": shown == "open", "limit": PAGE_ROWS}
+    query = {"device_id": device_id or "", "open_only": moving, "limit": PAGE_ROWS}
     total = int(api.read("deployments", offset=0, **query).get("total", 0))
-    pages = -(-total // PAGE_ROWS)
-    return device_id or "", shown, st.pagination(pages, key="from", bind="query-params") if pages > 1 else 1
+    return device_id or "", moving, paging.page_of(total, PAGE_ROWS, "from")
 
 
 def cancel(deployment_id: str) -> None:

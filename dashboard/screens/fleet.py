@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from dashboard import api, frame, tables, views, words
+from dashboard import api, frame, paging, tables, views, words
 from dashboard.markup import heading, note
 
 PAGE_ROWS = 50
@@ -86,8 +86,7 @@ def filters() -> tuple[dict[str, str], int]:
 
 def _page(query: dict[str, str | None]) -> int:
     found = api.read("devices", limit=PAGE_ROWS, offset=0, **{key: value or "" for key, value in query.items()})
-    pages = -(-int(found.get("total", 0)) // PAGE_ROWS)
-    return st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
+    return paging.page_of(int(found.get("total", 0)), PAGE_ROWS, "page")
 
 
 def _asked() -> dict[str, str]:

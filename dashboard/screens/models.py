@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import api, charts, frame, shelf, words
+from dashboard import api, charts, frame, paging, shelf, words
 from dashboard.markup import heading, link, note
 
 PAGE_ROWS = 100
@@ -51,12 +51,6 @@ def filters(boards: list[str], families: Iterable[str]) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if value} | PLACES[where]
 
 
-def page_of(total: int) -> int:
-    """Draw the pages where there are several; return the one chosen."""
-    pages = -(-total // PAGE_ROWS)
-    return st.pagination(pages, key="sheet", bind="query-params") if pages > 1 else 1
-
-
 def draw(reading: api.Reading, query: dict[str, Any], page: int, devices: list[dict[str, Any]]) -> None:
     """Draw one page of models, and the map of accuracy against energy."""
     models, total, board = reading.get("models", []), int(reading.get("total", 0)), query.get("device_type", "")
@@ -93,7 +87,7 @@ def main() -> None:
         hint = "" if "stored" not in query else "Choose `all` to look among those that could be made, too."
         st.html(note("No model matches", "Loosen the filter above.", hint=hint))
         return
-    page = page_of(counted.get("total", 0))
+    page = paging.page_of(counted.get("total", 0), PAGE_ROWS, "sheet")
     reading = api.read_slowly("models", limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, **query)
     if frame.answered(reading, "models"):
         draw(reading, query, page, devices)

@@ -5,13 +5,12 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, api, frame, rollouts, words
+from dashboard import actions, api, frame, paging, rollouts, words
 from dashboard.actions import Action
 from dashboard.markup import heading, link, note
 
 LIVE_S = 2.0
 PAGE_ROWS = 25
-SHOWN = {"all": "All", "open": "Still moving"}
 STEERABLE = ("planned", "running", "paused")
 
 
@@ -45,35 +44,25 @@ def one(rollout_id: str) -> None:
 
 
 @st.fragment(run_every=LIVE_S)
-def several(shown: str, page: int) -> None:
+def several(moving: bool, page: int) -> None:
     """Draw one page of rollouts, newest first; live."""
-    reading = api.read("rollouts", open_only=shown == "open", limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
+    reading = api.read("rollouts", open_only=moving, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
     if not frame.answered(reading, "rollouts"):
         return
     rows, total = reading.get("rollouts", []), int(reading.get("total", 0))
     if not rows:
-        quiet = "No rollout is under way" if shown == "open" else "Nothing was rolled out yet"
+        quiet = "No rollout is under way" if moving else "Nothing was rolled out yet"
         st.html(note(quiet, "`edgewatt deploy MODEL --to TAG --plan 1,10%,50%,100%` makes one; watch it here."))
         return
     st.html(heading("Newest first", words.count(total, "rollout")))
     st.html(rollouts.listing(rows, time.time()))
 
 
-def choose() -> tuple[str, int]:
-    """Draw the filter, kept in the address; return which ones, and the page."""
-    shown = st.segmented_control(
-        "Which",
-        list(SHOWN),
-        default="all",
-        required=True,
-        key="show",
-        bind="query-params",
-        format_func=SHOWN.__getitem__,
-        label_visibility="collapsed",
-    )
-    total = int(api.read("rollouts", open_only=shown == "open", limit=PAGE_ROWS, offset=0).get("total", 0))
-    pages = -(-total // PAGE_ROWS)
-    return shown, st.pagination(pages, key="from", bind="query-params") if pages > 1 else 1
+def choose() -> tuple[bool, int]:
+    """Draw the filter, kept in the address; return whether only those that move, and the page."""
+    moving = paging.only_moving()
+    total = int(api.read("rollouts", open_only=moving, limit=PAGE_ROWS, offset=0).get("total", 0))
+    return moving, paging.page_of(total, PAGE_ROWS, "from")
 
 
 def steer(rollout_id: str) -> None:

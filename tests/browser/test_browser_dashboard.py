@@ -93,11 +93,13 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page):
 
 def test_over_budget_is_refused_with_an_alternative_that_one_click_takes(page):
     page.get_by_role("link", name="Deploy", exact=True).click()
+    page.get_by_role("heading", name="Deploy a model").wait_for()  # until then the boxes are those of the fleet
     page.get_by_role("combobox").nth(0).fill("digits_cnn_l")
-    page.keyboard.press("Enter")
+    page.get_by_role("option", name="digits_cnn_l").first.click()
     page.get_by_text("214 M MACs").wait_for()
     page.get_by_role("combobox").nth(1).fill("pi5-1")
-    page.keyboard.press("Enter")
+    page.get_by_role("option", name="pi5-1").first.click()
+    page.keyboard.press("Escape")
     page.get_by_text("1 device: pi5-1").wait_for()
     budget = page.get_by_label("mJ per inference", exact=True)
     budget.fill("20")
