@@ -24,6 +24,7 @@ Kind = Literal[
     "drift",
     "controller",
     "archive",
+    "access",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -43,6 +44,7 @@ SAYS: dict[Kind, str] = {
     "drift": "a model costs a device more than when it was deployed, or no more",
     "controller": "the controller began, with which settings, or ended; its broker came and went",
     "archive": "events were moved into an archive file, or the time of such a file is over",
+    "access": "a token was made or revoked, or a sign-in failed",
 }
 
 CAUSES: dict[str, str] = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from controller import schema_logs
+from controller import schema_access, schema_logs
 from controller.sqlite import Database, Migrations
 
 migrations = Migrations("edgewatt")
@@ -284,5 +284,5 @@ def m006_rollouts(db: Database) -> None:
     db.table("rollout_news").create_index(["due_at"])
 
 
-for _later in (schema_logs.m007_log, schema_logs.m008_answers):
+for _later in (schema_logs.m007_log, schema_logs.m008_answers, schema_access.m009_tokens):
     migrations()(_later)

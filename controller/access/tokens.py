@@ -1,0 +1,141 @@
+"""Keeps API tokens: made once and shown once, recognised by their hash, revoked by their name.
+
+A secret is 256 random bits, so nobody finds it by trying. A slow hash makes guessing a person's password costly; here
+it would make every request slow and protect nothing. With SHA-256 whoever reads the database cannot sign in.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+from broker.errors import ConflictError, InvalidError, NotFoundError, StorageError
+from controller.access.roles import Principal, Role, role_of
+from controller.logs import CAUSES
+from controller.store import Row, Store
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+SECRET = re.compile(r"ew_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
+SECRET_BYTES = 32
+USED_EVERY_S = 300.0
+"""How exact `last_used_at` is, so that reading costs no write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What is known of a token: all but the secret. `act_as`: it may name the person that it asks for."""
+
+    id: str
+    name: str
+    role: Role
+    created_at: float
+    created_by: str
+    expires_at: float | None
+    last_used_at: float | None
+    act_as: bool
+
+
+class Tokens:
+    """The tokens of one controller."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep them in `store`."""
+        self._store = store
+
+    def create(
+        self,
+        name: str,
+        role: Role | str,
+        at: float,
+        *,
+        expires_at: float | None = None,
+        act_as: bool = False,
+        who: str = "controller",
+    ) -> str:
+        """Return the secret of a new token, which is kept nowhere; `expires_at` None is for ever.
+
+        Raises InvalidError (name, role or expiry), ConflictError when the name is taken.
+        """
+        known = role_of(role)
+        self._check(name, expires_at, at)
+        token_id = secrets.token_hex(4)
+        secret = f"ew_{token_id}_{secrets.token_urlsafe(SECRET_BYTES)}"
+        with self._store.transaction():
+            self._store.connection.execute(
+                "INSERT INTO tokens (id, name, role, secret_sha256, created_at, created_by, expires_at, act_as) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [token_id, name, known.value, _hashed(secret), at, who, expires_at, int(act_as)],
+            )
+            facts = {"token_id": token_id, "role": known.value, "expires_at": expires_at, "act_as": act_as}
+            self._store.add_event(at, "access", f"token {name} was made: {known.value}", who=who, facts=facts)
+        return secret
+
+    def list(self) -> list[Token]:
+        """Return every token, by name."""
+        return [_token(row) for row in self._store.query("SELECT * FROM tokens ORDER BY name")]
+
+    def get(self, name: str) -> Token:
+        """Return the token called `name`. Raises NotFoundError."""
+        found = self._store.query("SELECT * FROM tokens WHERE name = ?", [name])
+        if not found:
+            raise NotFoundError(f"no token '{name[:80]}'", code="unknown_token", hint="`edgewatt tokens list`")
+        return _token(found[0])
+
+    def revoke(self, name: str, at: float, *, who: str = "controller") -> None:
+        """Take a token away; whoever has its secret is a stranger from now on. Raises NotFoundError."""
+        token = self.get(name)
+        with self._store.transaction():
+            self._store.connection.execute("DELETE FROM tokens WHERE id = ?", [token.id])
+            facts = {"token_id": token.id, "role": token.role.value}
+            self._store.add_event(at, "access", f"token {name} was revoked", who=who, facts=facts)
+
+    def exist(self) -> bool:
+        """Return whether there is any token."""
+        return bool(self._store.query("SELECT 1 FROM tokens LIMIT 1"))
+
+    def who(self, secret: str, at: float) -> Principal | None:
+        """Return whose `secret` it is, None when it is nobody's, revoked or expired."""
+        form = SECRET.fullmatch(secret)
+        rows = self._store.query("SELECT * FROM tokens WHERE id = ?", [form[1]]) if form else []
+        if not rows or not hmac.compare_digest(rows[0]["secret_sha256"], _hashed(secret)):
+            return None
+        token = _token(rows[0])
+        if token.expires_at is not None and token.expires_at <= at:
+            return None
+        self._note_use(token, at)
+        return Principal(
+            name=token.name, role=token.role, token_id=token.id, expires_at=token.expires_at, act_as=token.act_as
+        )
+
+    def _note_use(self, token: Token, at: float) -> None:
+        """Note that `token` is used; on a full disk it is not noted, and works."""
+        if token.last_used_at is not None and at - token.last_used_at < USED_EVERY_S:
+            return
+        try:
+            with self._store.transaction():
+                self._store.connection.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", [at, token.id])
+        except StorageError:
+            return
+
+    def _check(self, name: str, expires_at: float | None, at: float) -> None:
+        if not NAME.fullmatch(name):
+            hint = "small letters, digits and . _ @ - (64 at most): ada, ci, ada@example.org"
+            raise InvalidError(f"'{name[:80]}' is no name for a token", hint=hint, field="name")
+        if name in CAUSES or self._store.has_device(name):
+            hint = "it stands in the events for something else; take another"
+            raise InvalidError(f"a token cannot be called '{name}'", hint=hint, field="name")
+        if expires_at is not None and expires_at <= at:
+            raise InvalidError("the token would have expired already", hint="such as 90d", field="expires")
+        if self._store.query("SELECT 1 FROM tokens WHERE name = ?", [name]):
+            hint = f"take another name, or `edgewatt tokens revoke {name}` first"
+            raise ConflictError(f"there is a token '{name}' already", code="token_exists", hint=hint)
+
+
+def _hashed(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _token(row: Row) -> Token:
+    known = {name: row[name] for name in Token.__dataclass_fields__}
+    return Token(**known | {"role": Role(row["role"]), "act_as": bool(row["act_as"])})
