@@ -69,7 +69,10 @@ class LocalPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
-    """Birth certificate and registration of a device."""
+    """Birth certificate and registration of a device.
+
+    `balena_uuid` is what balena calls the board, where the agent runs in a container of balenaOS.
+    """
 
     device_type: str
     v: int = 1
@@ -96,6 +99,7 @@ class Info:
     agent_version: str | None = None
     simulated: bool = False
     policy: LocalPolicy | None = None
+    balena_uuid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

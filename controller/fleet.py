@@ -66,7 +66,7 @@ def view(device: Row, now: float) -> Row:
         "wake_at": asleep_until(device, now),
         "approved": bool(device["approved"]),
         "registered_at": device["registered_at"],
-        **{name: info.get(name) for name in ("device_type", "board", "os", "ip", "agent_version")},
+        **{name: info.get(name) for name in ("device_type", "board", "os", "ip", "agent_version", "balena_uuid")},
         "tags": info.get("tags") or {},
         "simulated": bool(info.get("simulated")),
         "formats": info.get("formats") or [],

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-TOLD = ("device_type", "board", "os", "agent_version", "ip", "battery_wh", "solar_wh_per_day")
+TOLD = ("device_type", "board", "os", "agent_version", "ip", "battery_wh", "solar_wh_per_day", "balena_uuid")
 """Facts whose change is told, beside tags, runtimes and the power sensor; free disk and the like are not."""
 
 NOTHING = "none"

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -106,6 +107,7 @@ def identify(settings: Settings, *, ip: str | None = None) -> Identity:
         version=agent_version(),
         battery_wh=settings.battery_wh,
         solar_wh_per_day=settings.solar_wh_per_day,
+        balena_uuid=os.environ.get("BALENA_DEVICE_UUID") or None,  # balenaOS gives it to every container
     )
 
 

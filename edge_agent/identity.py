@@ -24,6 +24,7 @@ class Identity:
     version: str = ""
     battery_wh: float | None = None
     solar_wh_per_day: float | None = None
+    balena_uuid: str | None = None
 
 
 def next_boot(folder: Path) -> int:

@@ -78,6 +78,7 @@ class Reporter:
             agent_version=who.version,
             simulated=who.simulated,
             policy=policy if policy != LocalPolicy() else None,
+            balena_uuid=who.balena_uuid,
         )
 
     def state(self) -> State:

@@ -55,6 +55,12 @@ async def test_a_late_will_is_contradicted(tmp_path):
         await bench.until(lambda: bench.said("status")[-1]["online"], "the contradiction")
 
 
+async def test_in_a_container_of_balena_os_info_says_what_balena_calls_the_board(tmp_path, monkeypatch):
+    monkeypatch.setenv("BALENA_DEVICE_UUID", "0123456789abcdef0123456789abcdef")
+    async with running(tmp_path) as bench:
+        assert bench.said("info")[-1]["balena_uuid"] == "0123456789abcdef0123456789abcdef"
+
+
 async def test_info_registers_the_device(tmp_path):
     async with running(tmp_path, tags={"line": "A"}) as bench:
         info = bench.said("info")[-1]
