@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine
+from importlib.metadata import version
 from typing import Any
 
 import amqtt.broker
@@ -20,6 +21,9 @@ from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import Session
 
+from broker.topics import BROKER_VERSION
+
+NAME = "EdgeWatt's embedded broker"
 CONNECT_TIMEOUT_S = 10
 LET_GO_S = 5
 """How long an older connection may take to end before its session is forgotten."""
@@ -149,6 +153,7 @@ async def serve(host: str, port: int) -> None:
     }
     broker = HardenedBroker(config)
     await broker.start()
+    await broker.retain_message(None, BROKER_VERSION, f"{NAME} (amqtt {version('amqtt')})".encode())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -46,14 +46,18 @@ class PahoLink:
         username: str | None = None,
         password: str | None = None,
         keepalive_s: int = 30,
+        lasting: bool = True,
     ) -> None:
-        """Prepare a session of `client_id` at `url`; nothing is sent before the context is entered."""
+        """Prepare a session of `client_id` at `url`; nothing is sent before the context is entered.
+
+        One that is not `lasting` ends with its connection, and leaves nothing on the broker.
+        """
         self._host, self._port, tls = address(url)
         self._keepalive_s = keepalive_s
         self._client = client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=False,
+            clean_session=not lasting,
             protocol=mqtt.MQTTv311,
             manual_ack=True,
         )

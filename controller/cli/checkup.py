@@ -1,36 +1,18 @@
 """Whether all parts are well: one finding for each, with what to do."""
 
-import asyncio
-import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 from broker.errors import EdgeWattError
+from controller.cli.bus_checkup import bus
 from controller.cli.console import Console
+from controller.cli.finding import Finding, Verdict
 from controller.cli.settings import origin
 
-Verdict = Literal["ok", "warn", "fail"]
 SKEW_WARN_S, SKEW_FAIL_S = 2.0, 60.0
 LOW_MB = 1_000.0
-WITHIN_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What was looked at, how it is, and what to do where it is not ok."""
-
-    what: str
-    verdict: Verdict
-    says: str
-    hint: str = ""
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The finding as JSON."""
-        return asdict(self)
 
 
 def checkup(console: Console) -> list[Finding]:
@@ -40,9 +22,9 @@ def checkup(console: Console) -> list[Finding]:
         status = console.client.status()
         answered_at = time.time()
     except EdgeWattError as error:
-        return [Finding(what="controller", verdict="fail", says=error.message, hint=error.hint), *_bus(_url(None))]
+        return [Finding(what="controller", verdict="fail", says=error.message, hint=error.hint), *bus(_url(None), 0)]
     found = [_controller(status), _versions(status), _clock(status, asked_at, answered_at)]
-    return [*found, _link(status), *_store(status), *_fleet(console), *_bus(_url(status))]
+    return [*found, _link(status), *_store(status), *_fleet(console), *bus(_url(status), status["devices"]["total"])]
 
 
 def _controller(status: dict[str, Any]) -> Finding:
@@ -102,41 +84,3 @@ def _url(status: dict[str, Any] | None) -> str:
     """Return the broker that we were told, else the controller's."""
     told, whence = origin("broker_url", None)
     return status["broker"]["url"] if status and whence == "default" else told
-
-
-def _bus(url: str) -> Iterator[Finding]:
-    try:
-        kept = asyncio.run(_keeps(url))
-    except (EdgeWattError, TimeoutError) as error:
-        said = error.message if isinstance(error, EdgeWattError) else f"no broker answers at {url}"
-        hint = "start one with `edgewatt up`, or name it with EDGEWATT_BROKER_URL"
-        yield Finding(what="broker from here", verdict="fail", says=said, hint=hint)
-        return
-    yield Finding(what="broker from here", verdict="ok", says=f"answers at {url}")
-    if kept:
-        yield Finding(what="retained", verdict="ok", says="the controller's presence is kept for who comes later")
-    else:
-        hint = "is a controller on this broker, and may we read fleet/#? see `edgewatt bus acl`"
-        yield Finding(what="retained", verdict="warn", says="no presence of a controller is kept", hint=hint)
-
-
-async def _keeps(url: str) -> bool:
-    """Return whether the broker at `url` gives a newcomer the controller's retained presence. Raises LinkError."""
-    from broker.link import Disconnected, Packet  # noqa: PLC0415 - imported on use
-    from broker.paho import PahoLink  # noqa: PLC0415
-    from broker.topics import CONTROLLER_STATUS  # noqa: PLC0415
-
-    async with PahoLink(url, f"edgewatt-doctor-{secrets.token_hex(4)}") as link:
-        events = link.events()
-        first = await asyncio.wait_for(anext(events), WITHIN_S)
-        if isinstance(first, Disconnected):
-            raise TimeoutError
-        await link.subscribe(CONTROLLER_STATUS)
-        try:
-            async with asyncio.timeout(WITHIN_S / 2):
-                async for event in events:
-                    if isinstance(event, Packet):
-                        return event.retain
-        except TimeoutError:
-            return False
-    return False

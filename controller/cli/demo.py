@@ -13,6 +13,7 @@ from controller.cli import stack
 from controller.cli.data_folder import held
 from controller.cli.demo_fleet import DemoDevice, Trial, ask_costs, find_trial, first_budget_mj, fleet
 from controller.cli.following import command_end
+from controller.cli.nats import find_nats
 from controller.cli.ports import next_free
 from controller.cli.processes import python
 from controller.cli.supervisor import Say, Supervisor, supervised
@@ -198,6 +199,9 @@ def _place(wishes: Wishes, data: Path, say: Say) -> stack.Stack:
     broker = stack.chosen_broker(wishes.broker)
     if broker == "mosquitto":
         stack.find_mosquitto()
+    elif broker == "nats":
+        find_nats()
+    say(f"broker: {broker}" + (f" (--broker {wishes.broker})" if wishes.broker != broker else ""))
     return stack.Stack(data=data, broker=broker, **chosen)
 
 

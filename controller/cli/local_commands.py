@@ -14,8 +14,8 @@ DashboardPort = Annotated[int, typer.Option(help="The next free one when taken."
 Dashboard = Annotated[bool, typer.Option("--dashboard/--no-dashboard", help="Start the dashboard.")]
 Data = Annotated[Path, typer.Option(help="Where everything is kept.")]
 Broker = Annotated[
-    Literal["amqtt", "mosquitto", "auto"],
-    typer.Option(help="amqtt needs no installation; auto takes mosquitto when it is there."),
+    Literal["amqtt", "mosquitto", "nats", "auto"],
+    typer.Option(help="amqtt needs no installation, nats the extra `native`; auto takes mosquitto, else nats."),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left in the data folder.")]
 

@@ -85,7 +85,7 @@ def _torture(
     trials: Annotated[int | None, typer.Option(help="Stop breaking after so many commands.", min=1)] = None,
     devices: Annotated[int, typer.Option(help="How many simulated devices.", min=1, max=2_000)] = 20,
     broker: Annotated[
-        Literal["amqtt", "mosquitto", "auto"], typer.Option(help="auto takes mosquitto when it is there.")
+        Literal["amqtt", "mosquitto", "nats", "auto"], typer.Option(help="auto takes mosquitto, else nats, else amqtt.")
     ] = "auto",
     data: Annotated[Path, typer.Option(help="Where everything is kept; emptied first.")] = Path(".edgewatt/torture"),
 ) -> int:

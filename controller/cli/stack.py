@@ -9,6 +9,7 @@ from pathlib import Path
 
 from broker.errors import NotFoundError
 from controller.cli.demo_fleet import DemoDevice
+from controller.cli.nats import nats_program, nats_server
 from controller.cli.ports import HOST
 from controller.cli.processes import Program, python
 from controller.cli.readiness import answers_http, answers_mqtt
@@ -79,9 +80,11 @@ async def dashboard_ready(stack: Stack, supervisor: Supervisor) -> None:
 
 
 def broker_program(stack: Stack) -> Program:
-    """Return the broker: embedded, or Debian's mosquitto with a configuration of its own in the data folder."""
+    """Return the broker: embedded, or mosquitto or NATS with a configuration of their own in the data folder."""
     if stack.broker == "amqtt":
         return python("broker", "-m", "broker.embedded", "--host", HOST, "--port", str(stack.mqtt_port), vital=True)
+    if stack.broker == "nats":
+        return nats_program(HOST, stack.mqtt_port, stack.data / "broker" / "nats")
     folder = stack.data / "broker"
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "mosquitto.conf"
@@ -92,10 +95,10 @@ def broker_program(stack: Stack) -> Program:
 
 
 def chosen_broker(wanted: str) -> str:
-    """Return `amqtt` or `mosquitto` for amqtt, mosquitto or auto (mosquitto when it is installed)."""
+    """Return `wanted`; for auto what is installed: mosquitto, else NATS, else the embedded broker that always is."""
     if wanted != "auto":
         return wanted
-    return "mosquitto" if _mosquitto() else "amqtt"
+    return "mosquitto" if _mosquitto() else "nats" if nats_server() else "amqtt"
 
 
 def find_mosquitto() -> str:

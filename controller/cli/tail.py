@@ -20,7 +20,7 @@ def tail(console: Console, url: str, topics: str, count: int) -> None:
 
 async def _listen(console: Console, url: str, topics: str, count: int) -> None:
     heard = 0
-    async with PahoLink(url, f"edgewatt-tail-{os.getpid()}") as link:
+    async with PahoLink(url, f"edgewatt-tail-{os.getpid()}", lasting=False) as link:
         events = link.events()
         first = await asyncio.wait_for(anext(events), CONNECT_S)
         if isinstance(first, Disconnected):

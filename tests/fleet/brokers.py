@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from controller.cli.nats import nats_program, nats_server
 from controller.cli.readiness import answers_mqtt, wait_until
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+NATS = nats_server()
 
 MOSQUITTO_CONF = """\
 listener {port} 127.0.0.1
@@ -82,6 +85,8 @@ class RunningBroker:
     def _argv(self):
         if self.kind == "amqtt":
             return [sys.executable, "-m", "broker.embedded", "--port", str(self.port)]
+        if self.kind == "nats":
+            return nats_program("127.0.0.1", self.port, self.folder / f"nats-{self.port}", ack_wait_s=1).argv
         conf = self.folder / f"mosquitto-{self.port}.conf"
         conf.write_text(MOSQUITTO_CONF.format(port=self.port, folder=self.folder))
         return [MOSQUITTO, "-c", str(conf)]

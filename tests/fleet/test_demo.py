@@ -16,6 +16,7 @@ import pytest
 from controller.cli.ports import is_free
 from controller.cli.readiness import answers_http, wait_until
 from controller.client import Client
+from tests.conftest import NO_MOSQUITTO, NO_NATS
 from tests.fleet.brokers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -190,11 +191,12 @@ def test_a_taken_port_is_told_and_another_is_used(tmp_path):
         assert second.report["live"] == ["jetson-1"]
 
 
-def test_mosquitto_can_be_the_broker(tmp_path, mosquitto):
-    del mosquitto  # only: it is installed
-    running = Demo(tmp_path / "data", "--devices", "1", "--no-dashboard", "--broker", "mosquitto")
+@pytest.mark.parametrize("kind", [pytest.param("mosquitto", marks=NO_MOSQUITTO), pytest.param("nats", marks=NO_NATS)])
+def test_another_broker_can_carry_the_demo(tmp_path, kind):
+    running = Demo(tmp_path / "data", "--devices", "1", "--no-dashboard", "--broker", kind)
     try:
-        assert running.report["broker"] == "mosquitto"
+        assert running.report["broker"] == kind
+        assert f"broker: {kind}" in running.talk
         assert running.report["live"] == ["jetson-1"]
     finally:
         assert running.end(signal.SIGTERM) == 0

@@ -11,7 +11,7 @@ from broker.link import Connected, Disconnected, Packet, Will
 from broker.looped import LoopedLink
 from broker.memory import MemoryHub, matches
 from broker.paho import PahoLink, address
-from tests.conftest import NO_MOSQUITTO
+from tests.conftest import NO_MOSQUITTO, NO_NATS
 from tests.fleet.brokers import RunningBroker
 
 WITHIN_S = 20
@@ -41,13 +41,14 @@ class Listener:
 
 MEMORY, AMQTT = (None, "memory"), (PahoLink, "amqtt")
 MOSQUITTO = [pytest.param((kind, "mosquitto"), marks=NO_MOSQUITTO) for kind in (PahoLink, LoopedLink)]
+NATS = pytest.param((PahoLink, "nats"), marks=NO_NATS)
 
 
 def kind_and_broker(given):
     return "-".join(word if isinstance(word, str) else word.__name__ for word in given if word)
 
 
-@pytest.fixture(params=[MEMORY, AMQTT, *MOSQUITTO], ids=kind_and_broker)
+@pytest.fixture(params=[MEMORY, AMQTT, NATS, *MOSQUITTO], ids=kind_and_broker)
 def make_link(request, tmp_path):
     kind, where = request.param
     if kind is None:
@@ -184,8 +185,9 @@ async def test_large_messages_pass_a_socket_that_takes_them_in_parts(mosquitto):
     assert heard == payloads
 
 
-async def test_what_was_not_settled_comes_again(mosquitto):
-    broker = mosquitto  # the embedded broker forgets what was on its way, so nothing of ours relies on this
+@pytest.mark.parametrize("kind", ["mosquitto", "nats"])
+async def test_what_was_not_settled_comes_again(kind, request):
+    broker = request.getfixturevalue(kind)  # the embedded one forgets what was on its way: nothing of ours relies on it
     async with listening(PahoLink(broker.url, "x")) as x:
         await x.link.subscribe("device/x/cmd")
         async with listening(PahoLink(broker.url, "a")) as a:
@@ -195,6 +197,32 @@ async def test_what_was_not_settled_comes_again(mosquitto):
         again = await Listener(back).until(Packet)
 
     assert first.payload == again.payload == b"ping"
+
+
+async def test_nats_keeps_sessions_and_what_is_retained_when_it_is_killed(nats):
+    async with listening(PahoLink(nats.url, "sleeper")) as sleeper, listening(PahoLink(nats.url, "a")) as a:
+        await sleeper.link.subscribe("device/x/cmd")
+        await a.link.publish("device/x/info", b"{}", qos=1, retain=True)
+    async with listening(PahoLink(nats.url, "a")) as a:
+        await a.link.publish("device/x/cmd", b"ping", qos=1)
+        nats.restart()
+        await a.until(Connected)
+        await a.link.subscribe("device/x/info")
+        kept = await a.until(Packet)
+    async with PahoLink(nats.url, "sleeper") as again:
+        waited = await Listener(again).until(Packet)
+
+    assert (kept.payload, kept.retain) == (b"{}", True)
+    assert waited.payload == b"ping"
+
+
+async def test_a_session_that_does_not_last_leaves_nothing_behind(mosquitto):
+    async with listening(PahoLink(mosquitto.url, "x", lasting=False)) as x:
+        await x.link.subscribe("device/x/cmd")
+    async with PahoLink(mosquitto.url, "x") as again:
+        connected = await Listener(again).until(Connected)
+
+    assert not connected.session_present
 
 
 async def test_a_client_that_is_cut_off_gets_its_will_sent(broker):
