@@ -21,12 +21,6 @@ logger = logging.getLogger(__name__)
 NAME = re.compile(r"events-(\d{8}T\d{6}Z)-(\d+)-(\d+)-(\d+)(?:-\d+)?\.jsonl\.gz")
 """Made at, first and last event, how many; a second one of the same second has one number more."""
 
-STILL_TOLD = (
-    "coalesce(deployment_id, '') IN (SELECT id FROM deployments WHERE open = 1) OR (kind = 'rollout' "
-    "AND coalesce(json_extract(facts, '$.rollout_id'), '') IN (SELECT id FROM rollouts WHERE open = 1))"
-)
-"""Events of deployments and rollouts that still move, in SQL: they stay until their story is whole."""
-
 DAY_S = 86_400.0
 LOOK_EVERY_S = 3_600.0
 AT_ONCE = 1_000
@@ -144,7 +138,8 @@ class Archive:
         return _file(target)
 
     def _leaving(self, ids: "_Runs", until: float | None) -> list[Row]:
-        sql = f"SELECT * FROM events WHERE id > ? AND id <= ? AND +at < ? AND NOT ({STILL_TOLD}) ORDER BY id LIMIT ?"  # noqa: S608 - our own text
+        told = _still_told(self.store.connection.json_text("facts", "rollout_id"))
+        sql = f"SELECT * FROM events WHERE id > ? AND id <= ? AND +at < ? AND NOT ({told}) ORDER BY id LIMIT ?"  # noqa: S608 - our own text
         return self.store.query(sql, [ids.last, ids.end, math.inf if until is None else until, AT_ONCE])
 
     def _free_name(self, at: float, ids: "_Runs") -> Path:
@@ -187,6 +182,14 @@ class _Runs:
                 self.runs[-1] = (self.runs[-1][0], number)
             else:
                 self.runs.append((number, number))
+
+
+def _still_told(rollout_id: str) -> str:
+    """Return in SQL which events are of deployments and rollouts that still move: they stay until it is whole."""
+    return (
+        "coalesce(deployment_id, '') IN (SELECT id FROM deployments WHERE open = 1) OR (kind = 'rollout' "  # noqa: S608 - our own words
+        f"AND coalesce({rollout_id}, '') IN (SELECT id FROM rollouts WHERE open = 1))"
+    )
 
 
 def _file(path: Path) -> File | None:

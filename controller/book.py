@@ -5,10 +5,12 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from broker.energy import MEASURED
+from controller.database import upsert
 from controller.ledger import Entry, Watch
 from controller.store import Row, Store
 
 COLUMNS = tuple(field.name for field in fields(Entry))
+WATCH_COLUMNS = ("device_id", "model", "source", "alarm", "document")
 MAX_SUMMED = 20_000
 """How many of the newest entries a summary speaks of."""
 
@@ -29,7 +31,7 @@ class Book:
     def entries(self, *, device_id: str = "", device_type: str = "", limit: int = MAX_SUMMED) -> list[Entry]:
         """Return entries, newest first."""
         given = {name: v for name, v in {"device_id": device_id, "device_type": device_type}.items() if v}
-        where = " AND ".join(f"{name} = ?" for name in given) or "1"
+        where = " AND ".join(f"{name} = ?" for name in given) or "true"
         sql = f"SELECT * FROM ledger WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - fixed names
         return [_entry(row) for row in self._store.query(sql, [*given.values(), limit])]
 
@@ -67,7 +69,7 @@ class Book:
     def put_watch(self, watch: Watch) -> None:
         """Insert or replace a watch."""
         self._store.connection.execute(
-            "INSERT OR REPLACE INTO watches (device_id, model, source, alarm, document) VALUES (?, ?, ?, ?, ?)",
+            upsert("watches", ("device_id", "model", "source"), WATCH_COLUMNS),
             [watch.device_id, watch.model, watch.source, watch.alarm, json.dumps(asdict(watch))],
         )
 

@@ -8,11 +8,13 @@ from typing import Any, Literal
 import msgspec
 
 from controller.calibration import Calibration
+from controller.database import upsert
 from controller.predict.calibrate import Run
 from controller.predict.correction import Correction
 from controller.predict.features import Features
 from controller.store import Row, Store
 
+CALIBRATION_COLUMNS = ("id", "device_id", "open", "created_at", "document")
 Origin = Literal["calibration", "csv", "fleet"]
 """`fleet`: learned from the device's own deployments and benchmarks, unasked."""
 
@@ -48,9 +50,8 @@ class Corrections:
 
     def all_current(self) -> dict[str, Row]:
         """Return when and how well each calibrated device was calibrated, by its id."""
-        sql = (
-            "SELECT id, device_id, at, origin, simulated, before_percent, after_percent FROM corrections WHERE current"
-        )
+        columns = "id, device_id, at, origin, simulated, before_percent, after_percent"
+        sql = f"SELECT {columns} FROM corrections WHERE current = 1"  # noqa: S608 - our own columns
         return {row["device_id"]: row for row in self._store.query(sql)}
 
     def history(self, device_id: str, limit: int = 50) -> list[Kept]:
@@ -72,9 +73,9 @@ class Corrections:
     ) -> int:
         """Make `correction` the device's current one; return its id."""
         self._put_aside(device_id)
-        cursor = self._store.connection.execute(
+        [(number,)] = self._store.connection.execute(
             "INSERT INTO corrections (device_id, at, origin, simulated, current, before_percent, after_percent, "
-            "runs, document) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?)",
+            "runs, document) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?) RETURNING id",
             [
                 device_id,
                 at,
@@ -86,7 +87,7 @@ class Corrections:
                 json.dumps(correction.document),
             ],
         )
-        return int(cursor.lastrowid or 0)
+        return int(number)
 
     def undo(self, device_id: str, at: float) -> Kept | None:
         """Take the current correction back and return what is current now: the newest before it that was not undone."""
@@ -129,7 +130,7 @@ class Calibrations:
         """Insert or replace one calibration."""
         c = calibration
         self._store.connection.execute(
-            "INSERT OR REPLACE INTO calibrations (id, device_id, open, created_at, document) VALUES (?, ?, ?, ?, ?)",
+            upsert("calibrations", ("id",), CALIBRATION_COLUMNS),
             [c.id, c.device_id, not c.ended, c.created_at, json.dumps(asdict(c))],
         )
 

@@ -8,6 +8,7 @@ from broker.errors import EdgeWattError, StorageError
 from broker.phases import TERMINAL as ENDED
 from broker.phases import Phase
 from controller import rollout_evidence as evidence
+from controller.database import EVERY
 from controller.deployment import CancelAsked, Deployment
 from controller.drafting import Drafting, runs
 from controller.guards import breach
@@ -207,7 +208,7 @@ class Drive:
         """Let devices that can be reached change places with those of `wave` that cannot go on."""
         if self.rollout.rules.by_name or wave + 1 == len(self.rollout.waves):
             return
-        stuck = self.participants.waiting(self.rollout.id, wave, online=False, limit=-1)
+        stuck = self.participants.waiting(self.rollout.id, wave, online=False, limit=EVERY)
         idle = [S.AWAY, S.REFUSED, S.WITHDRAWN]
         stuck += [part for part in self.participants.standing(self.rollout.id, idle) if part["wave"] == wave]
         if not stuck:

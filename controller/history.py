@@ -8,8 +8,8 @@ from controller.schema import SAMPLE_COLUMNS
 from controller.store import Row, Store
 
 _INSERT = (
-    f"INSERT OR IGNORE INTO telemetry (device_id, ts, session, seq, received_at, {', '.join(SAMPLE_COLUMNS)}) "  # noqa: S608 - our own columns
-    f"VALUES ({', '.join('?' * (5 + len(SAMPLE_COLUMNS)))})"
+    f"INSERT INTO telemetry (device_id, ts, session, seq, received_at, {', '.join(SAMPLE_COLUMNS)}) "  # noqa: S608 - our own columns
+    f"VALUES ({', '.join('?' * (5 + len(SAMPLE_COLUMNS)))}) ON CONFLICT DO NOTHING"
 )
 
 CHARTED = (
@@ -40,7 +40,7 @@ def read_buckets(store: Store, device_id: str, *, since: float, until: float, po
     bucket_s = max(1.0, (until - since) / max(1, min(points, MAX_POINTS)))
     figures = ", ".join(f"min({c}) AS {c}_min, avg({c}) AS {c}_mean, max({c}) AS {c}_max" for c in CHARTED)
     rows = store.query(
-        f"SELECT CAST((ts - :since) / :size AS INTEGER) AS bucket, count(*) AS samples, "  # noqa: S608 - our own columns
+        f"SELECT CAST(floor((ts - :since) / :size) AS INTEGER) AS bucket, count(*) AS samples, "  # noqa: S608 - our own columns
         f"sum(inferences) AS inferences, max(model) AS model, energy_source, {figures} FROM telemetry "
         f"WHERE device_id = :device AND ts >= :since AND ts <= :until GROUP BY bucket, energy_source ORDER BY bucket",
         {"since": since, "until": until, "size": bucket_s, "device": device_id},

@@ -14,6 +14,7 @@ from broker.phases import Phase
 from broker.topics import CONTROLLER_STATUS, controller_filters
 from broker.wire import encode
 from controller.calibrating import Calibrating
+from controller.database import EVERY
 from controller.deployment import Moved, Tick
 from controller.hearing import Hearing
 from controller.keeping import Keeping
@@ -258,7 +259,7 @@ class Ingest:
     def _look_at_open(self, at: float) -> None:
         """Let time pass for every open deployment, and ask about those whose device fell silent."""
         service = self.service
-        still_open = service.deployments.find(open_only=True, limit=-1)
+        still_open = service.deployments.find(open_only=True, limit=EVERY)
         presences = service.store.presences() if still_open else {}
         for deployment in still_open:
             device = presences.get(deployment.device_id)

@@ -64,7 +64,7 @@ TOLD = frozenset({Phase.REQUESTED, Phase.ROLLING_BACK, *TERMINAL})
 """Phases that a person would tell of a deployment: how it began and how it ended."""
 
 _SEARCHED = ("text", "who", "device_id", "kind", "phase", "deployment_id")
-_HAS_WORD = " OR ".join(f"{column} LIKE ? ESCAPE '^'" for column in _SEARCHED)
+_HAS_WORD = " OR ".join(f"lower({column}) LIKE lower(?) ESCAPE '^'" for column in _SEARCHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class Sought:
         if self.milestones:
             marks = ", ".join("?" * len(TOLD))
             terms.append((f"kind != 'log' AND (phase IS NULL OR phase IN ({marks}))", sorted(TOLD)))
-        return " AND ".join(sql for sql, _ in terms) or "1", [value for _, values in terms for value in values]
+        return " AND ".join(sql for sql, _ in terms) or "true", [value for _, values in terms for value in values]
 
 
 def _within(word: str) -> str:

@@ -61,8 +61,8 @@ class Outbox:
     def taken(self, device_id: str, command_id: str, until: float) -> None:
         """Keep asking until `until` how a command ends that its device has begun."""
         self._store.connection.execute(
-            "UPDATE outbox SET expires_at = max(expires_at, ?) WHERE device_id = ? AND command_id = ? AND retain = 0",
-            [until, device_id, command_id],
+            "UPDATE outbox SET expires_at = ? WHERE device_id = ? AND command_id = ? AND retain = 0 AND expires_at < ?",
+            [until, device_id, command_id, until],
         )
 
     def holds(self, device_id: str, command_id: str) -> bool:
@@ -76,7 +76,7 @@ class Outbox:
 
     def wake_all(self, at: float) -> None:
         """Send everything at once: the controller has just started, or the broker is back."""
-        self._store.connection.execute("UPDATE outbox SET next_at = min(next_at, ?)", [at])
+        self._store.connection.execute("UPDATE outbox SET next_at = ? WHERE next_at > ?", [at, at])
 
     def hold(self, device_id: str, until: float) -> None:
         """Keep commands for a device that sleeps at least so long."""

@@ -9,8 +9,12 @@ import msgspec
 from broker.commands import Ack
 from broker.phases import TERMINAL, Phase
 from broker.wire import encode
+from controller.database import upsert
 from controller.deployment import Deployment
 from controller.store import Row, Store
+
+DEPLOYMENT_COLUMNS = ("id", "device_id", "command_id", "model", "phase", "open", "created_at", "document")
+MEASUREMENT_COLUMNS = ("device_id", "model", "artifact_sha256", "energy_mj", "source", "p95_ms", "inferences", "at")
 
 
 class Deployments:
@@ -67,8 +71,7 @@ class Deployments:
         """Insert or replace one deployment."""
         d = deployment
         self._store.connection.execute(
-            "INSERT OR REPLACE INTO deployments "
-            "(id, device_id, command_id, model, phase, open, created_at, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            upsert("deployments", ("id",), DEPLOYMENT_COLUMNS),
             [
                 d.id,
                 d.device_id,
@@ -113,8 +116,8 @@ class Commands:
     def add(self, command_id: str, device_id: str, op: str, origin: str, at: float) -> None:
         """Remember a command that was sent or seen."""
         self._store.connection.execute(
-            "INSERT OR IGNORE INTO commands (id, device_id, op, origin, created_at, updated_at, attempt, seq) "
-            "VALUES (?, ?, ?, ?, ?, ?, 0, 0)",
+            "INSERT INTO commands (id, device_id, op, origin, created_at, updated_at, attempt, seq) "
+            "VALUES (?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT DO NOTHING",
             [command_id, device_id, op, origin, at, at],
         )
 
@@ -131,7 +134,7 @@ class Commands:
         """Note that nobody took a command in time, or that its end was never heard; return whether that was so."""
         ended = [phase.value for phase in TERMINAL]
         cursor = self._store.connection.execute(
-            "UPDATE commands SET phase = iif(phase IS NULL, ?, ?), updated_at = ? "  # noqa: S608 - marks only
+            "UPDATE commands SET phase = CASE WHEN phase IS NULL THEN ? ELSE ? END, updated_at = ? "  # noqa: S608 - marks only
             f"WHERE id = ? AND device_id = ? AND coalesce(phase, '') NOT IN ({', '.join('?' * len(ended))})",
             [Phase.EXPIRED.value, Phase.TIMED_OUT.value, at, command_id, device_id, *ended],
         )
@@ -164,9 +167,7 @@ class Measurements:
         if not isinstance(energy_mj, (int, float)) or not isinstance(source, str):
             return
         self._store.connection.execute(
-            "INSERT OR REPLACE INTO measurements "
-            "(device_id, model, artifact_sha256, energy_mj, source, p95_ms, inferences, at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            upsert("measurements", ("device_id", "model"), MEASUREMENT_COLUMNS),
             [
                 device_id,
                 model,
@@ -189,7 +190,7 @@ def _where(
 ) -> tuple[str, list[Any]]:
     given = {"device_id = ?": device_id or None, "created_at >= ?": since, "created_at < ?": until}
     asked = {term: value for term, value in given.items() if value is not None}
-    return " AND ".join([*asked, *(["open = 1"] if open_only else [])]) or "1", list(asked.values())
+    return " AND ".join([*asked, *(["open = 1"] if open_only else [])]) or "true", list(asked.values())
 
 
 def _number(value: Any) -> float | int | None:

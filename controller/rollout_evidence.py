@@ -3,33 +3,35 @@
 from typing import Any
 
 from broker.phases import TERMINAL, Phase
+from controller.database import EVERY
 from controller.deployment import Deployment
 from controller.guards import FEWEST_SAMPLES, Evidence
 from controller.store import Row, Store
 
 _SEEN = """
-SELECT m.device_id, m.rowid AS place, t.energy_source AS source, count(*) AS samples, sum(t.energy_mj IS NOT NULL) AS n,
+SELECT m.device_id, m.place, t.energy_source AS source, count(*) AS samples, count(t.energy_mj) AS n,
   avg(t.energy_mj) AS energy_mj, avg(t.latency_p95_ms) AS p95_ms, max(t.temperature_c) AS temperature_c,
-  max(t.throttled) AS throttled, coalesce(json_extract(d.info, '$.simulated'), 0) AS simulated
-FROM (SELECT rowid, device_id, since FROM rollout_devices WHERE rollout_id = :rollout AND wave = :wave
-  AND standing = 'done' AND rowid > :after ORDER BY rowid LIMIT :limit) m
+  max(t.throttled) AS throttled, max(d.info) AS info
+FROM (SELECT place, device_id, since FROM rollout_devices WHERE rollout_id = :rollout AND wave = :wave
+  AND standing = 'done' AND place > :after ORDER BY place LIMIT :limit) m
 JOIN devices d ON d.id = m.device_id
 JOIN telemetry t ON t.device_id = m.device_id AND t.ts >= m.since AND t.model = :model
   AND coalesce(t.spooled, 0) = 0
-GROUP BY m.device_id, t.energy_source ORDER BY m.rowid
+GROUP BY m.device_id, m.place, t.energy_source ORDER BY m.place
 """
 
 _SUMMARY = """
 SELECT device_type, {when}_source AS source, count(*) AS devices, avg({when}_mj) AS energy_mj,
   avg({when}_p95_ms) AS latency_p95_ms, avg(predicted_mj) AS predicted_mj, avg(low_mj) AS low_mj,
-  avg(high_mj) AS high_mj, sum({when}_mj BETWEEN low_mj AND high_mj) AS inside
+  avg(high_mj) AS high_mj,
+  sum(CASE WHEN {when}_mj BETWEEN low_mj AND high_mj THEN 1 WHEN low_mj <= high_mj THEN 0 END) AS inside
 FROM rollout_devices WHERE rollout_id = ? AND after_mj IS NOT NULL AND {when}_mj IS NOT NULL
 GROUP BY device_type, {when}_source ORDER BY device_type, {when}_source
 """
 
 
 def soaked(
-    store: Store, rollout_id: str, model: str, wave: int, *, after: int = 0, limit: int = -1
+    store: Store, rollout_id: str, model: str, wave: int, *, after: int = 0, limit: int = EVERY
 ) -> tuple[int, list[tuple[str, Evidence]]]:
     """Return what devices of a wave that are done reported of `model` since, a page of them, and where the next begins.
 
@@ -38,11 +40,11 @@ def soaked(
     asked = {"rollout": rollout_id, "wave": wave, "model": model, "after": after, "limit": limit}
     rows = store.query(_SEEN, asked)
     ends = store.query(
-        "SELECT max(rowid) AS place, count(*) AS n FROM (SELECT rowid FROM rollout_devices WHERE rollout_id = :rollout "
-        "AND wave = :wave AND standing = 'done' AND rowid > :after ORDER BY rowid LIMIT :limit)",
+        "SELECT max(place) AS place, count(*) AS n FROM (SELECT place FROM rollout_devices WHERE rollout_id = :rollout "
+        "AND wave = :wave AND standing = 'done' AND place > :after ORDER BY place LIMIT :limit) AS page",
         asked,
     )[0]
-    full = limit > 0 and ends["n"] == limit
+    full = ends["n"] == limit
     return ends["place"] if full else 0, [(row["device_id"], _evidence(row)) for row in rows]
 
 
@@ -101,7 +103,7 @@ def summary(store: Store, rollout_id: str) -> list[Row]:
 def _evidence(row: Row) -> Evidence:
     return Evidence(
         samples=row["samples"],
-        simulated=bool(row["simulated"]),
+        simulated=bool((row["info"] or {}).get("simulated")),
         energy_mj=row["energy_mj"],
         energy_source=row["source"],
         latency_p95_ms=row["p95_ms"],

@@ -7,12 +7,24 @@ from typing import Any
 import msgspec
 
 from broker.phases import TERMINAL
+from controller.database import EVERY
 from controller.rollout_request import Request
 from controller.rollout_state import Rollout
 from controller.standing import MOVING, Standing
 from controller.store import Row, Store
 
-NEW_COLUMNS = ("rollout_id", "device_id", "device_type", "wave", "standing", "moving", "since", "code", "reason")
+NEW_COLUMNS = (
+    "rollout_id",
+    "place",
+    "device_id",
+    "device_type",
+    "wave",
+    "standing",
+    "moving",
+    "since",
+    "code",
+    "reason",
+)
 MOST_EVENTS = 500
 WORST_FIRST = (
     Standing.FAILED,
@@ -46,17 +58,18 @@ class News:
     def of(self, device_id: str, due_at: float) -> None:
         """Let every rollout in which a device moves look at it, at `due_at`."""
         self._store.connection.execute(
-            "INSERT OR REPLACE INTO rollout_news (rollout_id, device_id, due_at) "
-            "SELECT rollout_id, device_id, ? FROM rollout_devices WHERE device_id = ? AND moving = 1",
+            "INSERT INTO rollout_news (rollout_id, device_id, due_at) "
+            "SELECT rollout_id, device_id, ? FROM rollout_devices WHERE device_id = ? AND moving = 1 "
+            "ON CONFLICT (rollout_id, device_id) DO UPDATE SET due_at = excluded.due_at",
             [due_at, device_id],
         )
 
     def arrived(self, device_id: str, at: float) -> None:
         """Let every open rollout that new devices may join look at one that said what it is."""
         self._store.connection.execute(
-            "INSERT OR IGNORE INTO rollout_news (rollout_id, device_id, due_at) "
+            "INSERT INTO rollout_news (rollout_id, device_id, due_at) "
             "SELECT id, ?, ? FROM rollouts WHERE open = 1 AND joins = 1 AND NOT EXISTS "
-            "(SELECT 1 FROM rollout_devices WHERE rollout_id = rollouts.id AND device_id = ?)",
+            "(SELECT 1 FROM rollout_devices WHERE rollout_id = rollouts.id AND device_id = ?) ON CONFLICT DO NOTHING",
             [device_id, at, device_id],
         )
 
@@ -98,34 +111,34 @@ class Rollouts:
 
     def get(self, rollout_id: str) -> Rollout | None:
         """Return one rollout."""
-        rows = self._store.db.query("SELECT document FROM rollouts WHERE id = ?", [rollout_id])
+        rows = self._store.query("SELECT document FROM rollouts WHERE id = ?", [rollout_id])
         return next((_rollout(row) for row in rows), None)
 
     def request(self, rollout_id: str) -> Request:
         """Return what was asked for."""
-        (row,) = self._store.db.query("SELECT request FROM rollouts WHERE id = ?", [rollout_id])
+        (row,) = self._store.query("SELECT request FROM rollouts WHERE id = ?", [rollout_id])
         return msgspec.json.decode(row["request"], type=Request)
 
     def open(self) -> list[Rollout]:
         """Return the rollouts that still move, oldest first."""
-        rows = self._store.db.query("SELECT document FROM rollouts WHERE open = 1 ORDER BY created_at, id")
+        rows = self._store.query("SELECT document FROM rollouts WHERE open = 1 ORDER BY created_at, id")
         return [_rollout(row) for row in rows]
 
     def find(self, *, open_only: bool = False, limit: int = 100, offset: int = 0) -> list[Rollout]:
         """Return rollouts, newest first."""
-        where = "open = 1" if open_only else "1"
+        where = "open = 1" if open_only else "true"
         sql = f"SELECT document FROM rollouts WHERE {where} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
-        return [_rollout(row) for row in self._store.db.query(sql, [limit, offset])]
+        return [_rollout(row) for row in self._store.query(sql, [limit, offset])]
 
     def phases(self) -> dict[str, int]:
         """Return how many rollouts are in each phase."""
-        rows = self._store.db.query("SELECT phase, count(*) AS n FROM rollouts GROUP BY phase")
+        rows = self._store.query("SELECT phase, count(*) AS n FROM rollouts GROUP BY phase")
         return {row["phase"]: row["n"] for row in rows}
 
     def count(self, *, open_only: bool = False) -> int:
         """Return how many rollouts there are."""
-        where = "open = 1" if open_only else "1"
-        (row,) = self._store.db.query(f"SELECT count(*) AS n FROM rollouts WHERE {where}")  # noqa: S608 - fixed text
+        where = "open = 1" if open_only else "true"
+        (row,) = self._store.query(f"SELECT count(*) AS n FROM rollouts WHERE {where}")  # noqa: S608 - fixed text
         return int(row["n"])
 
 
@@ -136,10 +149,12 @@ class Participants:
     store: Store
 
     def add(self, rollout_id: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Insert devices; each row has what `NEW_COLUMNS` names after the rollout's id."""
+        """Insert devices after those that are there; each row has what `NEW_COLUMNS` names after `place`."""
+        last = "SELECT coalesce(max(place), 0) AS place FROM rollout_devices WHERE rollout_id = ?"
+        first = int(self.store.query(last, [rollout_id])[0]["place"]) + 1
         self.store.connection.executemany(
             f"INSERT INTO rollout_devices ({', '.join(NEW_COLUMNS)}) VALUES ({', '.join('?' * len(NEW_COLUMNS))})",  # noqa: S608 - our own columns
-            [(rollout_id, *row) for row in rows],
+            [(rollout_id, place, *row) for place, row in enumerate(rows, first)],
         )
 
     def get(self, rollout_id: str, device_id: str) -> Row | None:
@@ -171,7 +186,7 @@ class Participants:
         """Let nobody look at the devices of a rollout any more."""
         self.store.connection.execute("UPDATE rollout_devices SET moving = 0 WHERE rollout_id = ?", [rollout_id])
 
-    def standing(self, rollout_id: str, standings: Iterable[Standing], limit: int = -1) -> list[Row]:
+    def standing(self, rollout_id: str, standings: Iterable[Standing], limit: int = EVERY) -> list[Row]:
         """Return devices that stand in one of `standings`, by wave and id."""
         marks = [each.value for each in standings]
         sql = (
@@ -185,7 +200,7 @@ class Participants:
         sql = (
             "SELECT m.* FROM rollout_devices m LEFT JOIN devices d ON d.id = m.device_id WHERE m.rollout_id = ? "  # noqa: S608 - fixed text
             f"AND m.wave {'>' if later else '='} ? AND m.standing = 'waiting' AND coalesce(d.online, 0) = ? "
-            "ORDER BY m.wave, m.rowid LIMIT ?"
+            "ORDER BY m.wave, m.place LIMIT ?"
         )
         return self.store.query(sql, [rollout_id, wave, online, limit])
 
@@ -206,7 +221,7 @@ class Participants:
 
     def audit(self, rollout_id: str) -> list[Row]:
         """Return what happened to a rollout, oldest first."""
-        where = "kind = 'rollout' AND json_extract(facts, '$.rollout_id') = ?"
+        where = f"kind = 'rollout' AND {self.store.connection.json_text('facts', 'rollout_id')} = ?"
         sql = f"SELECT * FROM events WHERE {where} ORDER BY id LIMIT ?"  # noqa: S608 - fixed text
         return self.store.query(sql, [rollout_id, MOST_EVENTS])
 
@@ -214,12 +229,12 @@ class Participants:
         self, rollout_id: str, *, standing: str = "", wave: int | None = None, limit: int = 100, offset: int = 0
     ) -> tuple[int, list[Row]]:
         """Return how many devices match, and one page of them, failures first."""
-        where, given = "rollout_id = ?", [rollout_id]
+        where, given = "m.rollout_id = ?", [rollout_id]
         if standing:
-            where, given = where + " AND standing = ?", [*given, standing]
+            where, given = where + " AND m.standing = ?", [*given, standing]
         if wave is not None:
-            where, given = where + " AND wave = ?", [*given, str(wave)]
-        (total,) = self.store.query(f"SELECT count(*) AS n FROM rollout_devices WHERE {where}", given)  # noqa: S608 - fixed text
+            where, given = where + " AND m.wave = ?", [*given, str(wave)]
+        (total,) = self.store.query(f"SELECT count(*) AS n FROM rollout_devices m WHERE {where}", given)  # noqa: S608 - fixed text
         sql = (
             "SELECT m.*, d.phase AS deployment_phase FROM rollout_devices m LEFT JOIN deployments d "  # noqa: S608 - fixed text
             f"ON d.id = m.deployment_id WHERE {where} ORDER BY {_RANK}, m.wave, m.device_id LIMIT ? OFFSET ?"

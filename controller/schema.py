@@ -2,8 +2,13 @@
 
 from typing import Any
 
-from controller import schema_access, schema_logs
-from controller.sqlite import Database, Migrations
+from controller import (
+    schema_access,
+    schema_logs,
+    schema_places,
+)
+from controller.database import Schema
+from controller.sqlite import Migrations
 
 migrations = Migrations("edgewatt")
 
@@ -33,7 +38,7 @@ ROLLOUT_FIGURES: dict[str, type[Any]] = {"mj": float, "source": str, "p95_ms": f
 
 
 @migrations()
-def m001_fleet(db: Database) -> None:
+def m001_fleet(db: Schema) -> None:
     """Keep devices with their newest retained documents, and what the controller wants of them."""
     db.table("devices").create(
         {
@@ -66,7 +71,7 @@ def m001_fleet(db: Database) -> None:
 
 
 @migrations()
-def m002_deployments(db: Database) -> None:
+def m002_deployments(db: Schema) -> None:
     """Keep deployments, other commands, what waits to be published, and what models cost where."""
     db.table("deployments").create(
         {
@@ -135,7 +140,7 @@ def m002_deployments(db: Database) -> None:
 
 
 @migrations()
-def m003_events(db: Database) -> None:
+def m003_events(db: Schema) -> None:
     """Keep the audited stream of what happened, and counts of what was refused."""
     db.table("events").create(
         {
@@ -159,7 +164,7 @@ def m003_events(db: Database) -> None:
 
 
 @migrations()
-def m004_ledger(db: Database) -> None:
+def m004_ledger(db: Schema) -> None:
     """Keep predictions beside what devices reported, who drifts, calibrations, and the corrections they led to."""
     db.table("ledger").create(
         {
@@ -214,7 +219,7 @@ def m004_ledger(db: Database) -> None:
 
 
 @migrations()
-def m005_jobs(db: Database) -> None:
+def m005_jobs(db: Schema) -> None:
     """Keep what the workshop makes, made, and could not make with the converters of that time."""
     db.table("jobs").create(
         {
@@ -235,7 +240,7 @@ def m005_jobs(db: Database) -> None:
 
 
 @migrations()
-def m006_rollouts(db: Database) -> None:
+def m006_rollouts(db: Schema) -> None:
     """Keep rollouts, where each of their devices stands, and which devices something happened to since."""
     db.table("rollouts").create(
         {
@@ -284,5 +289,10 @@ def m006_rollouts(db: Database) -> None:
     db.table("rollout_news").create_index(["due_at"])
 
 
-for _later in (schema_logs.m007_log, schema_logs.m008_answers, schema_access.m009_tokens):
+for _later in (
+    schema_logs.m007_log,
+    schema_logs.m008_answers,
+    schema_access.m009_tokens,
+    schema_places.m014_places,
+):
     migrations()(_later)

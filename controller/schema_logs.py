@@ -1,20 +1,23 @@
 """The tables beside the log of events: steps of the schema that `controller.schema` puts in order."""
 
+from controller.database import Schema
 from controller.sqlite import Database
 
 
-def m007_log(db: Database) -> None:
+def m007_log(db: Schema) -> None:
     """Find events by kind and by who, a device's log lines at once; keep facts that were read from events before."""
     for columns in (["kind"], ["who"], ["device_id", "kind"]):
         db.table("events").create_index(columns)
     db.table("remembered").create({"name": str, "value": str}, pk="name", strict=True)
+    if not isinstance(db, Database):
+        return  # only files are older than this step
     db.execute(
         "INSERT INTO remembered SELECT 'predictor', json_quote(json_extract(facts, '$.answers')) FROM events "
         "WHERE kind = 'predictor' AND json_extract(facts, '$.answers') IS NOT NULL ORDER BY id DESC LIMIT 1"
     )
 
 
-def m008_answers(db: Database) -> None:
+def m008_answers(db: Schema) -> None:
     """Keep what was answered to writes that came with a key."""
     db.table("answers").create(
         {"key": str, "fingerprint": str, "at": float, "status": int, "body": bytes}, pk="key", strict=True

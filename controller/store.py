@@ -1,11 +1,10 @@
-"""Rows in, objects out: the controller's SQLite database, without decisions.
+"""Rows in, objects out: the controller's database, without decisions.
 
 One connection, owned by the controller's event loop; every write happens inside `transaction`. This module keeps
 devices, events and counts; deployments, samples and the outbox have modules of their own over the same connection.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,10 @@ import msgspec
 
 from broker.errors import StorageError
 from broker.wire import document
+from controller.database import Connection, upsert
 from controller.logs import Kind
 from controller.schema import migrations
-from controller.sqlite import Database
+from controller.sqlite import connect
 
 Row = dict[str, Any]
 
@@ -31,16 +31,10 @@ class Store:
     def __init__(self, path: Path | None) -> None:
         """Open `path` (None: in memory) and bring its schema up to date. Raises StorageError."""
         self._ids: set[str] | None = None
+        self.connection: Connection = connect(path)
         try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            # A test's web client calls from another thread than the one that opened it, never at the same time.
-            self.connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
-                self.connection.execute(f"PRAGMA {pragma}")
-            self.db = Database(self.connection)
-            migrations.apply(self.db)
-        except (sqlite3.Error, OSError) as error:
+            self.connection.migrate(migrations)
+        except self.connection.errors as error:
             raise StorageError(
                 f"cannot open the database {path}: {error}", hint="check the folder's rights and free space"
             ) from error
@@ -57,14 +51,14 @@ class Store:
             yield
             return
         try:
-            self.connection.execute("BEGIN IMMEDIATE")
+            self.connection.begin()
             yield
             self.connection.execute("COMMIT")
         except BaseException as error:
             self._ids = None
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, self.connection.errors):
                 raise StorageError(
                     f"the database could not be written: {error}", hint="free some disk space"
                 ) from error
@@ -84,7 +78,7 @@ class Store:
             self.connection.execute("RELEASE part")
 
     def query(self, sql: str, arguments: list[Any] | dict[str, Any] | None = None) -> list[Row]:
-        """Return rows with their documents decoded; without the savepoint that sqlite-utils puts around each read."""
+        """Return rows with their documents decoded."""
         cursor = self.connection.execute(sql, arguments or ())
         names = [column[0] for column in cursor.description]
         return [decoded(dict(zip(names, row, strict=True))) for row in cursor]
@@ -92,7 +86,7 @@ class Store:
     def has_device(self, device_id: str) -> bool:
         """Return whether a device is registered; asked for every message, so answered from memory."""
         if self._ids is None:
-            self._ids = {row["id"] for row in self.db.query("SELECT id FROM devices")}
+            self._ids = {row["id"] for row in self.query("SELECT id FROM devices")}
         return device_id in self._ids
 
     def device(self, device_id: str) -> Row | None:
@@ -105,17 +99,15 @@ class Store:
 
     def sleeping(self) -> list[Row]:
         """Return of each device that left to sleep what tells until when."""
-        return self.query(
-            "SELECT id, online, status, status_at FROM devices "
-            "WHERE online = 0 AND json_extract(status, '$.reason') = 'sleep'"
-        )
+        reason = self.connection.json_text("status", "reason")
+        sql = f"SELECT id, online, status, status_at FROM devices WHERE online = 0 AND {reason} = 'sleep'"  # noqa: S608 - our own words
+        return self.query(sql)
 
     def reported(self, device_id: str, *names: str) -> tuple[Any, ...]:
         """Return these fields of a device's newest state, without reading the rest of it; None for what is absent."""
-        wanted = ", ".join(f"'$.{name}'" for name in names)
-        sql = f"SELECT json_extract(state, {wanted}) AS facts FROM devices WHERE id = ?"  # noqa: S608 - our own fields
-        [row] = self.query(sql, [device_id]) or [{"facts": None}]
-        return (None,) * len(names) if row["facts"] is None else tuple(row["facts"])
+        wanted = self.connection.json_list("state", names)
+        rows = self.query(f"SELECT {wanted} AS facts FROM devices WHERE id = ?", [device_id])  # noqa: S608 - our own fields
+        return tuple(rows[0]["facts"]) if rows else (None,) * len(names)
 
     def presences(self) -> dict[str, Row]:
         """Return by id whether each device is online, and its status."""
@@ -124,18 +116,20 @@ class Store:
 
     def device_types(self) -> list[tuple[str, str]]:
         """Return the id and the type of every device that said what it is, by id."""
-        sql = "SELECT id, json_extract(info, '$.device_type') AS type FROM devices WHERE type IS NOT NULL ORDER BY id"
-        return [(row["id"], row["type"]) for row in self.db.query(sql)]
+        kind = self.connection.json_text("info", "device_type")
+        sql = f"SELECT id, {kind} AS type FROM devices WHERE {kind} IS NOT NULL ORDER BY id"  # noqa: S608 - our own words
+        return [(row["id"], row["type"]) for row in self.query(sql)]
 
     def count_devices(self) -> int:
         """Return how many devices are registered."""
-        return int(self.db.table("devices").count)
+        return int(self.query("SELECT count(*) AS n FROM devices")[0]["n"])
 
     def add_device(self, device_id: str, at: float, *, approved: bool) -> bool:
         """Make room for a device; return whether it is new."""
         self._ids = None
         cursor = self.connection.execute(
-            "INSERT OR IGNORE INTO devices (id, registered_at, approved) VALUES (?, ?, ?)", [device_id, at, approved]
+            "INSERT INTO devices (id, registered_at, approved) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [device_id, at, approved],
         )
         return cursor.rowcount > 0
 
@@ -147,8 +141,9 @@ class Store:
 
     def add_gaps(self, gaps: dict[str, int]) -> None:
         """Add to each device's count of samples that never came; a late one takes away."""
-        changes = [(n, device_id) for device_id, n in gaps.items() if n]
-        self.connection.executemany("UPDATE devices SET gaps = max(0, gaps + ?) WHERE id = ?", changes)
+        changes = [(n, n, device_id) for device_id, n in gaps.items() if n]
+        sql = "UPDATE devices SET gaps = CASE WHEN gaps + ? > 0 THEN gaps + ? ELSE 0 END WHERE id = ?"
+        self.connection.executemany(sql, changes)
 
     def forget_device(self, device_id: str) -> None:
         """Remove a device, what waits for it and what it measured; its deployments, telemetry and events stay."""
@@ -178,7 +173,7 @@ class Store:
 
     def newest_event(self) -> int:
         """Return the number of the newest event, 0 before there is one."""
-        return int(next(self.db.query("SELECT coalesce(max(id), 0) AS id FROM events"))["id"])
+        return int(self.query("SELECT coalesce(max(id), 0) AS id FROM events")[0]["id"])
 
     def events(
         self,
@@ -192,16 +187,14 @@ class Store:
         """Return events, newest first unless asked otherwise."""
         wanted = {"kind": kind, "device_id": device_id, "deployment_id": deployment_id}
         given = {name: value for name, value in wanted.items() if value}
-        where = " AND ".join(f"{name} = ?" for name in given) or "1"
+        where = " AND ".join(f"{name} = ?" for name in given) or "true"
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT * FROM events WHERE {where} ORDER BY id {order} LIMIT ?"  # noqa: S608 - fixed names
         return self.query(sql, [*given.values(), limit])
 
     def remember(self, name: str, value: Any) -> None:
         """Keep one fact about the controller itself; a JSON value."""
-        self.connection.execute(
-            "INSERT OR REPLACE INTO remembered (name, value) VALUES (?, ?)", [name, json.dumps(value)]
-        )
+        self.connection.execute(upsert("remembered", ("name",), ("name", "value")), [name, json.dumps(value)])
 
     def remembered(self, name: str) -> Any:
         """Return what was kept under `name`, None when nothing was."""
@@ -212,17 +205,17 @@ class Store:
         """Add to the named counters."""
         self.connection.executemany(
             "INSERT INTO counters (name, value) VALUES (?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+            "ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value",
             list(counts.items()),
         )
 
     def counters(self) -> dict[str, int]:
         """Return every counter."""
-        return {row["name"]: row["value"] for row in self.db.query("SELECT * FROM counters")}
+        return {row["name"]: row["value"] for row in self.query("SELECT * FROM counters")}
 
 
 def encoded(value: Any) -> Any:
-    """Return what SQLite stores for `value`: documents become JSON."""
+    """Return what is stored for `value`: documents become JSON."""
     plain = document(value)
     return json.dumps(plain, separators=(",", ":")) if isinstance(plain, (dict, list)) else plain
 

@@ -17,6 +17,7 @@ from broker.messages import ActiveModel, Energy, Info, Latency, RuntimeInfo, Sta
 from broker.topics import ACK, CMD, INFO, STATE, STATUS, TELEMETRY
 from controller.__main__ import compose
 from controller.api.app import create
+from controller.database import EVERY
 from controller.serving import Server, listening
 from controller.settings import Settings
 from controller.store import Store
@@ -93,7 +94,7 @@ class RollingFleet:
         return found[0] if found else None
 
     def under_way(self):
-        return sorted(each.device_id for each in self.service.deployments.find(open_only=True, limit=-1))
+        return sorted(each.device_id for each in self.service.deployments.find(open_only=True, limit=EVERY))
 
     def ack(self, device_id, state, **more):
         self.seq += 1
@@ -149,7 +150,7 @@ class RollingFleet:
 
     def standings(self, rollout_id):
         """Return where each device stands; the rollout's own counts say the same."""
-        _, rows = self.rolling.participants.page(rollout_id, limit=-1)
+        _, rows = self.rolling.participants.page(rollout_id, limit=EVERY)
         rollout = self.rollout(rollout_id)
         counted = {}
         for row in rows:

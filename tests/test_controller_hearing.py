@@ -139,7 +139,7 @@ async def test_history_never_looks_like_a_live_reading(running):
 
     device = (await running.get("/api/devices/pi5-1"))["device"]
     assert device["latest"] is None
-    assert running.parts.service.store.db.table("telemetry").count == 1
+    assert running.parts.service.store.query("SELECT count(*) AS n FROM telemetry")[0]["n"] == 1
 
 
 async def has_log(running, text):

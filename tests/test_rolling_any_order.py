@@ -12,6 +12,7 @@ from hypothesis.stateful import (
 )
 
 from broker.errors import ConflictError, NotFoundError
+from controller.database import EVERY
 from controller.guards import Guards
 from controller.rollout_request import Request, Selection
 from controller.rollout_state import ROLLBACK_WITHIN_S, RolloutPhase, Rules
@@ -146,7 +147,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert rollout.terminal
         self.fleet.standings(self.id)
         if rollout.phase is not RolloutPhase.SUCCEEDED:
-            left = self.fleet.service.deployments.find(open_only=True, limit=-1)
+            left = self.fleet.service.deployments.find(open_only=True, limit=EVERY)
             assert "queued" not in [each.phase.value for each in left]
         self.fleet.store.close()
 

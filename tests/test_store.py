@@ -14,6 +14,9 @@ from controller import history
 from controller.deployment import begin
 from controller.outbox import LAST_RETRY_S, Outbox
 from controller.records import Commands, Deployments, Measurements
+from controller.rollout_records import Participants
+from controller.schema import migrations
+from controller.sqlite import Database, connect
 from controller.store import Store
 
 T0 = 1_800_000_000.0
@@ -74,11 +77,28 @@ def test_a_database_that_is_none_is_refused_with_a_sentence(tmp_path):
         Store(path)
 
 
+def test_devices_of_a_rollout_keep_their_order_where_the_file_is_older_than_their_numbers(tmp_path):
+    older = connect(tmp_path / "c.db")
+    migrations.apply(Database(older), stop_before="m014_places")
+    older.executemany(
+        "INSERT INTO rollout_devices (rollout_id, device_id, wave, standing, moving, since) VALUES (?, ?, 0, ?, 0, 0)",
+        [("r1", device_id, "waiting") for device_id in ("c", "a", "b")],
+    )
+    older.close()
+
+    store = Store(tmp_path / "c.db")
+    Participants(store=store).add("r1", [("d", "pi", 0, "waiting", 0, T0, None, None)])
+
+    waiting = Participants(store=store).waiting("r1", 0, online=False, limit=9)
+    assert [row["device_id"] for row in waiting] == ["c", "a", "b", "d"]
+    store.close()
+
+
 def test_a_sample_that_comes_twice_is_stored_once(store):
     for _ in range(2):
         history.add_samples(store, [("pi5-1", sample(1, 10.0), T0)])
 
-    assert store.db.table("telemetry").count == 1
+    assert store.query("SELECT count(*) AS n FROM telemetry")[0]["n"] == 1
 
 
 def test_buckets_keep_the_spike_and_leave_absent_figures_absent(store):

@@ -21,6 +21,7 @@ from controller.cli.processes import Program
 from controller.cli.readiness import answers_http, answers_mqtt, wait_until
 from controller.cli.simulated import FleetWishes, newest, programs, total
 from controller.client import Client
+from controller.database import EVERY
 from controller.records import Deployments
 from controller.store import Store
 from controller.torture.giver import Giver
@@ -201,7 +202,7 @@ class _Run:
         found = await _audit(self.place.data / "agents")
         store = Store(self.place.data / "controller" / "controller.db")
         try:
-            deployments = Deployments(store).find(limit=-1)
+            deployments = Deployments(store).find(limit=EVERY)
             orders = store.query("SELECT * FROM commands")
         finally:
             store.close()

@@ -5,8 +5,11 @@ import json
 import msgspec
 
 from broker.wire import document
+from controller.database import upsert
 from controller.store import Row, Store
 from controller.workshop.jobs import Job, JobState
+
+COLUMNS = ("id", "key", "model", "state", "open", "sha256", "created_at", "document")
 
 
 class Jobs:
@@ -23,8 +26,7 @@ class Jobs:
     def put(self, job: Job) -> None:
         """Insert or replace one job."""
         self._store.connection.execute(
-            "INSERT OR REPLACE INTO jobs (id, key, model, state, open, sha256, created_at, document) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            upsert("jobs", ("id",), COLUMNS),
             [
                 job.id,
                 job.order.key,
@@ -78,4 +80,4 @@ def _job(row: Row) -> Job:
 def _where(model: str, state: str) -> tuple[str, list[str]]:
     given = {"model": model, "state": state}
     parts = [f"{name} = ?" for name, value in given.items() if value]
-    return " AND ".join(parts) or "1", [value for value in given.values() if value]
+    return " AND ".join(parts) or "true", [value for value in given.values() if value]
