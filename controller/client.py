@@ -28,6 +28,7 @@ from broker.errors import (
 )
 from controller.client_advice import Advice
 from controller.client_devices import Devices
+from controller.client_exports import Exports
 from controller.client_logs import Logs
 from controller.client_models import ModelShelf
 from controller.client_rollouts import Rollouts
@@ -67,7 +68,7 @@ _BY_STATUS: dict[int, type[EdgeWattError]] = {
 }
 
 
-class Client(Devices, Advice, Logs, ModelShelf, Rollouts):
+class Client(Devices, Exports, Advice, Logs, ModelShelf, Rollouts):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.
@@ -146,12 +147,13 @@ class Client(Devices, Advice, Logs, ModelShelf, Rollouts):
         }
         return self._send("POST", "/api/deploy", {key: value for key, value in body.items() if value is not None})
 
-    def deployments(
-        self, *, device_id: str = "", open_only: bool = False, limit: int = 100, offset: int = 0
-    ) -> Document:
-        """Return one page of deployments, newest first, `{total, deployments}`."""
+    def deployments(self, *, open_only: bool = False, limit: int = 100, offset: int = 0, **sought: str) -> Document:
+        """Return one page of deployments, newest first, `{total, deployments}`.
+
+        `sought` is any of device_id, phase, q (a part of model or device), and sort.
+        """
         only_open = "true" if open_only else ""
-        return self._get("/api/deployments", device_id=device_id, open=only_open, limit=limit, offset=offset)
+        return self._get("/api/deployments", open=only_open, limit=limit, offset=offset, **sought)
 
     def deployment(self, deployment_id: str) -> Document:
         """Return one deployment with its events under `deployment`."""

@@ -17,9 +17,12 @@ class Devices(ABC):
     @abstractmethod
     def _send(self, method: str, path: str, body: Any = None) -> Document: ...
 
-    def devices(self, *, limit: int = 100, offset: int = 0, q: str = "", health: str = "", tag: str = "") -> Document:
-        """Return one page of the fleet, `{total, devices}`; `tag` is `key=value`."""
-        return self._get("/api/devices", limit=limit, offset=offset, q=q, health=health, tag=tag)
+    def devices(self, *, limit: int = 100, offset: int = 0, **sought: str) -> Document:
+        """Return one page of the fleet, `{total, devices}`.
+
+        `sought` is any of q, health, tag (`key=value`), device_type, model, and sort (-energy_mj: greatest first).
+        """
+        return self._get("/api/devices", limit=limit, offset=offset, **sought)
 
     def device(self, device_id: str) -> Document:
         """Return everything known of one device under `device`."""
@@ -28,6 +31,22 @@ class Devices(ABC):
     def telemetry(self, device_id: str, *, minutes: int = 15, points: int = 300) -> Document:
         """Return at most `points` buckets of the last `minutes`, and the deployments within them."""
         return self._get(f"/api/devices/{_segment(device_id)}/telemetry", minutes=minutes, points=points)
+
+    def courses(self, device_ids: Sequence[str], *, minutes: int = 15, points: int = 30) -> Document:
+        """Return by device the highest p95 and the mean energy in each of `points` buckets, under `courses`."""
+        return self._get("/api/telemetry/courses", device_id=list(device_ids), minutes=minutes, points=points)
+
+    def saved_views(self) -> Document:
+        """Return the saved views of the fleet's page, `{views: [{name, query}]}`."""
+        return self._get("/api/views")
+
+    def save_view(self, name: str, query: Mapping[str, str]) -> Document:
+        """Keep a filter (q, health, tag, board, runs, sort) under a name."""
+        return self._send("PUT", f"/api/views/{_segment(name)}", {"query": dict(query)})
+
+    def remove_view(self, name: str) -> Document:
+        """Forget a saved view."""
+        return self._send("DELETE", f"/api/views/{_segment(name)}")
 
     def forget(self, device_id: str) -> Document:
         """Remove a device and its retained documents; it comes back when it speaks again."""

@@ -31,9 +31,9 @@ class Rollouts(ABC):
         """
         return self._send("POST", "/api/rollouts", {"model_name": model, **asked}, timeout_s=PLANNING_S)
 
-    def rollouts(self, *, open_only: bool = False, limit: int = 100, offset: int = 0) -> Document:
-        """Return one page of rollouts, newest first, `{total, rollouts}`."""
-        return self._get("/api/rollouts", open="true" if open_only else "", limit=limit, offset=offset)
+    def rollouts(self, *, open_only: bool = False, limit: int = 100, offset: int = 0, **sought: str) -> Document:
+        """Return one page of rollouts, newest first, `{total, rollouts}`; `sought` is any of phase, q, sort."""
+        return self._get("/api/rollouts", open="true" if open_only else "", limit=limit, offset=offset, **sought)
 
     def rollout(
         self, rollout_id: str, *, standing: str = "", wave: int | None = None, limit: int = 100, offset: int = 0

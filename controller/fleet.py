@@ -94,9 +94,15 @@ def view(device: Row, now: float) -> Row:
     }
 
 
-def matches(document: Row, *, q: str = "", health: str = "", tag: str = "") -> bool:
-    """Return whether a device's document is what a search asks for; `tag` is `key=value`."""
+def matches(
+    document: Row, *, q: str = "", health: str = "", tag: str = "", device_type: str = "", model: str = ""
+) -> bool:
+    """Return whether a device's document is what a search asks for; `tag` is `key=value`, `model` what runs."""
     if health and document["health"] != health:
+        return False
+    if device_type and document["device_type"] != device_type:
+        return False
+    if model and document["runs"] != model:
         return False
     if tag:
         key, _, value = tag.partition("=")

@@ -1,6 +1,6 @@
 """Samples over time: stored in batches, read back in buckets that keep their minimum and maximum."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from broker.messages import Telemetry
@@ -17,11 +17,16 @@ CHARTED = (
     "ram_usage_mb",
     "ram_usage_percent",
     "temperature_c",
+    "storage_usage_mb",
     "latency_p50_ms",
     "latency_p95_ms",
+    "latency_max_ms",
     "energy_mj",
     "power_mw",
+    "soc_pct",
 )
+COURSES = ("latency_p95_ms", "energy_mj")
+"""What the list of devices draws beside its figures."""
 MAX_POINTS = 2_000
 
 
@@ -33,23 +38,48 @@ def add_samples(store: Store, samples: Iterable[tuple[str, Telemetry, float]]) -
 def read_buckets(store: Store, device_id: str, *, since: float, until: float, points: int) -> tuple[float, list[Row]]:
     """Return (bucket length in s, buckets oldest first) of one device between two Unix times.
 
-    Each bucket has `ts` (its beginning), `samples`, `inferences`, `model`, `energy_source` and for each charted
-    quantity a dict min / mean / max, or None where nothing was reported. Energies of different sources are never
-    averaged: each source has buckets of its own.
+    Each bucket has `ts` (its beginning), `samples`, `inferences`, `model`, `energy_source`, `throttled` (1 when a
+    sample of it was, None where none said) and for each charted quantity a dict min / mean / max, or None where
+    nothing was reported. Energies of different sources are never averaged: each source has buckets of its own.
     """
     bucket_s = max(1.0, (until - since) / max(1, min(points, MAX_POINTS)))
     figures = ", ".join(f"min({c}) AS {c}_min, avg({c}) AS {c}_mean, max({c}) AS {c}_max" for c in CHARTED)
     rows = store.query(
         f"SELECT CAST(floor((ts - :since) / :size) AS INTEGER) AS bucket, count(*) AS samples, "  # noqa: S608 - our own columns
-        f"sum(inferences) AS inferences, max(model) AS model, energy_source, {figures} FROM telemetry "
+        f"sum(inferences) AS inferences, max(model) AS model, max(throttled) AS throttled, energy_source, {figures} "
+        "FROM telemetry "
         f"WHERE device_id = :device AND ts >= :since AND ts <= :until GROUP BY bucket, energy_source ORDER BY bucket",
         {"since": since, "until": until, "size": bucket_s, "device": device_id},
     )
     return bucket_s, [_bucket(row, since, bucket_s) for row in rows]
 
 
+def read_courses(
+    store: Store, device_ids: Sequence[str], *, since: float, until: float, points: int
+) -> dict[str, dict[str, list[float | None]]]:
+    """Return by device the course of its latency (highest p95) and energy (mean) in `points` buckets, oldest first.
+
+    Energies of different sources are not told apart here: a course shows a shape, not a figure.
+    """
+    size = max(1.0, (until - since) / max(1, points))
+    rows = store.query(
+        "SELECT device_id, CAST(floor((ts - ?) / ?) AS INTEGER) AS bucket, max(latency_p95_ms) AS latency_p95_ms, "  # noqa: S608 - marks only
+        f"avg(energy_mj) AS energy_mj FROM telemetry WHERE device_id IN ({', '.join('?' * len(device_ids))}) "
+        "AND ts >= ? AND ts < ? GROUP BY device_id, bucket",
+        [since, size, *device_ids, since, until],
+    )
+    found: dict[str, dict[str, list[float | None]]] = {
+        device_id: {name: [None] * points for name in COURSES} for device_id in device_ids
+    }
+    for row in rows:
+        for name in COURSES:
+            if row["bucket"] < points and row[name] is not None:
+                found[row["device_id"]][name][row["bucket"]] = round(row[name], 4)
+    return found
+
+
 def _bucket(row: Row, since: float, bucket_s: float) -> Row:
-    known = {name: row[name] for name in ("samples", "inferences", "model", "energy_source")}
+    known = {name: row[name] for name in ("samples", "inferences", "model", "throttled", "energy_source")}
     charted = {
         c: None if row[f"{c}_mean"] is None else {how: round(row[f"{c}_{how}"], 4) for how in ("min", "mean", "max")}
         for c in CHARTED

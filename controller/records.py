@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,7 +11,16 @@ from broker.phases import TERMINAL, Phase
 from broker.wire import encode
 from controller.database import upsert
 from controller.deployment import Deployment
-from controller.store import Row, Store
+from controller.store import Row, Store, like
+
+Order = Literal["newest", "oldest", "device", "model", "phase"]
+_ORDERS: dict[Order, str] = {
+    "newest": "created_at DESC, id",
+    "oldest": "created_at, id",
+    "device": "device_id, created_at DESC, id",
+    "model": "model, created_at DESC, id",
+    "phase": "phase, created_at DESC, id",
+}
 
 DEPLOYMENT_COLUMNS = ("id", "device_id", "command_id", "model", "phase", "open", "created_at", "document")
 MEASUREMENT_COLUMNS = ("device_id", "model", "artifact_sha256", "energy_mj", "source", "p95_ms", "inferences", "at")
@@ -42,11 +51,20 @@ class Deployments:
         return _deployment(rows[0]) if rows else None
 
     def find(
-        self, *, device_id: str = "", open_only: bool = False, limit: int = 100, offset: int = 0
+        self,
+        *,
+        device_id: str = "",
+        open_only: bool = False,
+        phase: str = "",
+        q: str = "",
+        until: float | None = None,
+        order: Order = "newest",
+        limit: int = 100,
+        offset: int = 0,
     ) -> list[Deployment]:
-        """Return deployments, newest first."""
-        where, arguments = _where(device_id, open_only=open_only)
-        sql = f"SELECT document FROM deployments WHERE {where} ORDER BY created_at DESC, id LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
+        """Return deployments in `order`; `q` is a part of the model or of the device's id."""
+        where, arguments = _where(device_id, open_only=open_only, until=until, phase=phase, q=q)
+        sql = f"SELECT document FROM deployments WHERE {where} ORDER BY {_ORDERS[order]} LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
         return [_deployment(row) for row in self._store.query(sql, [*arguments, limit, offset])]
 
     def resolving(self) -> list[Deployment]:
@@ -61,9 +79,11 @@ class Deployments:
         open_only: bool = False,
         since: float | None = None,
         until: float | None = None,
+        phase: str = "",
+        q: str = "",
     ) -> dict[str, int]:
         """Return how many deployments, asked for from `since` to before `until` (Unix s), are in each phase."""
-        where, arguments = _where(device_id, open_only=open_only, since=since, until=until)
+        where, arguments = _where(device_id, open_only=open_only, since=since, until=until, phase=phase, q=q)
         sql = f"SELECT phase, count(*) AS n FROM deployments WHERE {where} GROUP BY phase"  # noqa: S608 - fixed text
         return {row["phase"]: row["n"] for row in self._store.query(sql, arguments)}
 
@@ -186,9 +206,17 @@ def _deployment(row: Row) -> Deployment:
 
 
 def _where(
-    device_id: str, *, open_only: bool, since: float | None = None, until: float | None = None
+    device_id: str,
+    *,
+    open_only: bool,
+    since: float | None = None,
+    until: float | None = None,
+    phase: str = "",
+    q: str = "",
 ) -> tuple[str, list[Any]]:
     given = {"device_id = ?": device_id or None, "created_at >= ?": since, "created_at < ?": until}
+    given["phase = ?"] = phase or None
+    given["lower(device_id || ' ' || model) LIKE ? ESCAPE '\\'"] = like(q) if q else None
     asked = {term: value for term, value in given.items() if value is not None}
     return " AND ".join([*asked, *(["open = 1"] if open_only else [])]) or "true", list(asked.values())
 

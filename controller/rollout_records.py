@@ -11,7 +11,7 @@ from controller.database import EVERY
 from controller.rollout_request import Request
 from controller.rollout_state import Rollout
 from controller.standing import MOVING, Standing
-from controller.store import Row, Store
+from controller.store import Row, Store, like
 
 NEW_COLUMNS = (
     "rollout_id",
@@ -124,22 +124,38 @@ class Rollouts:
         rows = self._store.query("SELECT document FROM rollouts WHERE open = 1 ORDER BY created_at, id")
         return [_rollout(row) for row in rows]
 
-    def find(self, *, open_only: bool = False, limit: int = 100, offset: int = 0) -> list[Rollout]:
-        """Return rollouts, newest first."""
-        where = "open = 1" if open_only else "true"
-        sql = f"SELECT document FROM rollouts WHERE {where} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
-        return [_rollout(row) for row in self._store.query(sql, [limit, offset])]
+    def find(
+        self,
+        *,
+        open_only: bool = False,
+        phase: str = "",
+        q: str = "",
+        oldest_first: bool = False,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Rollout]:
+        """Return rollouts, newest first unless asked otherwise; `q` is a part of the model or of who asked."""
+        where, arguments = self._where(open_only=open_only, phase=phase, q=q)
+        order = "created_at, id" if oldest_first else "created_at DESC, id DESC"
+        sql = f"SELECT document FROM rollouts WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608 - fixed text
+        return [_rollout(row) for row in self._store.query(sql, [*arguments, limit, offset])]
 
     def phases(self) -> dict[str, int]:
         """Return how many rollouts are in each phase."""
         rows = self._store.query("SELECT phase, count(*) AS n FROM rollouts GROUP BY phase")
         return {row["phase"]: row["n"] for row in rows}
 
-    def count(self, *, open_only: bool = False) -> int:
+    def count(self, *, open_only: bool = False, phase: str = "", q: str = "") -> int:
         """Return how many rollouts there are."""
-        where = "open = 1" if open_only else "true"
-        (row,) = self._store.query(f"SELECT count(*) AS n FROM rollouts WHERE {where}")  # noqa: S608 - fixed text
+        where, arguments = self._where(open_only=open_only, phase=phase, q=q)
+        (row,) = self._store.query(f"SELECT count(*) AS n FROM rollouts WHERE {where}", arguments)  # noqa: S608 - fixed text
         return int(row["n"])
+
+    def _where(self, *, open_only: bool, phase: str, q: str) -> tuple[str, list[Any]]:
+        model, who = (self._store.connection.json_text("document", name) for name in ("model", "who"))
+        given = {"phase = ?": phase, f"lower({model} || ' ' || {who}) LIKE ? ESCAPE '\\'": like(q) if q else ""}
+        asked = {term: value for term, value in given.items() if value}
+        return " AND ".join([*asked, *(["open = 1"] if open_only else [])]) or "true", list(asked.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

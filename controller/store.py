@@ -214,6 +214,12 @@ class Store:
         return {row["name"]: row["value"] for row in self.query("SELECT * FROM counters")}
 
 
+def like(part: str) -> str:
+    """Return the pattern of a LIKE for text, in small letters, that has `part` in it; a backslash escapes."""
+    plain = part.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{plain}%"
+
+
 def encoded(value: Any) -> Any:
     """Return what is stored for `value`: documents become JSON."""
     plain = document(value)

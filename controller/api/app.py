@@ -13,6 +13,7 @@ from controller.api import (
     devices,
     energy,
     errors,
+    exports,
     jobs,
     ledger,
     live,
@@ -20,6 +21,7 @@ from controller.api import (
     metrics,
     models,
     rollouts,
+    saved_views,
     system,
     uploads,
 )
@@ -72,6 +74,8 @@ def described(version: str) -> Application:
         ledger,
         calibration,
         logs,
+        exports,
+        saved_views,
         metrics,
         live,
     )

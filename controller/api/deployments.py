@@ -9,6 +9,7 @@ from pydantic import StrictFloat
 
 from broker.energy import MWH_BASIS_INFERENCES, mj_from_mwh
 from broker.errors import InvalidError
+from broker.phases import Phase
 from controller.addresses import address_of
 from controller.api.conditions import WhenBody, conditions
 from controller.api.devices import DeviceBody, find_device
@@ -21,6 +22,7 @@ from controller.api.documents import (
 from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.logs import event_document
 from controller.outcomes import tally
+from controller.records import Order
 from controller.service import Wish, refusal_of
 from controller.sleep import asleep_until
 from controller.store import Row
@@ -89,15 +91,20 @@ async def deploy(parts: Given, origin: Origin, body: DeployBody) -> JSONResponse
 @router.get("/deployments")
 async def list_deployments(
     parts: Given,
+    *,
     device_id: str = "",
     open: bool = False,  # noqa: A002 - the query's name
+    phase: Phase | None = None,
+    q: str = "",
+    sort: Order = "newest",
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> dict[str, Any]:
-    """List deployments, newest first; `summary` says how all of them, or all of the device, ended."""
+    """List deployments; `q` is a part of the model or the device, `summary` how all, or all of the device, ended."""
     records = parts.service.deployments
-    found = records.find(device_id=device_id, open_only=open, limit=limit, offset=offset)
-    total = sum(records.count(device_id=device_id, open_only=open).values())
+    asked: dict[str, Any] = {"device_id": device_id, "open_only": open, "phase": phase or "", "q": q}
+    found = records.find(**asked, order=sort, limit=limit, offset=offset)
+    total = sum(records.count(**asked).values())
     wakings = parts.service.wakings(parts.clock())
     documents = [deployment_document(d, wakings.get(d.device_id)) for d in found]
     summary = tally(records.count(device_id=device_id)).document

@@ -1,10 +1,10 @@
 """The fleet: list, one device, its history, and orders to it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from broker.energy import mwh_from_mj
 from broker.errors import InvalidError
@@ -14,6 +14,7 @@ from controller.api.documents import deployment_document
 from controller.api.ledger import drift_document
 from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.bookkeeping import drift_sentence
+from controller.fleet_order import Order, ordered
 from controller.logs import event_document
 from controller.outcomes import tally
 from controller.sleep import asleep_until
@@ -22,6 +23,7 @@ from controller.store import Row
 router = APIRouter(tags=["devices"])
 
 MAX_MINUTES = 60 * 24 * 31
+MAX_COURSE_MINUTES = 60 * 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,26 +46,27 @@ class DeviceBody:
     model_name: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sought:
+    """Which devices are asked for, and in which order; what is empty is not asked."""
+
+    q: str = ""
+    health: str = ""
+    tag: str = ""
+    device_type: str = ""
+    model: str = ""
+    sort: Order = "id"
+
+
 @router.get("/api/devices")
 async def list_devices(
-    parts: Given,
-    *,
-    limit: Limit = 100,
-    offset: Offset = 0,
-    q: str = "",
-    health: str = "",
-    tag: str = "",
+    parts: Given, sought: Annotated[Sought, Depends()], *, limit: Limit = 100, offset: Offset = 0
 ) -> dict[str, Any]:
-    """List devices by id; `q` searches id, board and model, `tag` is key=value."""
-    now = parts.clock()
-    found = [
-        document
-        for row in parts.service.store.devices()
-        if fleet.matches(document := fleet.view(row, now), q=q, health=health, tag=tag)
-    ]
+    """List devices; `q` searches id, board and model, `tag` is key=value, a minus before `sort` turns it round."""
+    found = select(parts, sought)
     trust = _trust(parts)
     page = [document | trust(document["id"]) for document in found[offset : offset + limit]]
-    return {"success": True, "total": len(found), "as_of": now, "devices": page}
+    return {"success": True, "total": len(found), "as_of": parts.clock(), "devices": page}
 
 
 @router.get("/api/devices/{device_id}")
@@ -103,6 +106,20 @@ async def telemetry(
     ]
     window = {"bucket_s": bucket_s, "since": since, "until": until}
     return {"success": True, "device_id": device_id, **window, "series": series, "deployments": marks}
+
+
+@router.get("/api/telemetry/courses")
+async def courses(
+    parts: Given,
+    device_id: Annotated[list[str], Query(max_length=200)],
+    minutes: Annotated[float, Query(gt=0, le=MAX_COURSE_MINUTES)] = 15,
+    points: Annotated[int, Query(ge=1, le=100)] = 30,
+) -> dict[str, Any]:
+    """Return the courses of many devices at once, for small lines: highest p95 and mean energy in each bucket."""
+    until = parts.clock()
+    since = until - minutes * 60
+    found = history.read_courses(parts.service.store, device_id, since=since, until=until, points=points)
+    return {"success": True, "since": since, "until": until, "courses": found}
 
 
 @router.delete("/api/devices/{device_id}")
@@ -169,6 +186,14 @@ async def act(
     if op == "bench" and body.model_name:
         return _ordered(parts, device_id, parts.service.measure(device_id, body.model_name, origin, parts.clock()))
     return _ordered(parts, device_id, parts.service.order(device_id, op, {}, origin, parts.clock()))
+
+
+def select(parts: Parts, sought: Sought) -> list[Row]:
+    """Return the documents of all devices that are asked for, in their order."""
+    now, wanted = parts.clock(), asdict(sought)
+    order = wanted.pop("sort")
+    documents = (fleet.view(row, now) for row in parts.service.store.devices())
+    return ordered((document for document in documents if fleet.matches(document, **wanted)), order)
 
 
 def find_device(parts: Parts, body: DeviceBody) -> Row:

@@ -1,7 +1,5 @@
 """The audited stream of what happened: pages of it, exports, the archive."""
 
-import csv
-import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
@@ -12,6 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse, StreamingResponse
 
 from broker.errors import InvalidError
+from controller.api.csv_rows import csv_lines
 from controller.api.parts import Given, Origin, Parts
 from controller.archive import File
 from controller.logs import CAUSES, KINDS, SAYS, Sought, event_document
@@ -22,7 +21,6 @@ from controller.times import moment
 router = APIRouter(prefix="/api/logs", tags=["logs"])
 
 COLUMNS = ("id", "at", "type", "who", "device_id", "deployment_id", "phase", "text", "reason", "time")
-RUNS_IN_A_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Form = Literal["csv", "json"]
 AROUND_S = 300.0
@@ -107,7 +105,10 @@ async def list_kinds() -> dict[str, Any]:
 async def export(parts: Given, sought: Asked, format: Form = "csv") -> StreamingResponse:  # noqa: A002 - the query's name
     """Return the whole stream, or what is asked of it, as a file: newest first, sent while it is read."""
     pages = parts.stream.whole(sought)
-    body, media = (_csv(pages), "text/csv") if format == "csv" else (_json(parts, sought, pages), "application/json")
+    if format == "csv":
+        body, media = csv_lines(COLUMNS, ([_told(row) for row in rows] for rows in pages)), "text/csv"
+    else:
+        body, media = _json(parts, sought, pages), "application/json"
     headers = {"Content-Disposition": f'attachment; filename="edgewatt-logs.{format}"'}
     return StreamingResponse(body, media_type=media, headers=headers)
 
@@ -137,18 +138,8 @@ async def download_archive(parts: Given, name: str) -> FileResponse:
     return FileResponse(parts.archive.file(name).path, media_type="application/gzip", filename=name)
 
 
-async def _csv(pages: Iterator[list[Row]]) -> AsyncIterator[str]:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore")
-    writer.writeheader()
-    for rows in pages:
-        for row in rows:
-            told = event_document(row) | {"time": datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="seconds")}
-            writer.writerow({name: _inert(value) for name, value in told.items()})
-        yield out.getvalue()
-        out.seek(0)
-        out.truncate()
-    yield out.getvalue()
+def _told(row: Row) -> Row:
+    return event_document(row) | {"time": datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="seconds")}
 
 
 async def _json(parts: Parts, sought: Sought, pages: Iterator[list[Row]]) -> AsyncIterator[str]:
@@ -166,11 +157,6 @@ def _metadata(parts: Parts, sought: Sought) -> dict[str, Any]:
     ended = tally(parts.service.deployments.count(device_id=sought.device_id, since=sought.since, until=sought.until))
     told = ("total_deployments", "success_count", "error_count", "success_rate")
     return {"created_at": first, "last_updated": last} | {name: ended.document[name] for name in told}
-
-
-def _inert(value: Any) -> Any:
-    """Return a text that a spreadsheet does not run as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(RUNS_IN_A_SPREADSHEET) else value
 
 
 def _file_document(parts: Parts, file: File) -> dict[str, Any]:

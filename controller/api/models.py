@@ -32,12 +32,8 @@ async def list_models(
     `families` says how many there are of each, as if none had been asked for.
     """
     of_any_family = [m for m in parts.catalogue.everything() if replace(search, family="").matches(m)]
-    found = [model for model in of_any_family if search.matches(model)]
-    if sort == "energy_mj":
-        documents = _cheapest(parts, found, device_type, limit=limit, offset=offset)
-    else:
-        documents = _documents(parts, ordered(found, sort)[offset : offset + limit], device_type)
-    return {"success": True, "total": len(found), "models": documents, "families": families(of_any_family)}
+    total, documents = listed(parts, search, sort, device_type, limit=limit, offset=offset)
+    return {"success": True, "total": total, "models": documents, "families": families(of_any_family)}
 
 
 @router.get("/api/models/popular")
@@ -70,6 +66,23 @@ async def recommend(
 async def show_model(parts: Given, name: str, device_type: str = "") -> dict[str, Any]:
     """Return one model; 404 with the nearest names for one that is not known."""
     return {"success": True, "model": _documents(parts, [parts.catalogue.get(name)], device_type)[0]}
+
+
+def listed(
+    parts: Parts,
+    search: Search,
+    sort: Literal[Order, "energy_mj"],
+    device_type: str,
+    *,
+    limit: int | None,
+    offset: int,
+) -> tuple[int, list[Document]]:
+    """Return how many models are looked for, and `limit` of them (None: all) as documents."""
+    found = [model for model in parts.catalogue.everything() if search.matches(model)]
+    most = len(found) if limit is None else limit
+    if sort == "energy_mj":
+        return len(found), _cheapest(parts, found, device_type, limit=most, offset=offset)
+    return len(found), _documents(parts, ordered(found, sort)[offset : offset + most], device_type)
 
 
 def _documents(parts: Parts, models: Sequence[Model], device_type: str) -> list[Document]:

@@ -16,7 +16,7 @@ from controller.drafting import document as plan_document
 from controller.drafting import refusal_of
 from controller.guards import Guards
 from controller.rollout_request import Request, Selection, Terms
-from controller.rollout_state import OnBreach, Rollout, Rules
+from controller.rollout_state import OnBreach, Rollout, RolloutPhase, Rules
 from controller.standing import Standing
 from controller.waves import DEFAULT, Step
 
@@ -108,15 +108,20 @@ async def make(parts: Given, origin: Origin, body: RolloutBody) -> JSONResponse:
 @router.get("")
 async def list_rollouts(
     parts: Given,
+    *,
     open: bool = False,  # noqa: A002 - the query's name
+    phase: RolloutPhase | None = None,
+    q: str = "",
+    sort: Literal["newest", "oldest"] = "newest",
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> dict[str, Any]:
-    """List rollouts, newest first."""
+    """List rollouts; `q` is a part of the model or of who asked for it."""
     records = parts.rolling.rollouts
-    now, rows = parts.clock(), records.find(open_only=open, limit=limit, offset=offset)
+    asked: dict[str, Any] = {"open_only": open, "phase": phase or "", "q": q}
+    now, rows = parts.clock(), records.find(**asked, oldest_first=sort == "oldest", limit=limit, offset=offset)
     found = [rollout_document(parts.rolling, each, now) for each in rows]
-    return {"success": True, "as_of": now, "total": records.count(open_only=open), "rollouts": found}
+    return {"success": True, "as_of": now, "total": records.count(**asked), "rollouts": found}
 
 
 @router.get("/{rollout_id}")

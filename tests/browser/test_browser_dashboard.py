@@ -92,7 +92,8 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page):
 
 
 def test_over_budget_is_refused_with_an_alternative_that_one_click_takes(page):
-    page.get_by_role("link", name="Deploy", exact=True).click()
+    page.get_by_role("button", name="Ship", exact=True).click()
+    page.get_by_role("menuitem", name="Deploy", exact=True).click()
     page.get_by_role("heading", name="Deploy a model").wait_for()  # until then the boxes are those of the fleet
     page.get_by_role("combobox").nth(0).fill("digits_cnn_l")
     page.get_by_role("option", name="digits_cnn_l").first.click()
