@@ -25,9 +25,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection is gone; the carrier reconnects by itself."""
+    """The connection is gone or did not come about, in a sentence and a code; the carrier tries again by itself."""
 
     reason: str = ""
+    code: str = "lost"
 
 
 Event = Packet | Connected | Disconnected

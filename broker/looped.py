@@ -10,6 +10,8 @@ from typing import Any, Self, cast
 
 import paho.mqtt.client as mqtt
 
+from broker import losses
+from broker.credentials import NOBODY, Credentials
 from broker.link import Disconnected, Will
 from broker.paho import PahoLink
 
@@ -31,14 +33,13 @@ class LoopedLink(PahoLink):
         client_id: str,
         *,
         will: Will | None = None,
-        username: str | None = None,
-        password: str | None = None,
+        credentials: Credentials = NOBODY,
         keepalive_s: int = 30,
         pool: Executor | None = None,
         seed: int | None = None,
     ) -> None:
         """Prepare a session; `seed` fixes how long it waits between attempts to connect."""
-        super().__init__(url, client_id, will=will, username=username, password=password, keepalive_s=keepalive_s)
+        super().__init__(url, client_id, will=will, credentials=credentials, keepalive_s=keepalive_s)
         client = self._client
         client.on_socket_close = self._on_close
         client.on_socket_register_write = self._on_wants_write
@@ -98,7 +99,7 @@ class LoopedLink(PahoLink):
                 await self._lost.wait()
                 waits = self._waits() if self._served else waits
             else:
-                self._put(Disconnected("no answer"))
+                self._put(losses.unreachable(self._client.failure, self._host, self._port))
             await asyncio.sleep(next(waits))
 
     async def _open(self) -> bool:
@@ -163,8 +164,8 @@ class LoopedLink(PahoLink):
         self._served = True
         super()._came(event)
 
-    def _went(self, reason: str) -> None:
-        super()._went(reason)
+    def _went(self, loss: Disconnected | None) -> None:
+        super()._went(loss)
         self._lost.set()
 
     def _on_close(self, _client: mqtt.Client, _data: Any, _socket: Any) -> None:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from broker import losses
+from broker.credentials import NOBODY, Credentials
 from broker.errors import LinkError
 from broker.link import Connected, Disconnected, Event, Packet, Will
 
@@ -31,8 +33,22 @@ def address(url: str) -> tuple[str, int, bool]:
     return parts.hostname, port or DEFAULT_PORTS[parts.scheme], parts.scheme == "mqtts"
 
 
+class _Client(mqtt.Client):
+    """paho's client, which keeps why it could not connect."""
+
+    failure: OSError | None = None
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connect as paho does. Raises OSError."""
+        try:
+            return super().reconnect()
+        except OSError as error:
+            self.failure = error
+            raise
+
+
 class PahoLink:
-    """A persistent MQTT 3.1.1 session that reconnects by itself; use it as an async context manager.
+    """An MQTT 3.1.1 session that reconnects by itself; use it as an async context manager.
 
     QoS 1 packets are acknowledged by `settle`, not on arrival, so what was not made safe is delivered again.
     """
@@ -43,32 +59,33 @@ class PahoLink:
         client_id: str,
         *,
         will: Will | None = None,
-        username: str | None = None,
-        password: str | None = None,
+        credentials: Credentials = NOBODY,
         keepalive_s: int = 30,
         lasting: bool = True,
     ) -> None:
         """Prepare a session of `client_id` at `url`; nothing is sent before the context is entered.
 
-        One that is not `lasting` ends with its connection, and leaves nothing on the broker.
+        One that is not `lasting` ends with its connection, and leaves nothing on the broker. Raises LinkError for a bad
+        address, InvalidError for credentials that cannot be used.
         """
-        self._host, self._port, tls = address(url)
-        self._keepalive_s = keepalive_s
-        self._client = client = mqtt.Client(
+        self._host, self._port, self._tls = address(url)
+        self._keepalive_s, self._credentials = keepalive_s, credentials
+        self._client = client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             clean_session=not lasting,
             protocol=mqtt.MQTTv311,
             manual_ack=True,
         )
-        if username is not None:
-            client.username_pw_set(username, password)
+        if credentials.username is not None:
+            client.username_pw_set(credentials.username, credentials.password)
         if will is not None:
             client.will_set(will.topic, will.payload, will.qos, will.retain)
-        if tls:
-            client.tls_set()
+        if self._tls:
+            client.tls_set_context(credentials.context())
         client.reconnect_delay_set(min_delay=1, max_delay=15)
         client.max_inflight_messages_set(200)
+        client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -82,6 +99,7 @@ class PahoLink:
         self._waking = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connected = False
+        self._answer_came: bool | None = None
         self.dropped = 0
 
     async def __aenter__(self) -> Self:
@@ -165,17 +183,27 @@ class PahoLink:
         self._waking = False
         self._arrived.set()
 
+    def _on_pre_connect(self, _client: mqtt.Client, _data: Any) -> None:
+        self._answer_came = None
+
     def _on_connect(self, _client: mqtt.Client, _data: Any, flags: Any, code: Any, _properties: Any) -> None:
+        self._answer_came = not code.is_failure
         if code.is_failure:
-            self._put(Disconnected(str(code)))
+            self._put(losses.refused(code.value, self._credentials.username))
             return
         self._hop(self._came, Connected(session_present=flags.session_present))
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
-        self._put(Disconnected("no answer"))
+        self._put(losses.unreachable(self._client.failure, self._host, self._port))
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
-        self._hop(self._went, str(code))
+        if self._answer_came is None:
+            early = losses.closed_early(
+                f"{self._host}:{self._port}", tls=self._tls, with_certificate=bool(self._credentials.cert_file)
+            )
+            self._hop(self._went, early)
+        else:  # a refusal has said why, and the hang-up after it says nothing more
+            self._hop(self._went, Disconnected(str(code)) if self._answer_came else None)
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         if message.qos == 0 and len(self._inbox) > BACKLOG:
@@ -198,10 +226,11 @@ class PahoLink:
             self._client.subscribe(list(self._filters.items()))
         self._put(event)
 
-    def _went(self, reason: str) -> None:
+    def _went(self, loss: Disconnected | None) -> None:
         self._connected = False
-        self._fail_answers(reason)
-        self._put(Disconnected(reason))
+        self._fail_answers(loss.reason if loss else "refused")
+        if loss:
+            self._put(loss)
 
     def _answer(self, mid: int, failure: str) -> None:
         future = self._answers.get(mid)

@@ -139,6 +139,9 @@ CONTROLLER_STATUS = "fleet/controller/status"
 BROKER_VERSION = "$SYS/broker/version"
 """Where Mosquitto and the embedded broker say what they are; others say nothing there."""
 
+PROBE = "fleet/doctor/probe"
+"""Where `edgewatt doctor` leaves a retained document and looks whether the broker keeps it."""
+
 
 def checked_id(device_id: str) -> str:
     """Return `device_id`; raises WireError (`bad_id`) outside the pattern."""

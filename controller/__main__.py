@@ -210,9 +210,7 @@ async def serve(settings: Settings) -> None:
     epoch = secrets.token_hex(6)
     store = Store(settings.data / "controller.db")
     will = Will(topic=CONTROLLER_STATUS, payload=encode(ControllerStatus(online=False, epoch=epoch, reason="lost")))
-    link = PahoLink(
-        settings.broker, CLIENT_ID, will=will, username=settings.username or None, password=settings.password
-    )
+    link = PahoLink(settings.broker, CLIENT_ID, will=will, credentials=settings.credentials)
     try:
         parts = compose(settings, store, link, epoch)
         lives.begin(store, settings, parts.version, parts.clock())
@@ -242,7 +240,12 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     """Parse the arguments and run; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m controller", description="EdgeWatt's controller")
-    parser.add_argument("--broker", help="mqtt://host:port (default mqtt://127.0.0.1:1883)")
+    parser.add_argument("--broker", help="mqtts://host:8883 or mqtt://host:1883 (default mqtt://127.0.0.1:1883)")
+    parser.add_argument("--username", help="the broker's user for the controller")
+    parser.add_argument("--password-file", help="a file that holds its password")
+    parser.add_argument("--ca-file", help="the authority that vouches for the broker (default the system's)")
+    parser.add_argument("--cert-file", help="our certificate, for a broker that wants one")
+    parser.add_argument("--key-file", help="its key")
     parser.add_argument("--host", help="where REST listens (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="where REST listens (default 5000)")
     parser.add_argument("--data", type=Path, help="folder of the database and the artifacts (default .edgewatt)")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -50,6 +51,7 @@ class Ingest:
     clock: Callable[[], float] = time.time
     connected_at: float | None = None
     last_loss: str | None = None
+    losses: Counter[str] = field(default_factory=Counter)
     storage_fault: str | None = None
     _rivals: Rivals = field(init=False)
     _sleepers: Sleepers = field(init=False)
@@ -112,7 +114,10 @@ class Ingest:
                         self._tell_link("the broker is connected again")
                     self.connected_at, self._greeting_due = self.clock(), True
                     self.wake()
-                case Disconnected(reason=reason):
+                case Disconnected(reason=reason, code=code):
+                    self.losses[code] += 1
+                    if reason != self.last_loss:
+                        logger.warning("no broker: reason=%s", reason)
                     if self.connected_at is not None:
                         self._tell_link(f"the connection to the broker is lost: {reason}")
                     self.connected_at, self.last_loss = None, reason

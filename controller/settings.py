@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from broker.credentials import Credentials, read_secret
 from broker.errors import InvalidError
 from broker.paho import address
 from broker.signing import Signer
@@ -25,6 +26,8 @@ class Settings:
     `max_upload_mb` (10^6 bytes) is the largest model file that is taken from people.
     Events move into archive files after `keep_events_days`; such a file stays for `keep_archives_days`.
     Rollouts let `max_downloads` devices fetch at the same time, all of them together.
+    `username` and the password in `password_file` are for the broker, which `ca_file` vouches for with mqtts://; one
+    that wants a certificate of ours gets `cert_file` with `key_file`.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
@@ -47,6 +50,9 @@ class Settings:
     max_downloads: int = 50
     username: str = ""
     password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -76,14 +82,15 @@ class Settings:
         return Signer(Path(self.signing_key_file)) if self.signing_key_file else None
 
     @property
-    def password(self) -> str | None:
-        """The broker's password, from its file. Raises InvalidError when it cannot be read."""
-        if not self.password_file:
-            return None
-        try:
-            return Path(self.password_file).read_text("utf-8").strip()
-        except OSError as error:
-            raise InvalidError(f"cannot read {self.password_file}: {error.strerror}", field="password_file") from None
+    def credentials(self) -> Credentials:
+        """Who the controller is to the broker. Raises InvalidError when the password cannot be read."""
+        return Credentials(
+            username=self.username or None,
+            password=read_secret(self.password_file),
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+        )
 
 
 def load(flags: dict[str, Any], environment: dict[str, str] | None = None) -> Settings:

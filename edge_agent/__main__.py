@@ -18,6 +18,7 @@ from edge_agent import power, vitals
 from edge_agent.alone import alone_in
 from edge_agent.benchmark import command as benchmark
 from edge_agent.compose import Parts, agent_version, compose, identify, machine, will
+from edge_agent.download import Downloader
 from edge_agent.duty import sleep
 from edge_agent.flags import add_settings, settings_of
 from edge_agent.inputs.chosen import chosen
@@ -100,12 +101,11 @@ async def _live(
         runtimes=tuple(one.runtime for one in found),
         runtime_infos=tuple(one.info for one in found),
         machine=machine(settings, identity.device_type),
+        downloader=Downloader(ca_file=settings.ca_file),
         server=partial(Server, inputs=chosen(settings.input, settings.data)),
     )
     said = will(identity, settings.interval_s)
-    async with PahoLink(
-        settings.broker, settings.id, will=said, username=settings.username, password=settings.password
-    ) as link:
+    async with PahoLink(settings.broker, settings.id, will=said, credentials=settings.credentials) as link:
         agent = compose(settings, identity=identity, link=link, parts=parts)
 
         def leave() -> None:

@@ -41,9 +41,10 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Downloader:
-    """Fetches artifacts; `reserve_bytes` stay free on the disk."""
+    """Fetches artifacts; `reserve_bytes` stay free on the disk, `ca_file` vouches for servers besides the system's."""
 
     patience: Patience = field(default_factory=Patience)
+    ca_file: str = ""
     reserve_bytes: int = 8_000_000
     free_bytes: Callable[[Path], int] = free_bytes
 
@@ -105,7 +106,11 @@ class Downloader:
             offset = 0
         resume = Resume(offset=offset, tag=_tag(part))
         with opening(
-            ref.url, resume, timeout_s=self.patience.timeout_s, allowed=lambda u: check_host(u, hosts)
+            ref.url,
+            resume,
+            timeout_s=self.patience.timeout_s,
+            allowed=lambda u: check_host(u, hosts),
+            ca_file=self.ca_file,
         ) as answer:
             start = ask(answer, resume, ref.size)
             if start is None:

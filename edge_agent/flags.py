@@ -3,11 +3,19 @@
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from edge_agent.settings import PROVIDERS, SLEEPS_BY, Settings, load, tags_from
 
 HEATS_AFTER_S = 30.0
+
+
+class _Exposed(argparse.Action):
+    """A password among the arguments, where everybody on the machine can read it: refused."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        """Say where it belongs, and end."""
+        parser.error("a password on the command line can be read by all: use --password-file or EDGEWATT_PASSWORD")
 
 
 def add_settings(command: argparse.ArgumentParser) -> None:
@@ -15,7 +23,7 @@ def add_settings(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--settings", type=Path, metavar="FILE", help="a TOML file with the names below, without dashes")
     add("--id", help="device id; by default made of the host's name")
-    add("--broker", metavar="URL", help="mqtt://host:1883")
+    add("--broker", metavar="URL", help="mqtts://host:8883, or mqtt://host:1883 without TLS")
     add("--data", type=Path, metavar="DIR", help="where models and journal live")
     add("--device-type", metavar="TYPE", help="such as raspberry_pi_5; by default read from the board")
     add("--tag", action="append", metavar="K=V", dest="tags", help="may be given more than once")
@@ -64,8 +72,12 @@ def add_settings(command: argparse.ArgumentParser) -> None:
         choices=SLEEPS_BY,
         help="waiting: the process stays (default); exit: it ends and prints when to start it again, Unix seconds",
     )
-    add("--username")
-    add("--password", help="better in EDGEWATT_PASSWORD")
+    add("--username", help="the broker's user, which is the device's id")
+    add("--password-file", metavar="FILE", help="holds its password; or set EDGEWATT_PASSWORD")
+    add("--password", action=_Exposed, help=argparse.SUPPRESS)
+    add("--ca-file", metavar="FILE", help="the authority that vouches for broker and controller")
+    add("--cert-file", metavar="FILE", help="our certificate, for a broker that wants one")
+    add("--key-file", metavar="FILE", help="its key")
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

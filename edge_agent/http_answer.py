@@ -53,11 +53,14 @@ class Resume:
 
 @contextmanager
 def opening(
-    url: str, resume: Resume, *, timeout_s: float, allowed: Callable[[str], None]
+    url: str, resume: Resume, *, timeout_s: float, allowed: Callable[[str], None], ca_file: str = ""
 ) -> Iterator[http.client.HTTPResponse]:
-    """Yield the server's answer, after at most three redirects to hosts that `allowed` does not refuse."""
+    """Yield the server's answer, after at most three redirects to hosts that `allowed` does not refuse.
+
+    `ca_file` is an authority that is believed besides the system's.
+    """
     for _ in range(MOST_REDIRECTS + 1):
-        connection = _connection(url, timeout_s)
+        connection = _connection(url, timeout_s, ca_file)
         try:
             parts = urlsplit(url)
             connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=resume.headers)
@@ -110,10 +113,12 @@ def retry_after_s(value: str | None, *, now: float) -> float | None:
         return None
 
 
-def _connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
+def _connection(url: str, timeout_s: float, ca_file: str) -> http.client.HTTPConnection:
     parts = urlsplit(url)
     if parts.scheme == "https":
         context = ssl.create_default_context()
+        if ca_file:
+            context.load_verify_locations(ca_file)
         return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout_s, context=context)
     return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
 

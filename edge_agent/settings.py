@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from broker.credentials import Credentials, read_secret
 from broker.errors import InvalidError
 from broker.topics import checked_id
 from edge_agent.inputs import chosen
@@ -16,6 +17,9 @@ PREFIX = "EDGEWATT_"
 
 PROVIDERS = ("auto", "cpu", "cuda", "tensorrt")
 """Where onnxruntime may be told to compute."""
+
+FILES = ("password_file", "ca_file", "cert_file", "key_file")
+"""Settings that name a file; in a settings file they may be relative to it."""
 
 SLEEPS_BY = ("waiting", "exit")
 """How a process sleeps: it waits, or it ends and something else starts it again."""
@@ -27,6 +31,7 @@ class Settings:
 
     `locked`, `max_energy_mj`, `max_latency_ms`, `only_hosts` and a `verify_key` are its owner's policy.
     `keep_mb` is for models older than the previous one.
+    `username` and a password are for the broker, which `ca_file` vouches for with mqtts://, as for who serves artifacts.
     With `awake_s` it sleeps `sleep_s` after each waking time: the process waits, or ends when `sleep_by` is `exit`.
     """
 
@@ -49,7 +54,11 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
     verify_key: str = ""
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
     no_controller_s: float = 120.0
     poll_s: float = 5.0
     progress_s: float = 2.0
@@ -61,6 +70,17 @@ class Settings:
     awake_s: float | None = None
     sleep_s: float = 600.0
     sleep_by: str = "waiting"
+
+    @property
+    def credentials(self) -> Credentials:
+        """Who this device is to the broker. Raises InvalidError when the password cannot be read."""
+        return Credentials(
+            username=self.username or None,
+            password=self.password or read_secret(self.password_file),
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+        )
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str] = os.environ, file: Path | None = None) -> Settings:
@@ -96,9 +116,14 @@ def _from_file(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return _beside(file, tomllib.loads(file.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidError(f"cannot read {file}: {error}", code="bad_setting") from error
+
+
+def _beside(file: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """Return `found` with its files, where they are relative, beside the settings' own file."""
+    return found | {name: str(file.parent / found[name]) for name in FILES if isinstance(found.get(name), str)}
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:

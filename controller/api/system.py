@@ -55,6 +55,7 @@ async def status(parts: Given) -> dict[str, Any]:
             "url": parts.broker_url,
             "since": ingest.connected_at,
             "last_loss": ingest.last_loss,
+            "losses": dict(ingest.losses),
         },
         "devices": {"total": sum(healths.values())} | {word: healths[word] for word in fleet.HEALTHS},
         "messages": _messages(parts, counters, now) | {"received": hearing.received, "last_at": hearing.last_at},

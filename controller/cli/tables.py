@@ -109,6 +109,12 @@ def messages(by_suffix: Mapping[str, Iterable[Document]]) -> Table:
     return Table(columns=("at", "topic", "error", "payload"), rows=sorted(rows))
 
 
+def _broker(broker: Document) -> str:
+    if broker.get("connected"):
+        return f"connected {text(broker.get('url'))}"
+    return f"NOT CONNECTED {text(broker.get('url'))}: {text(broker.get('last_loss'))}"
+
+
 def status(document: Document) -> list[Table]:
     """Return one screen: who is up, the fleet by health, what moves."""
     broker, received = document.get("broker") or {}, document.get("messages") or {}
@@ -116,7 +122,7 @@ def status(document: Document) -> list[Table]:
     refused = sum((received.get("refused") or {}).values())
     facts = [
         ("controller", f"{text(controller.get('version'))}, up for {span(controller.get('uptime_s'))}"),
-        ("broker", f"{'connected' if broker.get('connected') else 'NOT CONNECTED'} {text(broker.get('url'))}"),
+        ("broker", _broker(broker)),
         ("messages", f"{received.get('received', 0):,} received, {refused:,} refused"),
         ("open rollouts", text((document.get("rollouts") or {}).get("open"))),
         ("last message", f"{span(received.get('last_age_s'))} ago" if received.get("last_at") else ABSENT),

@@ -140,6 +140,7 @@ class Device:
             settings.broker,
             settings.id,
             will=will(identity, settings.interval_s),
+            credentials=settings.credentials,
             pool=self.run.pool,
             seed=draws(self.run.seed, settings.id, f"attempts {identity.boot}").getrandbits(32),
         )
