@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from broker.topics import AGENT, CONTROLLER, CONTROLLER_STATUS, OPERATOR, PREFIX, PROBE, ROUTES
+from broker.topics import AGENT, BROKER_VERSION, CONTROLLER, CONTROLLER_STATUS, OPERATOR, PREFIX, PROBE, ROUTES, UPTIME
 
 READ, WRITE = 1, 2
 WORDS = {READ: "read", WRITE: "write", READ | WRITE: "readwrite"}
-UPTIME = "$SYS/broker/uptime"
 Access = Literal[1, 2]
 Rules = dict[str, int]
 """A topic filter → READ, WRITE or both."""
@@ -28,7 +27,7 @@ def controller_rules() -> Rules:
 def operator_rules() -> Rules:
     """Return what a person may do: read everything, command, and ask whether the broker keeps a document."""
     may_write = [route.filter for route in ROUTES if OPERATOR in route.writers]
-    reads = {f"{PREFIX}#": READ, CONTROLLER_STATUS: READ, UPTIME: READ}
+    reads = {f"{PREFIX}#": READ, CONTROLLER_STATUS: READ, BROKER_VERSION: READ, UPTIME: READ}
     return {**reads, **dict.fromkeys(may_write, WRITE), PROBE: READ | WRITE}
 
 

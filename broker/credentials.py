@@ -7,6 +7,20 @@ from pathlib import Path
 from broker.errors import InvalidError
 
 
+class _Tidy(ssl.SSLSocket):
+    """A socket that closes when its handshake fails; paho would leave it to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands. Raises OSError."""
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            self.close()
+            raise
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """User and password, the authority that vouches for the broker, and a certificate of our own where it wants one.
@@ -42,6 +56,7 @@ def trusting(ca_file: str) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         raise _unusable(ca_file, error, "ca_file is PEM; `edgewatt init` makes one as security/ca.pem") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _Tidy
     return context
 
 

@@ -10,7 +10,6 @@ from typing import Any, Self, cast
 
 import paho.mqtt.client as mqtt
 
-from broker import losses
 from broker.credentials import NOBODY, Credentials
 from broker.link import Disconnected, Will
 from broker.paho import PahoLink
@@ -99,7 +98,7 @@ class LoopedLink(PahoLink):
                 await self._lost.wait()
                 waits = self._waits() if self._served else waits
             else:
-                self._put(losses.unreachable(self._client.failure, self._host, self._port))
+                self._put(self._client.failure)
             await asyncio.sleep(next(waits))
 
     async def _open(self) -> bool:

@@ -9,7 +9,7 @@ EXPIRED, NOT_YET, WRONG_NAMES = 10, 9, frozenset({62, 64})
 """OpenSSL's numbers for a certificate outside its dates, and for one that names another host."""
 
 
-def unreachable(error: BaseException | None, host: str, port: int) -> Disconnected:
+def unreachable(error: OSError, host: str, port: int) -> Disconnected:
     """Return why no connection to `host`:`port` came about."""
     where = f"{host}:{port}"
     match error:
@@ -26,9 +26,7 @@ def unreachable(error: BaseException | None, host: str, port: int) -> Disconnect
             return Disconnected(f"no answer from {where} in time: is a firewall between?", code="unreachable")
         case ConnectionResetError() | BrokenPipeError():
             return Disconnected(f"{where} hung up at once", code="closed_early")
-        case OSError():
-            return Disconnected(f"no way to {where}: {error.strerror or error}", code="unreachable")
-    return Disconnected(f"no answer from {where}", code="unreachable")
+    return Disconnected(f"no way to {where}: {error.strerror or error}", code="unreachable")
 
 
 def refused(code: int, username: str | None) -> Disconnected:

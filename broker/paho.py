@@ -36,14 +36,14 @@ def address(url: str) -> tuple[str, int, bool]:
 class _Client(mqtt.Client):
     """paho's client, which keeps why it could not connect."""
 
-    failure: OSError | None = None
+    failure = Disconnected("no answer", code="unreachable")
 
     def reconnect(self) -> MQTTErrorCode:
         """Connect as paho does. Raises OSError."""
         try:
             return super().reconnect()
         except OSError as error:
-            self.failure = error
+            self.failure = losses.unreachable(error, self.host, self.port)
             raise
 
 
@@ -194,7 +194,7 @@ class PahoLink:
         self._hop(self._came, Connected(session_present=flags.session_present))
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
-        self._put(losses.unreachable(self._client.failure, self._host, self._port))
+        self._put(self._client.failure)
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
         if self._answer_came is None:

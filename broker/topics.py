@@ -139,6 +139,9 @@ CONTROLLER_STATUS = "fleet/controller/status"
 BROKER_VERSION = "$SYS/broker/version"
 """Where Mosquitto and the embedded broker say what they are; others say nothing there."""
 
+UPTIME = "$SYS/broker/uptime"
+"""Where Mosquitto says how many seconds it runs."""
+
 PROBE = "fleet/doctor/probe"
 """Where `edgewatt doctor` leaves a retained document and looks whether the broker keeps it."""
 

@@ -249,6 +249,7 @@ def main() -> int:
     parser.add_argument("--host", help="where REST listens (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="where REST listens (default 5000)")
     parser.add_argument("--data", type=Path, help="folder of the database and the artifacts (default .edgewatt)")
+    parser.add_argument("--security", type=Path, help="folder that `edgewatt init` made (default `security` in --data)")
     parser.add_argument("--artifact-base-url", help="how devices reach this controller (default http://HOST:PORT)")
     parser.add_argument("--registration", choices=("open", "approve"), help="who may join (default open)")
     parser.add_argument("--probe-inferences", type=int, help="measured before a model is committed (default 100)")

@@ -6,13 +6,17 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from broker.credentials import Credentials, read_secret
 from broker.errors import InvalidError
 from broker.paho import address
 from broker.signing import Signer
+from broker.topics import CONTROLLER
+from controller.security.folder import NAME, TLS_PORT, Security
 
 PREFIX = "EDGEWATT_"
+DATA = Path(".edgewatt")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -28,13 +32,14 @@ class Settings:
     Rollouts let `max_downloads` devices fetch at the same time, all of them together.
     `username` and the password in `password_file` are for the broker, which `ca_file` vouches for with mqtts://; one
     that wants a certificate of ours gets `cert_file` with `key_file`.
+    What is not set is from `security`, the folder that `edgewatt init` made; by default that of this name in `data`.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
     broker: str = "mqtt://127.0.0.1:1883"
     host: str = "127.0.0.1"
     port: int = 5000
-    data: Path = Path(".edgewatt")
+    data: Path = DATA
     artifact_base_url: str = ""
     registration: Literal["open", "approve"] = "open"
     probe_inferences: int = 100
@@ -53,6 +58,7 @@ class Settings:
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    security: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -105,7 +111,24 @@ def load(flags: dict[str, Any], environment: dict[str, str] | None = None) -> Se
         if env.get(name):
             given[field.name] = env[name]
     given |= {name: value for name, value in flags.items() if value is not None}
-    return Settings(**{name: _typed(name, value) for name, value in given.items()})
+    return Settings(**_secured({name: _typed(name, value) for name, value in given.items()}))
+
+
+def _secured(given: dict[str, Any]) -> dict[str, Any]:
+    """Return `given` with what the security folder knows and nobody said. Raises InvalidError when it is not made."""
+    folder = given.get("security") or given.get("data", DATA) / NAME
+    security = Security(folder.resolve())
+    if not security.made:
+        if "security" in given:
+            hint = f"`edgewatt init --data {folder.parent}` makes {folder.parent / NAME}"
+            raise InvalidError(f"there is no security in {folder}", hint=hint, field="security")
+        return given
+    known = {"security": security.root, "signing_key_file": str(security.signing_key)}
+    known |= {"broker": f"mqtts://localhost:{TLS_PORT}"}
+    if urlsplit(given.get("broker", known["broker"])).scheme == "mqtts":
+        known |= {"ca_file": str(security.ca), "username": CONTROLLER}
+        known |= {"password_file": str(security.password_of(CONTROLLER))}
+    return known | given
 
 
 def outgoing_ip() -> str:
@@ -134,7 +157,14 @@ def _from_file(path: str | None) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    kinds = {"port": int, "probe_inferences": int, "soak_s": float, "artifact_quota_mb": float, "data": Path}
+    kinds = {
+        "port": int,
+        "probe_inferences": int,
+        "soak_s": float,
+        "artifact_quota_mb": float,
+        "data": Path,
+        "security": Path,
+    }
     kinds |= {"conversion_timeout_s": float, "conversion_memory_mb": int, "max_upload_mb": int, "max_downloads": int}
     kinds |= {"redelivery_s": float, "keep_events_days": float, "keep_archives_days": float}
     kind = kinds.get(name, str)

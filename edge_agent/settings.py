@@ -31,7 +31,7 @@ class Settings:
 
     `locked`, `max_energy_mj`, `max_latency_ms`, `only_hosts` and a `verify_key` are its owner's policy.
     `keep_mb` is for models older than the previous one.
-    `username` and a password are for the broker, which `ca_file` vouches for with mqtts://, as for who serves artifacts.
+    `username` and a password are for the broker; `ca_file` vouches for it with mqtts://, and for who serves artifacts.
     With `awake_s` it sleeps `sleep_s` after each waking time: the process waits, or ends when `sleep_by` is `exit`.
     """
 

@@ -128,3 +128,26 @@ def test_version_is_printed(capsys):
         main(["version"])
 
     assert capsys.readouterr().out.strip()
+
+
+def test_a_password_is_never_taken_from_the_command_line(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "--password", "s3cret"])
+
+    said = capsys.readouterr().err
+    assert "--password-file" in said
+    assert "s3cret" not in said
+
+
+def test_files_in_a_settings_file_lie_beside_it_and_the_environment_names_them_too(tmp_path):
+    (tmp_path / "password").write_text("s3cret\n")
+    file = tmp_path / "agent.toml"
+    file.write_text('id = "x"\nusername = "x"\npassword_file = "password"\nca_file = "/etc/ca.pem"\n')
+
+    settings = load({}, {}, file)
+
+    assert (settings.credentials.username, settings.credentials.password) == ("x", "s3cret")
+    assert settings.ca_file == "/etc/ca.pem"
+    assert "s3cret" not in repr(settings)
+    told = load({"id": "x"}, {"EDGEWATT_PASSWORD_FILE": str(tmp_path / "password"), "EDGEWATT_CA_FILE": "ca"})
+    assert (told.credentials.password, told.credentials.ca_file) == ("s3cret", "ca")

@@ -24,6 +24,7 @@ from controller.cli import (
     model_commands,
     predictor_commands,
     rollout_commands,
+    security_commands,
     self_commands,
     simulation_commands,
 )
@@ -66,6 +67,7 @@ calibration_commands.add_to(app)
 event_commands.add_to(app)
 log_commands.add_to(app)
 bus_commands.add_to(app)
+security_commands.add_to(app)
 self_commands.add_to(app)
 
 

@@ -5,8 +5,9 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from broker.errors import EdgeWattError
+from broker.errors import EdgeWattError, LinkError
 from broker.link import Disconnected, Packet
+from controller.cli.broker_access import broker_credentials
 from controller.cli.finding import Finding
 
 WITHIN_S = 5.0
@@ -59,10 +60,12 @@ async def _listen(url: str) -> Heard:
     from broker.topics import BROKER_VERSION, CONTROLLER_STATUS  # noqa: PLC0415
 
     heard: dict[str, Packet] = {}
-    async with PahoLink(url, f"edgewatt-doctor-{secrets.token_hex(4)}", lasting=False) as link:
+    name = f"edgewatt-doctor-{secrets.token_hex(4)}"
+    async with PahoLink(url, name, credentials=broker_credentials(), lasting=False) as link:
         events = link.events()
-        if isinstance(await asyncio.wait_for(anext(events), WITHIN_S), Disconnected):
-            raise TimeoutError
+        first = await asyncio.wait_for(anext(events), WITHIN_S)
+        if isinstance(first, Disconnected):
+            raise LinkError(first.reason, code=first.code)
         await link.subscribe(CONTROLLER_STATUS, BROKER_VERSION)
         try:
             async with asyncio.timeout(WITHIN_S / 2):

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from broker.errors import InvalidError
 
-DEFAULTS = {"controller_url": "http://127.0.0.1:5000", "broker_url": "mqtt://127.0.0.1:1883"}
+DEFAULTS = {
+    "controller_url": "http://127.0.0.1:5000",
+    "broker_url": "mqtt://127.0.0.1:1883",
+    "broker_username": "",
+    "broker_password_file": "",
+    "broker_ca_file": "",
+    "broker_cert_file": "",
+    "broker_key_file": "",
+}
 
 
 def setting(name: str, flag: str | None, environment: Mapping[str, str] = os.environ) -> str:

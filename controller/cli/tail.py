@@ -8,9 +8,14 @@ from broker.errors import EdgeWattError, LinkError
 from broker.link import Connected, Disconnected, Packet
 from broker.paho import PahoLink
 from broker.topics import CONTROLLER_STATUS, decode_controller_status, parse
+from controller.cli.broker_access import broker_credentials
 from controller.cli.console import Console
 
 CONNECT_S = 10.0
+START = "start a broker with `edgewatt up`, or name another with EDGEWATT_BROKER_URL"
+SIGN_IN = "set broker_username and broker_password_file; `edgewatt config show` says what is set"
+TRUST = "set broker_ca_file to the ca.pem of the broker's security folder"
+HINTS = {"not_let_in": SIGN_IN, "untrusted": TRUST, "closed_early": "write mqtts:// for a broker with TLS"}
 
 
 def tail(console: Console, url: str, topics: str, count: int) -> None:
@@ -20,11 +25,12 @@ def tail(console: Console, url: str, topics: str, count: int) -> None:
 
 async def _listen(console: Console, url: str, topics: str, count: int) -> None:
     heard = 0
-    async with PahoLink(url, f"edgewatt-tail-{os.getpid()}", lasting=False) as link:
+    name = f"edgewatt-tail-{os.getpid()}"
+    async with PahoLink(url, name, credentials=broker_credentials(), lasting=False) as link:
         events = link.events()
         first = await asyncio.wait_for(anext(events), CONNECT_S)
         if isinstance(first, Disconnected):
-            raise LinkError(f"no broker answers at {url}", hint="start one: edgewatt up")
+            raise LinkError(first.reason, code=first.code, hint=HINTS.get(first.code, START))
         await link.subscribe(topics)
         async for event in events:
             if isinstance(event, Packet):

@@ -60,9 +60,13 @@ class RunningBroker:
     def start(self):
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        if not wait_until(lambda: answers_mqtt(self.port), within_s=20, alive=lambda: self.alive):
+        if not wait_until(self.answers, within_s=20, alive=lambda: self.alive):
             self.kill()
             raise AssertionError(f"{self.kind} did not start on {self.port}: {self.log[-2000:]}")
+
+    def answers(self):
+        """Return whether it takes connections."""
+        return answers_mqtt(self.port)
 
     def kill(self):
         """End it at once, as a power cut would."""

@@ -1,0 +1,1 @@
+"""The keys, certificates, users and rules of one fleet."""

@@ -1,0 +1,62 @@
+"""Writes the configuration of a Mosquitto that lets nobody in without TLS, a user and rights."""
+
+from pathlib import Path
+
+from controller.security.folder import TLS_PORT, Security
+
+TEXT = """\
+# Made by `edgewatt init`. It is yours to change: it is never written over.
+
+listener {port}{host}
+certfile {server}
+keyfile {server_key}
+tls_version tlsv1.2
+
+# Nobody without a name and a password. A device's name is its id.
+allow_anonymous false
+password_file {passwords}
+acl_file {acl}
+# The session is the user's, whatever client id is claimed: no device can end or read that of another. So each user has
+# one connection at a time; `edgewatt init --operator NAME` makes a user for each person.
+use_username_as_clientid true
+
+# Payloads of the contract are at most 64 KiB; models never travel over MQTT.
+max_packet_size 70000
+max_inflight_messages 2000
+max_queued_messages 100000
+persistent_client_expiration 30d
+
+# Retained documents (status, info, state, desired) survive a restart.
+persistence true
+persistence_location {broker_data}/
+autosave_interval 10
+
+# `kill -HUP` reads users, rights and certificates again, and ends the sessions of users that are gone.
+pid_file {pid_file}
+user {user}
+log_dest stderr
+"""
+
+
+def configuration(security: Security, user: str, *, port: int = TLS_PORT, host: str = "") -> str:
+    """Return Mosquitto's configuration over the files of `security`; `host` is where it listens, everywhere if empty.
+
+    Started by root the broker becomes `user`; started by another it stays that one.
+    """
+    return TEXT.format(
+        port=port,
+        host=f" {host}" if host else "",
+        server=security.server,
+        server_key=security.server_key,
+        passwords=security.passwords,
+        acl=security.acl,
+        broker_data=security.broker_data,
+        pid_file=security.pid_file,
+        user=user,
+    )
+
+
+def entered_by_all(folder: Path) -> Path | None:
+    """Return the first folder above `folder` that other users cannot enter, None when there is none."""
+    closed = [each for each in reversed(folder.resolve().parents) if not each.stat().st_mode & 0o001]
+    return closed[0] if closed else None

@@ -1,0 +1,71 @@
+"""A fleet's security folder and a broker that keeps to it, for tests."""
+
+import os
+import pwd
+import signal
+import socket
+from pathlib import Path
+
+from broker.credentials import Credentials
+from broker.passwords import hashed, new_password, read_users, write_users
+from controller.security.certificates import today
+from controller.security.configuration import configuration
+from controller.security.folder import Security
+from controller.security.making import Making
+from tests.fleet.brokers import MOSQUITTO, RunningBroker, free_port
+
+OURSELVES = pwd.getpwuid(os.geteuid()).pw_name
+LOCAL = ("localhost",)
+
+
+def make_security(data, *, names=LOCAL, asked=(), operators=(), renew=False):
+    """Run what `edgewatt init` runs, with a broker that stays our own user."""
+    making = Making(security=Security.of(Path(data)), broker_user=OURSELVES, now=today())
+    making.run(names, asked, operators, renew=renew)
+    return making
+
+
+class SecuredBroker(RunningBroker):
+    """Mosquitto with TLS, users and rights of a folder of its own."""
+
+    def __init__(self, data):
+        self.security = make_security(data).security
+        port = free_port()
+        conf = Path(data) / "mosquitto.conf"
+        conf.write_text(configuration(self.security, OURSELVES, port=port, host="127.0.0.1"))
+        super().__init__("mosquitto", data, port=port, argv=[MOSQUITTO, "-c", str(conf)])
+
+    @property
+    def url(self):
+        return f"mqtts://localhost:{self.port}"
+
+    def answers(self):
+        """Return whether it listens: it does not answer a CONNECT without TLS."""
+        return listens(self.port)
+
+    def add(self, *devices):
+        """Let devices in, and return who each of them is."""
+        users, made = read_users(self.security.passwords), {}
+        for name in devices:
+            made[name] = self.credentials(name, new_password())
+            users[name] = hashed(made[name].password)
+        write_users(self.security.passwords, users)
+        self.reload()
+        return [made[name] for name in devices]
+
+    def credentials(self, user, password=None):
+        """Return who `user` is, by the password in the folder where none is given."""
+        password = password or self.security.password_of(user).read_text().strip()
+        return Credentials(username=user, password=password, ca_file=str(self.security.ca))
+
+    def reload(self):
+        os.kill(self.pid, signal.SIGHUP)
+
+
+def listens(port):
+    """Return whether somebody accepts connections at `port`."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
