@@ -10,7 +10,7 @@ EdgeWattError                 what happened, `code` for programs, `hint` for peo
 ├── ArtifactError             a model file that is damaged, foreign or missing
 ├── StorageError              the disk is full or cannot be written
 ├── RuntimeUnavailableError   no installed runtime runs this format
-└── UnreachableError          the controller does not answer
+└── UnreachableError          the controller, or a service that it asks, does not answer
 """
 
 from typing import Any
@@ -85,6 +85,6 @@ class RuntimeUnavailableError(EdgeWattError):
 
 
 class UnreachableError(EdgeWattError):
-    """The controller does not answer."""
+    """The controller, or a service that it asks, does not answer."""
 
     code = "unreachable"

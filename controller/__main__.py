@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -25,6 +26,7 @@ from controller.api.parts import Parts
 from controller.api.zero_copy import zero_copy
 from controller.archive import Archive
 from controller.asking import Asking
+from controller.balena.account import account
 from controller.book import Book
 from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
@@ -175,6 +177,7 @@ def compose(
             archive_days=settings.keep_archives_days,
             clock=clock,
         ),
+        balena=account(settings, store, clock, os.environ),
         clock=clock,
         started_at=clock(),
         version=version("edgewatt"),

@@ -27,6 +27,8 @@ from broker.errors import (
     WireError,
 )
 from controller.client_advice import Advice
+from controller.client_balena import AWAY as BALENA_AWAY
+from controller.client_balena import Balena
 from controller.client_devices import Devices
 from controller.client_exports import Exports
 from controller.client_logs import Logs
@@ -50,6 +52,7 @@ _BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} 
     "no_prediction": RefusedError,
     "no_format": RefusedError,
     "local_policy": RefusedError,
+    **dict.fromkeys(BALENA_AWAY, UnreachableError),
     "unknown_model": NotFoundError,
     "unknown_device": NotFoundError,
     **dict.fromkeys(("foreign_file", "too_large", "too_slow", "upload_broken", "upload_stalled"), ArtifactError),
@@ -68,7 +71,7 @@ _BY_STATUS: dict[int, type[EdgeWattError]] = {
 }
 
 
-class Client(Devices, Exports, Advice, Logs, ModelShelf, Rollouts):
+class Client(Devices, Exports, Advice, Logs, ModelShelf, Rollouts, Balena):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.
@@ -175,8 +178,9 @@ class Client(Devices, Exports, Advice, Logs, ModelShelf, Rollouts):
         """Return the newest refused messages of nobody we know, and the counts of all."""
         return self._get("/api/messages/refused")
 
-    def _get(self, path: str, **params: Any) -> Document:
-        return _document(self._ask("GET", path, params=_given(**params)))
+    def _get(self, path: str, *, timeout_s: float | None = None, **params: Any) -> Document:
+        options: dict[str, Any] = {"timeout": timeout_s} if timeout_s else {}
+        return _document(self._ask("GET", path, params=_given(**params), **options))
 
     def _send(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Document:
         """Ask for a write, once more when the connection broke: by its key the controller does it once.

@@ -25,6 +25,7 @@ Kind = Literal[
     "controller",
     "archive",
     "access",
+    "balena",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -45,6 +46,7 @@ SAYS: dict[Kind, str] = {
     "controller": "the controller began, with which settings, or ended; its broker came and went",
     "archive": "events were moved into an archive file, or the time of such a file is over",
     "access": "a token was made or revoked, or a sign-in failed",
+    "balena": "a release was pinned on a board or a fleet at balena",
 }
 
 CAUSES: dict[str, str] = {

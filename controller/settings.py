@@ -33,6 +33,8 @@ class Settings:
     `username` and the password in `password_file` are for the broker, which `ca_file` vouches for with mqtts://; one
     that wants a certificate of ours gets `cert_file` with `key_file`.
     What is not set is from `security`, the folder that `edgewatt init` made; by default that of this name in `data`.
+    `balena_fleet` (organization/fleet) is meant where no other is named; `balena_token_file` holds what
+    EDGEWATT_BALENA_TOKEN may hold instead.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
@@ -59,6 +61,9 @@ class Settings:
     cert_file: str = ""
     key_file: str = ""
     security: Path | None = None
+    balena_api_url: str = "https://api.balena-cloud.com"
+    balena_fleet: str = ""
+    balena_token_file: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -69,6 +74,10 @@ class Settings:
             raise InvalidError(f"artifact_quota_mb {self.artifact_quota_mb:g} is none", field="artifact_quota_mb")
         if not 0 <= self.port <= 65_535:  # noqa: PLR2004 - the range of ports
             raise InvalidError(f"port {self.port} is none", hint="1 to 65535", field="port")
+        api = urlsplit(self.balena_api_url)
+        if not api.hostname or not (api.scheme == "https" or (api.scheme == "http" and api.hostname in LOOPBACK)):
+            hint = "https://…; a token is not sent in the clear"
+            raise InvalidError(f"balena_api_url '{self.balena_api_url}' is none", hint=hint, field="balena_api_url")
         positive = ("redelivery_s", "max_upload_mb", "conversion_timeout_s", "conversion_memory_mb", "max_downloads")
         for name in (*positive, "keep_events_days", "keep_archives_days"):
             if not getattr(self, name) > 0:

@@ -23,7 +23,7 @@ WITHIN_S = 20
 FAKE_WORKER = str(Path(__file__).with_name("fake_worker.py"))
 
 
-@dataclass
+@dataclass(repr=False)
 class Running:
     """The controller's inside, its broker and its REST."""
 

@@ -73,7 +73,7 @@ def sound(answer):
     """Return whether an answer is one that REST promises."""
     if answer.status_code < 400:
         return True
-    if answer.status_code >= 500 and answer.status_code not in {501, 503, 504, 507}:
+    if answer.status_code >= 500 and answer.status_code not in {501, 502, 503, 504, 507}:
         return False
     if answer.request.method == "HEAD":
         return True

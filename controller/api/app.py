@@ -8,6 +8,7 @@ from controller.answers import Answers
 from controller.api import (
     advice,
     artifacts,
+    balena,
     calibration,
     deployments,
     devices,
@@ -76,6 +77,7 @@ def described(version: str) -> Application:
         logs,
         exports,
         saved_views,
+        balena,
         metrics,
         live,
     )

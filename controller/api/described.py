@@ -6,7 +6,8 @@ FAILURE: dict[str, Any] = {
     "description": (
         "What went wrong, in one form: `error` is a sentence, `code` is for programs, `hint` says what to do. "
         "404 nothing of that name (the hint names the nearest), 409 refused by the gate or not possible now, "
-        "413 too large, 422 a field that makes no sense (`field` names it), 503 no broker or hub, 507 a full disk."
+        "413 too large, 422 a field that makes no sense (`field` names it), "
+        "502 balena's fault or token, 503 no broker, hub or balena, 504 not in time, 507 a full disk."
     ),
     "content": {
         "application/json": {

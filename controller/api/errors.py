@@ -18,6 +18,7 @@ from broker.errors import (
     RefusedError,
     RuntimeUnavailableError,
     StorageError,
+    UnreachableError,
     WireError,
 )
 from broker.wire import document
@@ -33,14 +34,19 @@ STATUS_OF: dict[type[EdgeWattError], int] = {
     RefusedError: 409,
     RuntimeUnavailableError: 409,
     LinkError: 503,
+    UnreachableError: 503,
     StorageError: 507,
 }
 STATUS_OF_CODE = {
     "upload_stalled": 408,
     "too_large": 413,
     "extra_missing": 501,
+    "balena_answer": 502,
+    "balena_failed": 502,
+    "balena_unauthorized": 502,
     "hub_unreachable": 503,
     "too_many_readers": 503,
+    "balena_timed_out": 504,
     "timed_out": 504,
 }
 """Where the code says more than the class."""

@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
 from controller.archive import Archive
+from controller.balena.account import Account
 from controller.calibrating import Calibrating
 from controller.ingest import Ingest
 from controller.keeping import Keeping
@@ -35,6 +36,7 @@ class Parts:
     workshop: Workshop
     orders: Orders
     archive: Archive
+    balena: Account
     clock: Callable[[], float]
     started_at: float
     version: str

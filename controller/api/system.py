@@ -62,6 +62,7 @@ async def status(parts: Given) -> dict[str, Any]:
         "live": {"readers": hearing.live.readers, "dropped": hearing.live.dropped},
         "deployments": {"open": sum(parts.service.deployments.count(open_only=True).values())} | phases,
         "rollouts": {"open": parts.rolling.rollouts.count(open_only=True)},
+        "balena": {"configured": parts.balena.configured, "fleet": parts.balena.fleet or None},
         "artifact_base_url": parts.service.artifact_base_url,
         "data_dir": str(parts.data_dir),
     }

@@ -13,6 +13,7 @@ from typer.main import get_command
 from broker.errors import EdgeWattError, InvalidError
 from controller.cli import (
     advice_commands,
+    balena_commands,
     bus_commands,
     calibration_commands,
     data_commands,
@@ -66,6 +67,7 @@ advice_commands.add_to(app)
 calibration_commands.add_to(app)
 event_commands.add_to(app)
 log_commands.add_to(app)
+balena_commands.add_to(app)
 bus_commands.add_to(app)
 security_commands.add_to(app)
 self_commands.add_to(app)

@@ -36,7 +36,7 @@ SAYS = {
     Exit.NOT_FOUND: "no such device, model or deployment",
     Exit.REFUSED: "refused by the budget gate",
     Exit.PARTLY: "partly failed, or rolled back",
-    Exit.UNREACHABLE: "the controller or the broker does not answer",
+    Exit.UNREACHABLE: "the controller, the broker or balena does not answer",
     Exit.TIMED_OUT: "the time for waiting is over; what was begun goes on",
     Exit.INTERRUPTED: "interrupted with Ctrl-C; what was begun goes on",
 }

@@ -1,0 +1,46 @@
+"""The part of the REST client that speaks of boards at balena: what it knows of them, their releases and logs."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+from urllib.parse import quote
+
+Document = dict[str, Any]
+
+AWAY = ("balena_unreachable", "balena_timed_out", "balena_busy", "balena_failed", "balena_answer")
+"""Codes of the controller's answer where it is balena that does not answer."""
+WITHIN_S = 30.0
+"""How long to wait: the controller waits for balena itself, and says when that took too long."""
+
+
+class Balena(ABC):
+    """Methods of `controller.client.Client`, which knows how to ask."""
+
+    @abstractmethod
+    def _get(self, path: str, *, timeout_s: float | None = None, **params: Any) -> Document: ...
+
+    @abstractmethod
+    def _send(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Document: ...
+
+    def balena_devices(self, app_slug: str = "", *, where: str = "", limit: int = 100, offset: int = 0) -> Document:
+        """Return one page of boards known to balena, to us or to both, `{fleet, total, counts, devices}`.
+
+        Without `app_slug` the fleet that the controller is configured with; `where` is both, balena or here.
+        """
+        asked = {"app_slug": app_slug, "where": where, "limit": limit, "offset": offset}
+        return self._get("/api/balena/devices", timeout_s=WITHIN_S, **asked)
+
+    def balena_releases(self, app_slug: str = "", *, limit: int = 20) -> Document:
+        """Return a fleet and its newest releases, `{fleet, releases}`."""
+        return self._get("/api/balena/releases", timeout_s=WITHIN_S, app_slug=app_slug, limit=limit)
+
+    def balena_deploy(
+        self, release_id: int, *, device_uuid: str = "", app_slug: str = "", dry_run: bool = False
+    ) -> Document:
+        """Pin a release on one board or on one whole fleet; `dry_run` says what that would change."""
+        given = {"device_uuid": device_uuid, "app_slug": app_slug, "dry_run": dry_run}
+        body = {"release_id": release_id} | {name: value for name, value in given.items() if value}
+        return self._send("POST", "/api/balena/deploy", body, timeout_s=WITHIN_S)
+
+    def balena_logs(self, uuid: str, *, limit: int = 100) -> Document:
+        """Return the newest lines of a board, oldest first, `{uuid, lines}`."""
+        return self._get(f"/api/balena/devices/{quote(uuid, safe='')}/logs", timeout_s=WITHIN_S, limit=limit)
