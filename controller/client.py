@@ -178,9 +178,11 @@ class Client(Devices, Exports, Advice, Logs, ModelShelf, Rollouts, Balena):
         """Return the newest refused messages of nobody we know, and the counts of all."""
         return self._get("/api/messages/refused")
 
-    def _get(self, path: str, *, timeout_s: float | None = None, **params: Any) -> Document:
-        options: dict[str, Any] = {"timeout": timeout_s} if timeout_s else {}
-        return _document(self._ask("GET", path, params=_given(**params), **options))
+    def _get(self, path: str, **params: Any) -> Document:
+        return _document(self._ask("GET", path, params=_given(**params)))
+
+    def _get_patiently(self, path: str, timeout_s: float, **params: Any) -> Document:
+        return _document(self._ask("GET", path, params=_given(**params), timeout=timeout_s))
 
     def _send(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Document:
         """Ask for a write, once more when the connection broke: by its key the controller does it once.

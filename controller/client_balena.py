@@ -16,7 +16,7 @@ class Balena(ABC):
     """Methods of `controller.client.Client`, which knows how to ask."""
 
     @abstractmethod
-    def _get(self, path: str, *, timeout_s: float | None = None, **params: Any) -> Document: ...
+    def _get_patiently(self, path: str, timeout_s: float, **params: Any) -> Document: ...
 
     @abstractmethod
     def _send(self, method: str, path: str, body: Any = None, *, timeout_s: float | None = None) -> Document: ...
@@ -27,11 +27,11 @@ class Balena(ABC):
         Without `app_slug` the fleet that the controller is configured with; `where` is both, balena or here.
         """
         asked = {"app_slug": app_slug, "where": where, "limit": limit, "offset": offset}
-        return self._get("/api/balena/devices", timeout_s=WITHIN_S, **asked)
+        return self._get_patiently("/api/balena/devices", WITHIN_S, **asked)
 
     def balena_releases(self, app_slug: str = "", *, limit: int = 20) -> Document:
         """Return a fleet and its newest releases, `{fleet, releases}`."""
-        return self._get("/api/balena/releases", timeout_s=WITHIN_S, app_slug=app_slug, limit=limit)
+        return self._get_patiently("/api/balena/releases", WITHIN_S, app_slug=app_slug, limit=limit)
 
     def balena_deploy(
         self, release_id: int, *, device_uuid: str = "", app_slug: str = "", dry_run: bool = False
@@ -43,4 +43,4 @@ class Balena(ABC):
 
     def balena_logs(self, uuid: str, *, limit: int = 100) -> Document:
         """Return the newest lines of a board, oldest first, `{uuid, lines}`."""
-        return self._get(f"/api/balena/devices/{quote(uuid, safe='')}/logs", timeout_s=WITHIN_S, limit=limit)
+        return self._get_patiently(f"/api/balena/devices/{quote(uuid, safe='')}/logs", WITHIN_S, limit=limit)
