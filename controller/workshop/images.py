@@ -18,6 +18,8 @@ CALIBRATING, CHECKING = 64, 60
 FEWEST_FILES = 8
 CALIBRATION_SEED, CHECK_SEED, NOISE_SEED = 1, 2, 7
 A_FEW = 6
+CANDIDATES = 32
+"""Crops among which the samples of a file are looked for: few are answered alike by every processor in integers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ def named(card: Card) -> list[tuple[str, Pixels]]:
     if card.image is None or card.image[0] != COLOURS:
         return []
     _, height, width = card.image
-    crops = photographs.crops(height, width, count=A_FEW, seed=CALIBRATION_SEED)
+    crops = photographs.crops(height, width, count=CANDIDATES, seed=CALIBRATION_SEED)
     return [*photographs.whole(height, width).items(), *((f"crop-{i}", crop) for i, crop in enumerate(crops))]
 
 
