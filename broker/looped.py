@@ -12,12 +12,10 @@ import paho.mqtt.client as mqtt
 
 from broker.credentials import NOBODY, Credentials
 from broker.link import Disconnected, Will
-from broker.paho import PahoLink
+from broker.paho import FIRST_WAIT_S, LONGEST_WAIT_S, PahoLink
 
 LOOKS_PER_KEEPALIVE = 4
 """How often within a keepalive paho is asked whether a ping is due."""
-
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 15.0
 
 
 class LoopedLink(PahoLink):
@@ -40,6 +38,7 @@ class LoopedLink(PahoLink):
         """Prepare a session; `seed` fixes how long it waits between attempts to connect."""
         super().__init__(url, client_id, will=will, credentials=credentials, keepalive_s=keepalive_s)
         client = self._client
+        client.on_socket_open = None  # it opens in the pool's thread
         client.on_socket_close = self._on_close
         client.on_socket_register_write = self._on_wants_write
         client.on_socket_unregister_write = self._on_wrote
@@ -58,7 +57,6 @@ class LoopedLink(PahoLink):
     async def __aenter__(self) -> Self:
         """Start connecting; `events` says when it is done."""
         self._loop = asyncio.get_running_loop()
-        self._client.connect_async(self._host, self._port, self._keepalive_s)
         self._keeping = asyncio.create_task(self._keep())
         return self
 
@@ -114,6 +112,7 @@ class LoopedLink(PahoLink):
             self._opening = None
         self._watched = cast(socket.socket, self._client.socket())
         self._loop.add_reader(self._watched, self._read)
+        self._expect_answer(self._watched)
         self._write()
         self._look()
         if not self._way.is_set():
@@ -145,7 +144,7 @@ class LoopedLink(PahoLink):
         """Let paho ping, or notice that nobody answers."""
         self._client.loop_misc()
         if self._watched is not None and self._loop is not None:
-            self._misc = self._loop.call_later(self._keepalive_s / LOOKS_PER_KEEPALIVE, self._look)
+            self._misc = self._loop.call_later(self._client.keepalive / LOOKS_PER_KEEPALIVE, self._look)
 
     def _unwatch(self) -> None:
         if self._watched is not None and self._loop is not None:

@@ -1,10 +1,13 @@
 """A link over paho-mqtt: its thread owns the socket, our loop owns everything else."""
 
 import asyncio
+import contextlib
+import random
+import socket
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import cycle
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -12,34 +15,26 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from broker import losses
 from broker.credentials import NOBODY, Credentials
 from broker.errors import LinkError
+from broker.hosts import hosts
 from broker.link import Connected, Disconnected, Event, Packet, Will
 
-DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 15.0
+ANSWER_S = 10.0
+"""How long a broker may take to acknowledge a connection: a node without its cluster takes one and says nothing."""
+
 BACKLOG = 50_000
 """Arrived packets that may wait; beyond it QoS 0 is dropped and counted, QoS 1 waits in the broker."""
 
 
-def address(url: str) -> tuple[str, int, bool]:
-    """Return (host, port, tls) of `mqtt://host:port` or `mqtts://…`; raises LinkError for anything else."""
-    parts = urlsplit(url if "://" in url else f"mqtt://{url}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or port == -1:
-        raise LinkError(
-            f"'{url}' is no broker address", code="bad_url", hint="use mqtt://host:1883 or mqtts://host:8883"
-        )
-    return parts.hostname, port or DEFAULT_PORTS[parts.scheme], parts.scheme == "mqtts"
-
-
 class _Client(mqtt.Client):
-    """paho's client, which keeps why it could not connect."""
+    """paho's client, which turns to its next node each time it connects, and keeps why it could not."""
 
+    nodes: Iterator[tuple[str, int]]
     failure = Disconnected("no answer", code="unreachable")
 
     def reconnect(self) -> MQTTErrorCode:
         """Connect as paho does. Raises OSError."""
+        self.connect_async(*next(self.nodes), self.keepalive)
         try:
             return super().reconnect()
         except OSError as error:
@@ -50,6 +45,7 @@ class _Client(mqtt.Client):
 class PahoLink:
     """An MQTT 3.1.1 session that reconnects by itself; use it as an async context manager.
 
+    Where the URL names several hosts it stays with the first that answers, and moves on when that one is gone.
     QoS 1 packets are acknowledged by `settle`, not on arrival, so what was not made safe is delivered again.
     """
 
@@ -68,8 +64,8 @@ class PahoLink:
         One that is not `lasting` ends with its connection, and leaves nothing on the broker. Raises LinkError for a bad
         address, InvalidError for credentials that cannot be used.
         """
-        self._host, self._port, self._tls = address(url)
-        self._keepalive_s, self._credentials = keepalive_s, credentials
+        where = hosts(url)
+        self._tls, self._credentials = where.tls, credentials
         self._client = client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -83,15 +79,20 @@ class PahoLink:
             client.will_set(will.topic, will.payload, will.qos, will.retain)
         if self._tls:
             client.tls_set_context(credentials.context())
-        client.reconnect_delay_set(min_delay=1, max_delay=15)
+        first_s = FIRST_WAIT_S * random.uniform(0.5, 1.5)  # noqa: S311 - spreads a fleet's attempts
+        client.reconnect_delay_set(min_delay=first_s, max_delay=LONGEST_WAIT_S)  # type: ignore[arg-type]  # it only waits
         client.max_inflight_messages_set(200)
         client.on_pre_connect = self._on_pre_connect
+        client.on_socket_open = self._on_open
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_answer
         client.on_subscribe = self._on_subscribe
+        nodes = where.in_order_for(client_id)
+        client.nodes = cycle(nodes)
+        client.connect_async(*nodes[0], keepalive_s)
         self._filters: dict[str, int] = {}
         self._answers: dict[int, asyncio.Future[None]] = {}
         self._inbox: deque[Event] = deque()
@@ -105,7 +106,6 @@ class PahoLink:
     async def __aenter__(self) -> Self:
         """Start connecting; `events` says when it is done."""
         self._loop = asyncio.get_running_loop()
-        self._client.connect_async(self._host, self._port, self._keepalive_s)
         self._client.loop_start()
         return self
 
@@ -118,10 +118,19 @@ class PahoLink:
         """Whether the broker answers now."""
         return self._connected
 
+    @property
+    def node(self) -> str | None:
+        """The host and port that we are connected to, None while we are not."""
+        return self._node if self._connected else None
+
+    @property
+    def _node(self) -> str:
+        return f"{self._client.host}:{self._client.port}"
+
     async def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
         """Hand `payload` to the broker; with QoS 1 return when it has acknowledged. Raises LinkError."""
         if not self._connected:
-            raise LinkError(f"not connected to {self._host}:{self._port}", hint="is the broker running?")
+            raise LinkError(f"not connected to {self._node}", hint="is the broker running?")
         info = self._client.publish(topic, payload, qos, retain)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise LinkError(f"could not publish: {mqtt.error_string(info.rc)}")
@@ -165,7 +174,7 @@ class PahoLink:
     def _fail_answers(self, why: str) -> None:
         for future in self._answers.values():
             if not future.done():
-                future.set_exception(LinkError(f"connection to {self._host}:{self._port} broke: {why}"))
+                future.set_exception(LinkError(f"connection to {self._node} broke: {why}"))
 
     def _hop(self, call: Any, *args: Any) -> None:
         """Run `call` on our loop, from paho's thread; after the loop's end nobody listens any more."""
@@ -186,6 +195,18 @@ class PahoLink:
     def _on_pre_connect(self, _client: mqtt.Client, _data: Any) -> None:
         self._answer_came = None
 
+    def _on_open(self, _client: mqtt.Client, _data: Any, opened: Any) -> None:
+        self._hop(self._expect_answer, opened)
+
+    def _expect_answer(self, opened: socket.socket) -> None:
+        asyncio.get_running_loop().call_later(ANSWER_S, self._give_up, opened)
+
+    def _give_up(self, opened: socket.socket) -> None:
+        """Let go of a connection that was never acknowledged."""
+        if not self._connected and self._client.socket() is opened:
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+
     def _on_connect(self, _client: mqtt.Client, _data: Any, flags: Any, code: Any, _properties: Any) -> None:
         self._answer_came = not code.is_failure
         if code.is_failure:
@@ -198,9 +219,7 @@ class PahoLink:
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
         if self._answer_came is None:
-            early = losses.closed_early(
-                f"{self._host}:{self._port}", tls=self._tls, with_certificate=bool(self._credentials.cert_file)
-            )
+            early = losses.closed_early(self._node, tls=self._tls, with_certificate=bool(self._credentials.cert_file))
             self._hop(self._went, early)
         else:  # a refusal has said why, and the hang-up after it says nothing more
             self._hop(self._went, Disconnected(str(code)) if self._answer_came else None)

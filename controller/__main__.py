@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from broker.commands import Probe
 from broker.errors import EdgeWattError
+from broker.hosts import hosts
 from broker.link import Link, Will
 from broker.messages import ControllerStatus
 from broker.paho import PahoLink
@@ -36,6 +37,7 @@ from controller.hearing import Hearing
 from controller.ingest import Ingest
 from controller.judge import Judge
 from controller.keeping import Keeping
+from controller.late_retained import AGAIN_AFTER_S, LateRetained
 from controller.learning import Learning
 from controller.lifecycle import Lifecycle
 from controller.models import untrained
@@ -161,6 +163,7 @@ def compose(
             keeping=keeping,
             epoch=epoch,
             clock=clock,
+            late_retained=LateRetained(after_s=AGAIN_AFTER_S if len(hosts(settings.broker).nodes) > 1 else ()),
         ),
         catalogue=catalogue,
         intake=Intake(
@@ -243,7 +246,10 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     """Parse the arguments and run; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m controller", description="EdgeWatt's controller")
-    parser.add_argument("--broker", help="mqtts://host:8883 or mqtt://host:1883 (default mqtt://127.0.0.1:1883)")
+    parser.add_argument(
+        "--broker",
+        help="mqtts://host:8883 or mqtt://host:1883, several: mqtt://a:1883,b:1883 (default mqtt://127.0.0.1:1883)",
+    )
     parser.add_argument("--username", help="the broker's user for the controller")
     parser.add_argument("--password-file", help="a file that holds its password")
     parser.add_argument("--ca-file", help="the authority that vouches for the broker (default the system's)")

@@ -19,6 +19,7 @@ from controller.database import EVERY
 from controller.deployment import Moved, Tick
 from controller.hearing import Hearing
 from controller.keeping import Keeping
+from controller.late_retained import LateRetained
 from controller.rivals import Rivals
 from controller.rolling import Rolling
 from controller.service import Service
@@ -49,6 +50,7 @@ class Ingest:
     keeping: Keeping
     epoch: str
     clock: Callable[[], float] = time.time
+    late_retained: LateRetained = field(default_factory=LateRetained)
     connected_at: float | None = None
     last_loss: str | None = None
     losses: Counter[str] = field(default_factory=Counter)
@@ -113,6 +115,7 @@ class Ingest:
                     if self.last_loss is not None:
                         self._tell_link("the broker is connected again")
                     self.connected_at, self._greeting_due = self.clock(), True
+                    self.late_retained.connected(self.connected_at)
                     self.wake()
                 case Disconnected(reason=reason, code=code):
                     self.losses[code] += 1
@@ -189,9 +192,18 @@ class Ingest:
                 await self._greet()
             if self.link.connected:
                 await self._drain()
+                await self._ask_again()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._wake.wait()
+
+    async def _ask_again(self) -> None:
+        """Hear once more what is retained, when it is time for it."""
+        if self.late_retained.is_due(self.clock()):
+            try:
+                await self.link.subscribe(*controller_filters())
+            except LinkError as error:
+                logger.warning("not subscribed again: %s", error)
 
     async def _drain(self) -> None:
         """Publish what is due, many at once, in its order for each device; what fails comes again."""

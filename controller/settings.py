@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from broker.credentials import Credentials, read_secret
 from broker.errors import InvalidError
-from broker.paho import address
+from broker.hosts import address
 from broker.signing import Signer
 from broker.topics import CONTROLLER
 from controller.security.folder import NAME, TLS_PORT, Security

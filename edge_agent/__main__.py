@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from broker.errors import EdgeWattError
+from broker.hosts import address
 from broker.local_policy import in_words
 from broker.messages import RuntimeInfo
-from broker.paho import PahoLink, address
+from broker.paho import PahoLink
 from edge_agent import power, vitals
 from edge_agent.alone import alone_in
 from edge_agent.benchmark import command as benchmark

@@ -53,6 +53,7 @@ async def status(parts: Given) -> dict[str, Any]:
         "broker": {
             "connected": ingest.link.connected,
             "url": parts.broker_url,
+            "node": getattr(ingest.link, "node", None),
             "since": ingest.connected_at,
             "last_loss": ingest.last_loss,
             "losses": dict(ingest.losses),

@@ -52,7 +52,9 @@ def _clock(status: dict[str, Any], asked_at: float, answered_at: float) -> Findi
 def _link(status: dict[str, Any]) -> Finding:
     broker = status["broker"]
     if broker["connected"]:
-        return Finding(what="controller to broker", verdict="ok", says=f"connected to {broker['url']}")
+        return Finding(
+            what="controller to broker", verdict="ok", says=f"connected to {broker.get('node') or broker['url']}"
+        )
     said = f"not connected to {broker['url']}: {broker.get('last_loss') or 'never was'}"
     hint = "start the broker, or give the controller another with --broker"
     return Finding(what="controller to broker", verdict="fail", says=said, hint=hint)

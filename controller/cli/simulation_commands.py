@@ -51,7 +51,7 @@ def _simulate(
     """
     import asyncio  # noqa: PLC0415 - imported on use
 
-    from broker.paho import address  # noqa: PLC0415
+    from broker.hosts import address  # noqa: PLC0415
     from controller.cli.data_folder import held  # noqa: PLC0415
     from controller.cli.settings import setting  # noqa: PLC0415
     from controller.cli.simulated import FleetWishes, simulate  # noqa: PLC0415

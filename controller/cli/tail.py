@@ -4,18 +4,13 @@ import asyncio
 import os
 from typing import Any
 
-from broker.errors import EdgeWattError, LinkError
-from broker.link import Connected, Disconnected, Packet
+from broker.errors import EdgeWattError
+from broker.link import Connected, Packet
 from broker.paho import PahoLink
 from broker.topics import CONTROLLER_STATUS, decode_controller_status, parse
 from controller.cli.broker_access import broker_credentials
 from controller.cli.console import Console
-
-CONNECT_S = 10.0
-START = "start a broker with `edgewatt up`, or name another with EDGEWATT_BROKER_URL"
-SIGN_IN = "set broker_username and broker_password_file; `edgewatt config show` says what is set"
-TRUST = "set broker_ca_file to the ca.pem of the broker's security folder"
-HINTS = {"not_let_in": SIGN_IN, "untrusted": TRUST, "closed_early": "write mqtts:// for a broker with TLS"}
+from controller.cli.joining import joined
 
 
 def tail(console: Console, url: str, topics: str, count: int) -> None:
@@ -28,9 +23,7 @@ async def _listen(console: Console, url: str, topics: str, count: int) -> None:
     name = f"edgewatt-tail-{os.getpid()}"
     async with PahoLink(url, name, credentials=broker_credentials(), lasting=False) as link:
         events = link.events()
-        first = await asyncio.wait_for(anext(events), CONNECT_S)
-        if isinstance(first, Disconnected):
-            raise LinkError(first.reason, code=first.code, hint=HINTS.get(first.code, START))
+        await joined(events, url)
         await link.subscribe(topics)
         async for event in events:
             if isinstance(event, Packet):

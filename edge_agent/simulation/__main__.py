@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from broker.errors import EdgeWattError
-from broker.paho import address
+from broker.hosts import address
 from edge_agent.simulation.audit import audit
 from edge_agent.simulation.device import Run, device
 from edge_agent.simulation.faults import Faults, names_in, planned

@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
 
 import pytest
 
 from broker.errors import LinkError
+from broker.hosts import address, hosts
 from broker.link import Connected, Disconnected, Packet, Will
 from broker.looped import LoopedLink
 from broker.memory import MemoryHub, matches
-from broker.paho import PahoLink, address
+from broker.paho import PahoLink
 from tests.conftest import NO_MOSQUITTO, NO_NATS
 from tests.fleet.brokers import RunningBroker
 
@@ -250,7 +252,19 @@ def test_filters_match_as_mqtt_says(pattern, topic, heard):
     assert matches(pattern, topic) is heard
 
 
-@pytest.mark.parametrize("url", ["http://a", "mqtt://", "mqtt://h:port", "mqtt://h:99999"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a",
+        "mqtt://",
+        "mqtt://h:port",
+        "mqtt://h:99999",
+        "mqtt://a,,b",
+        "mqtt://a,mqtt://b",
+        "mqtt://user@a",
+        "a/b",
+    ],
+)
 def test_an_address_that_is_none_is_refused(url):
     with pytest.raises(LinkError) as refused:
         address(url)
@@ -261,3 +275,44 @@ def test_an_address_that_is_none_is_refused(url):
 def test_an_address_may_leave_scheme_and_port_out():
     assert address("localhost") == ("localhost", 1883, False)
     assert address("mqtts://h") == ("h", 8883, True)
+
+
+def test_several_hosts_are_one_address_and_each_client_has_an_order_of_its_own():
+    found = hosts("mqtts://a, b:1884,[::1]:1885")
+    first = [found.in_order_for(f"d{n}")[0] for n in range(300)]
+
+    assert (found.nodes, found.tls) == ((("a", 8883), ("b", 1884), ("::1", 1885)), True)
+    assert found.in_order_for("d1") == found.in_order_for("d1")
+    assert min(first.count(node) for node in found.nodes) > 70
+
+
+@NO_MOSQUITTO
+@pytest.mark.parametrize("kind", [PahoLink, LoopedLink])
+async def test_a_client_goes_to_the_first_host_that_answers_and_on_when_it_is_gone(kind, tmp_path, free_port):
+    nodes = [RunningBroker("mosquitto", tmp_path) for _ in range(2)]
+    url = f"mqtt://127.0.0.1:{nodes[0].port},127.0.0.1:{free_port},127.0.0.1:{nodes[1].port}"
+    try:
+        async with listening(kind(url, "x", keepalive_s=2)) as x:
+            first = next(each for each in nodes if x.link.node.endswith(str(each.port)))
+            first.kill()
+            await x.until(Disconnected)
+            assert x.link.node is None
+            await x.until(Connected)
+            await x.link.publish("device/x/ack", b"{}", qos=1)
+            assert x.link.node != f"127.0.0.1:{first.port}"
+    finally:
+        for each in nodes:
+            each.kill()
+
+
+@pytest.mark.parametrize("kind", [PahoLink, LoopedLink])
+async def test_a_node_that_takes_a_connection_and_says_nothing_is_left(kind, mosquitto, monkeypatch):
+    monkeypatch.setattr("broker.paho.ANSWER_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        url = f"mqtt://127.0.0.1:{port},127.0.0.1:{mosquitto.port}"
+        asks_mute_first = next(f"d{n}" for n in range(99) if hosts(url).in_order_for(f"d{n}")[0][1] == port)
+        async with listening(kind(url, asks_mute_first)) as x:
+            node = x.link.node
+
+    assert node == f"127.0.0.1:{mosquitto.port}"
