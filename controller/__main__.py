@@ -35,6 +35,7 @@ from controller.corrections import Calibrations, Corrections
 from controller.drafting import Drafting
 from controller.hearing import Hearing
 from controller.ingest import Ingest
+from controller.inuse import working_in
 from controller.judge import Judge
 from controller.keeping import Keeping
 from controller.late_retained import AGAIN_AFTER_S, LateRetained
@@ -269,7 +270,9 @@ def main() -> int:
     parser.add_argument("--soak-s", type=float, help="how long a new model is watched, s (default 10)")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        asyncio.run(serve(load(vars(parser.parse_args()))))
+        settings = load(vars(parser.parse_args()))
+        with working_in(settings.data):
+            asyncio.run(serve(settings))
     except EdgeWattError as error:
         print(f"{error.message}; {error.hint}" if error.hint else error.message, file=sys.stderr)  # noqa: T201 - for a person
         return 1

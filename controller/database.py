@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from controller.sqlite import Migrations
+from controller.upgrade import Upgraded
 
 EVERY = 2**63 - 1
 """The limit of a list that has none."""
@@ -51,8 +52,8 @@ class Connection(Protocol):
     def begin(self) -> None:
         """Begin a transaction that writes."""
 
-    def migrate(self, migrations: Migrations) -> None:
-        """Bring the tables up to date."""
+    def migrate(self, migrations: Migrations) -> Upgraded | None:
+        """Bring the tables up to date, and return what that took where there were data. Raises StorageError."""
 
     def close(self) -> None:
         """End the connection."""

@@ -16,6 +16,8 @@ def begin(store: Store, settings: Settings, version: str, at: float) -> None:
     changed = [f"{name} {before.get(name)} → {value}" for name, value in now.items() if before.get(name) != value]
     text = f"the controller began, version {version}" + (f"; changed: {', '.join(changed)}" if changed else "")
     with store.transaction():
+        if store.upgraded is not None:
+            store.add_event(at, "controller", store.upgraded.sentence, facts={"steps": list(store.upgraded.steps)})
         store.add_event(at, "controller", text, facts={"settings": now, "changed": changed})
         store.remember(REMEMBERED, now)
 

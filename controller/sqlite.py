@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.errors import StorageError
+from controller.upgrade import Upgraded, bring_up, refuse_newer
 
 _modules: dict[str, Any] = sys.modules
 _hidden = "pandas" not in _modules
@@ -34,6 +35,11 @@ class Migrations(_Migrations):
         """The name of each step, and what it does."""
         return [(step.name, step.fn) for step in self._migrations]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each step, in order."""
+        return tuple(step.name for step in self._migrations)
+
 
 class SQLiteConnection(sqlite3.Connection):
     """A connection to a file, or to memory."""
@@ -44,9 +50,11 @@ class SQLiteConnection(sqlite3.Connection):
         """Begin a transaction that writes; others wait for its end."""
         self.execute("BEGIN IMMEDIATE")
 
-    def migrate(self, migrations: Migrations) -> None:
-        """Bring the tables up to date."""
-        migrations.apply(Database(self))
+    def migrate(self, migrations: Migrations) -> Upgraded | None:
+        """Bring the tables up to date, and return what that took where there were data. Raises StorageError."""
+        refuse_newer(self, migrations.name, migrations.names)
+        self.execute("PRAGMA journal_mode=WAL")
+        return bring_up(self, migrations.name, migrations.names, lambda: migrations.apply(Database(self)))
 
     def json_text(self, column: str, name: str) -> str:
         """Return SQL for a text in the document in `column`, NULL where it has none."""
@@ -66,7 +74,7 @@ def connect(path: Path | None) -> SQLiteConnection:
         connection = sqlite3.connect(
             path or ":memory:", check_same_thread=False, isolation_level=None, factory=SQLiteConnection
         )
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+        for pragma in ("synchronous=NORMAL", "busy_timeout=5000"):
             connection.execute(f"PRAGMA {pragma}")
     except (sqlite3.Error, OSError) as error:
         raise StorageError(

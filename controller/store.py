@@ -33,7 +33,7 @@ class Store:
         self._ids: set[str] | None = None
         self.connection: Connection = connect(path)
         try:
-            self.connection.migrate(migrations)
+            self.upgraded = self.connection.migrate(migrations)
         except self.connection.errors as error:
             raise StorageError(
                 f"cannot open the database {path}: {error}", hint="check the folder's rights and free space"

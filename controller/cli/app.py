@@ -13,6 +13,7 @@ from typer.main import get_command
 from broker.errors import EdgeWattError, InvalidError
 from controller.cli import (
     advice_commands,
+    backup_commands,
     balena_commands,
     bus_commands,
     calibration_commands,
@@ -70,6 +71,7 @@ log_commands.add_to(app)
 balena_commands.add_to(app)
 bus_commands.add_to(app)
 security_commands.add_to(app)
+backup_commands.add_to(app)
 self_commands.add_to(app)
 
 

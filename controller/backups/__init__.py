@@ -1,0 +1,1 @@
+"""Backups of a controller's data folder: one file each, checked against its own table of contents."""
