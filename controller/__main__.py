@@ -22,6 +22,9 @@ from broker.paho import PahoLink
 from broker.topics import CONTROLLER_STATUS
 from broker.wire import encode
 from controller import lives
+from controller.alerts.composing import compose_alerts
+from controller.alerts.desk import AlertDesk
+from controller.alerts.webhook import Webhook
 from controller.api.app import create
 from controller.api.parts import Parts
 from controller.api.zero_copy import zero_copy
@@ -146,6 +149,7 @@ def compose(
     )
     artifacts.make_room = keeping.free
     hearing = Hearing(service=service, approve_new=settings.registration == "open")
+    alerts = compose_alerts(store, link, settings.data, hearing.skews, notices=bool(settings.alert_webhook_url))
     learning = Learning(service=service, corrections=corrections)
     calibrating = Calibrating(
         service=service,
@@ -162,6 +166,7 @@ def compose(
             rolling=_rolling(settings, store, service),
             succession=Succession(service=service, answering=answering),
             keeping=keeping,
+            alerts=alerts,
             epoch=epoch,
             clock=clock,
             late_retained=LateRetained(after_s=AGAIN_AFTER_S if len(hosts(settings.broker).nodes) > 1 else ()),
@@ -182,12 +187,19 @@ def compose(
             clock=clock,
         ),
         balena=account(settings, store, clock, os.environ),
+        webhook=_webhook(settings, alerts, clock),
         clock=clock,
         started_at=clock(),
         version=version("edgewatt"),
         broker_url=settings.broker,
         data_dir=settings.data.resolve(),
     )
+
+
+def _webhook(settings: Settings, alerts: AlertDesk, clock: Callable[[], float]) -> Webhook | None:
+    if alerts.notices is None:
+        return None
+    return Webhook(url=settings.alert_webhook_url, notices=alerts.notices, clock=clock)
 
 
 def _rolling(settings: Settings, store: Store, service: Service) -> Rolling:
@@ -227,7 +239,8 @@ async def serve(settings: Settings) -> None:
             loop.add_signal_handler(number, server.stop)
         with listening(settings.host, settings.port) as door:
             async with link:
-                works = (parts.ingest.run(), parts.workshop.run(), parts.archive.run())
+                works = [parts.ingest.run(), parts.workshop.run(), parts.archive.run()]
+                works += [parts.webhook.run()] if parts.webhook else []
                 running = [asyncio.create_task(work) for work in works]
                 for task in running:
                     task.add_done_callback(lambda _: server.stop())
@@ -265,6 +278,7 @@ def main() -> int:
     parser.add_argument("--probe-inferences", type=int, help="measured before a model is committed (default 100)")
     parser.add_argument("--artifact-quota-mb", type=float, help="the store of models may hold so much (default 20000)")
     parser.add_argument("--max-downloads", type=int, help="devices that rollouts let fetch at once (default 50)")
+    parser.add_argument("--alert-webhook-url", help="alerts are posted there as JSON (default nowhere)")
     parser.add_argument("--signing-key-file", help="signs artifacts for devices (needs the extra signed)")
     parser.add_argument("--redelivery-s", type=float, help="an unanswered command is sent again after it (default 15)")
     parser.add_argument("--soak-s", type=float, help="how long a new model is watched, s (default 10)")

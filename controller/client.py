@@ -27,6 +27,7 @@ from broker.errors import (
     WireError,
 )
 from controller.client_advice import Advice
+from controller.client_alerts import Alerts
 from controller.client_balena import AWAY as BALENA_AWAY
 from controller.client_balena import Balena
 from controller.client_devices import Devices
@@ -59,7 +60,7 @@ _BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} 
 }
 _NOT_MADE = ("unsupported_operator", "conversion_failed", "golden_mismatch", "bad_result", "no_weights")
 _BY_CODE |= dict.fromkeys((*_NOT_MADE, "worker_died", "worker_failed", "interrupted"), ArtifactError)
-_QUESTIONS = frozenset({"/api/predict-energy", "/api/plan", "/api/models/verify"})
+_QUESTIONS = frozenset({"/api/predict-energy", "/api/plan", "/api/models/verify", "/api/alerts/rules/preview"})
 """What is asked with a body and changes nothing."""
 
 _BY_STATUS: dict[int, type[EdgeWattError]] = {
@@ -71,7 +72,7 @@ _BY_STATUS: dict[int, type[EdgeWattError]] = {
 }
 
 
-class Client(Devices, Exports, Advice, Logs, ModelShelf, Rollouts, Balena):
+class Client(Devices, Exports, Advice, Alerts, Logs, ModelShelf, Rollouts, Balena):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.

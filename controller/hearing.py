@@ -63,6 +63,7 @@ class Hearing:
     _stream: Stream = field(init=False)
     _last: dict[str, tuple[str, int]] = field(default_factory=dict)
     _told: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    skews: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Take up typed commands through the same service."""
@@ -96,16 +97,17 @@ class Hearing:
         except EdgeWattError as error:
             self._refuse(device_id, packet, error, at)
 
-    def flush(self) -> None:
-        """Write what was gathered: samples in one statement, the newest reading of each device, counts."""
-        store = self.service.store
+    def flush(self) -> dict[str, tuple[Telemetry, float]]:
+        """Write what was gathered: samples in one statement, counts, each device's newest reading; return the last."""
+        store, newest = self.service.store, dict(self._newest)
         history.add_samples(store, self._samples)
-        for device_id, (sample, at) in self._newest.items():
+        for device_id, (sample, at) in newest.items():
             store.put_device(device_id, reading=sample, reading_at=at)
-        self._presence.on_readings(self._newest)
+        self._presence.on_readings(newest)
         store.add_gaps(dict(self._gaps))
         store.count(dict(self._counts))
         self._clear()
+        return newest
 
     def discard(self) -> None:
         """Drop what was gathered since the last flush: the transaction was rolled back and comes again."""
@@ -253,6 +255,7 @@ class Hearing:
         if not message.batch and not message.spooled:
             self._newest[device_id] = self._samples[-1][1], at
             self.live.hold(device_id, *self._newest[device_id])
+            self.skews[device_id] = (message.ts or at) - at
 
     def _note_gap(self, device_id: str, sample: Telemetry) -> None:
         """Count samples that are missing between the newest and this one; one that comes late fills its gap."""

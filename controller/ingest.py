@@ -14,6 +14,7 @@ from broker.messages import ControllerStatus
 from broker.phases import Phase
 from broker.topics import CONTROLLER_STATUS, controller_filters
 from broker.wire import encode
+from controller.alerts.desk import AlertDesk
 from controller.calibrating import Calibrating
 from controller.database import EVERY
 from controller.deployment import Moved, Tick
@@ -48,6 +49,7 @@ class Ingest:
     rolling: Rolling
     succession: Succession
     keeping: Keeping
+    alerts: AlertDesk
     epoch: str
     clock: Callable[[], float] = time.time
     late_retained: LateRetained = field(default_factory=LateRetained)
@@ -148,7 +150,7 @@ class Ingest:
                     self.hearing.hear(packet, self.clock())
                     if packet.topic == CONTROLLER_STATUS:
                         self._rivals.hear(packet, self.service.store, self.clock())
-                self.hearing.flush()
+                self.alerts.heard(self.hearing.flush(), packets)
         except StorageError as error:
             self.hearing.discard()
             self.hearing.live.discard()
@@ -253,6 +255,7 @@ class Ingest:
             await asyncio.sleep(TICK_S)
             try:
                 self._pass_time()
+                self.alerts.tick(self.clock(), self.storage_fault)
             except StorageError as error:
                 self.storage_fault = error.message
 

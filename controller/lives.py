@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from controller.alerts.webhook import place
 from controller.settings import Settings
 from controller.store import Store
 
@@ -29,7 +30,8 @@ def end(store: Store, at: float) -> None:
 
 
 def _facts(settings: Settings, version: str) -> dict[str, Any]:
-    """Return the settings as text; of a signing key its public half, of a password only where it is."""
+    """Return the settings as text; of a signing key its public half, of a password and a receiver only where it is."""
     signer = settings.signer
     plain = {name: str(value) for name, value in asdict(settings).items()}
+    plain["alert_webhook_url"] = place(settings.alert_webhook_url) if settings.alert_webhook_url else ""
     return {"version": version, **plain, "signing_key": signer.public_key if signer else ""}

@@ -22,6 +22,7 @@ Kind = Literal[
     "calibration",
     "predictor",
     "drift",
+    "alert",
     "controller",
     "archive",
     "access",
@@ -43,6 +44,7 @@ SAYS: dict[Kind, str] = {
     "calibration": "a device is calibrated, has another correction, or its correction was taken back",
     "predictor": "another predictor answers",
     "drift": "a model costs a device more than when it was deployed, or no more",
+    "alert": "an alert began, ended, lost its data or was seen; a silence or a rule was made, changed or removed",
     "controller": "the controller began, with which settings, or ended; its broker came and went",
     "archive": "events were moved into an archive file, or the time of such a file is over",
     "access": "a token was made or revoked, or a sign-in failed",
@@ -61,6 +63,9 @@ CAUSES: dict[str, str] = {
     "rollout": "a rollout that somebody began",
     "device": "a device; `who` is its id",
 }
+
+REFUSALS = ("malformed", "oversize", "unsupported", "bad_topic", "bad_id", "unknown_device")
+"""Why a message is refused; other counts are of messages that were odd, and taken."""
 
 TOLD = frozenset({Phase.REQUESTED, Phase.ROLLING_BACK, *TERMINAL})
 """Phases that a person would tell of a deployment: how it began and how it ended."""

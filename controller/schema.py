@@ -4,6 +4,7 @@ from typing import Any
 
 from controller import (
     schema_access,
+    schema_alerts,
     schema_logs,
     schema_places,
 )
@@ -293,6 +294,7 @@ for _later in (
     schema_logs.m007_log,
     schema_logs.m008_answers,
     schema_access.m009_tokens,
+    schema_alerts.m010_alerts,
     schema_places.m014_places,
 ):
     migrations()(_later)

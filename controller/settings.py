@@ -13,6 +13,7 @@ from broker.errors import InvalidError
 from broker.hosts import address
 from broker.signing import Signer
 from broker.topics import CONTROLLER
+from controller.alerts.webhook import checked
 from controller.security.folder import NAME, TLS_PORT, Security
 
 PREFIX = "EDGEWATT_"
@@ -35,6 +36,7 @@ class Settings:
     What is not set is from `security`, the folder that `edgewatt init` made; by default that of this name in `data`.
     `balena_fleet` (organization/fleet) is meant where no other is named; `balena_token_file` holds what
     EDGEWATT_BALENA_TOKEN may hold instead.
+    Notices of alerts are posted to `alert_webhook_url`, where one is set.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
@@ -55,6 +57,7 @@ class Settings:
     keep_events_days: float = 90.0
     keep_archives_days: float = 365.0
     max_downloads: int = 50
+    alert_webhook_url: str = ""
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
@@ -68,6 +71,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         address(self.broker)
+        checked(self.alert_webhook_url)
         if self.registration not in ("open", "approve"):
             raise InvalidError(f"registration '{self.registration}' is neither open nor approve", field="registration")
         if not self.artifact_quota_mb > 0:

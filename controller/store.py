@@ -149,7 +149,7 @@ class Store:
         """Remove a device, what waits for it and what it measured; its deployments, telemetry and events stay."""
         self._ids = None
         self.connection.execute("DELETE FROM devices WHERE id = ?", [device_id])
-        for table in ("outbox", "measurements", "watches", "corrections"):
+        for table in ("outbox", "measurements", "watches", "corrections", "alerts"):
             self.connection.execute(f"DELETE FROM {table} WHERE device_id = ?", [device_id])  # noqa: S608 - our own tables
 
     def add_event(

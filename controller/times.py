@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from broker.errors import InvalidError
 
 AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)(?:\s+ago)?")
+SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 UNIX = re.compile(r"\d{1,11}(?:\.\d+)?")
@@ -28,6 +29,14 @@ def moment(text: str, now: float, field: str = "") -> float | None:
         return _clock(text, now) if CLOCK.fullmatch(text) else _date(text)
     except (ValueError, OverflowError):
         raise InvalidError(f"'{text[:40]}' is no time", hint=HINT, field=field) from None
+
+
+def seconds(text: str, field: str = "") -> float:
+    """Return how many seconds a span such as `90min` is. Raises InvalidError that names `field`."""
+    found = SPAN.fullmatch(text.strip())
+    if found is None:
+        raise InvalidError(f"'{text[:40]}' is no span of time", hint="write 90s, 90min, 2h or 1d", field=field)
+    return float(found[1]) * SECONDS[found[2]]
 
 
 def _clock(text: str, at: float) -> float:

@@ -13,6 +13,9 @@ from broker.conditions import WAITS_FOR
 from broker.phases import CONTROLLER_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CONTROLLER_STATUS, ROUTES
 from controller import rollout_state, standing
+from controller.alerts import state as alert_state
+from controller.alerts.builtin import BUILT_IN
+from controller.alerts.quantities import QUANTITIES
 from controller.cli.app import app
 from controller.cli.exits import SAYS as EXITS
 from controller.logs import CAUSES, SAYS
@@ -114,6 +117,34 @@ def rollouts() -> str:
     )
 
 
+def alert_rules() -> str:
+    """Return the page of alerts: their states, the rules that every fleet begins with, and what can be watched."""
+    states = "\n".join(
+        f"| `{each}` | {alert_state.MEANS[each]} | {_listed(following)} |"
+        for each, following in alert_state.NEXT.items()
+    )
+    rules = "\n".join(
+        f"| `{rule.name}` | {rule.severity} | {rule.condition} | {'' if rule.clear is None else f'{rule.clear:g}'} "
+        f"| {rule.says} {rule.advice} |"
+        for rule in BUILT_IN.values()
+    )
+    watched = "\n".join(
+        f"| `{each.name}` | {each.unit} | {each.scope} | {'yes' if each.column else 'no'} | {each.says} |"
+        for each in QUANTITIES.values()
+    )
+    return _page(
+        "Rules of alerts",
+        "[Be told when something needs you](../how-to/alerts.md) says how to use them. An alert is a rule on a device, "
+        "a rollout or the controller; it stands in one of these states:",
+        f"| state | means | may be followed by |\n|---|---|---|\n{states}",
+        "What every fleet begins with. `edgewatt alerts rules set NAME …` changes a rule or switches it off, and "
+        "`edgewatt alerts rules remove NAME` brings it back as it comes:",
+        f"| rule | severity | when | clears at | why, and what to do |\n|---|---|---|---|---|\n{rules}",
+        "What can be watched; a preview says how often a rule over it would have fired:",
+        f"| quantity | unit | of | preview | is |\n|---|---|---|---|---|\n{watched}",
+    )
+
+
 def command_line() -> str:
     """Return the page of the command line."""
     codes = "\n".join(f"| {int(code)} | {says} |" for code, says in EXITS.items())
@@ -153,6 +184,7 @@ PAGES = {
     "deployment-states.md": states,
     "log.md": log,
     "rollout-phases.md": rollouts,
+    "alert-rules.md": alert_rules,
     "cli.md": command_line,
     "conversions.md": converted,
 }

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from controller.answers import Answers
 from controller.api import (
     advice,
+    alerts,
     artifacts,
     balena,
     calibration,
@@ -67,6 +68,7 @@ def described(version: str) -> Application:
         devices,
         deployments,
         rollouts,
+        alerts,
         energy,
         models,
         uploads,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from controller import fleet, ledger
 from controller.api.parts import Given, Parts
-from controller.api.system import REFUSALS
+from controller.logs import REFUSALS
 
 router = APIRouter(tags=["system"])
 
@@ -41,6 +41,7 @@ class Figures:
         yield from self._messages()
         yield from self._deployments()
         yield from self._predictor()
+        yield from self._alerts()
 
     def _controller(self) -> Iterator[Any]:
         parts, ingest = self._parts, self._parts.ingest
@@ -89,6 +90,23 @@ class Figures:
             yield _gauge(f"predictor_{name}", says, known, *labels)
         drifting = len(self._parts.service.bookkeeping.book.alarms())
         yield _gauge("drift_alarms", "Models that cost a device more than when deployed.", {(): drifting})
+
+    def _alerts(self) -> Iterator[Any]:
+        """Yield alerts that are open, and how their receiver does."""
+        alerts, now = self._parts.alerts, self._parts.clock()
+        firing = {(severity,): count for severity, count in alerts.records.open_by_severity().items()}
+        counts, notices = alerts.counts(now), alerts.notices
+        views = {(view,): counts[view] for view in ("open", "acknowledged", "silenced", "no_data", "pending")}
+        yield _gauge(
+            "alerts_firing", "Alerts that began and are not over, seen and silenced ones too.", firing, "severity"
+        )
+        yield _gauge("alerts", "Alerts as people look at them.", views, "view")
+        yield _gauge("alerts_behind", "Devices with news that no rule was held against yet.", {(): alerts.behind})
+        if notices is not None:
+            yield _gauge("alert_notices_waiting", "Notices that wait for their receiver.", {(): notices.waiting()})
+            yield _counter("alert_notices_sent", "Notices that the receiver took.", {(): notices.sent})
+            yield _counter("alert_notices_failed", "Tries that the receiver did not take.", {(): notices.failed})
+            yield _counter("alert_notices_lost", "Notices given up.", {(): notices.lost})
 
 
 def _gauge(name: str, says: str, values: Mapping[Any, float], *labels: str) -> Any:

@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
+from controller.alerts.desk import AlertDesk
+from controller.alerts.webhook import Webhook
 from controller.archive import Archive
 from controller.balena.account import Account
 from controller.calibrating import Calibrating
@@ -37,6 +39,7 @@ class Parts:
     orders: Orders
     archive: Archive
     balena: Account
+    webhook: Webhook | None
     clock: Callable[[], float]
     started_at: float
     version: str
@@ -62,6 +65,11 @@ class Parts:
     def rolling(self) -> Rolling:
         """What makes rollouts and carries them on."""
         return self.ingest.rolling
+
+    @property
+    def alerts(self) -> AlertDesk:
+        """What people do with alerts."""
+        return self.ingest.alerts
 
     @property
     def calibrating(self) -> Calibrating:

@@ -10,10 +10,9 @@ from fastapi.responses import JSONResponse
 from controller import fleet
 from controller.api.errors import answer
 from controller.api.parts import Given, Parts
+from controller.logs import REFUSALS
 
 router = APIRouter(tags=["system"])
-
-REFUSALS = ("malformed", "oversize", "unsupported", "bad_topic", "bad_id", "unknown_device")
 
 
 @router.get("/livez")
@@ -64,6 +63,7 @@ async def status(parts: Given) -> dict[str, Any]:
         "deployments": {"open": sum(parts.service.deployments.count(open_only=True).values())} | phases,
         "rollouts": {"open": parts.rolling.rollouts.count(open_only=True)},
         "balena": {"configured": parts.balena.configured, "fleet": parts.balena.fleet or None},
+        "alerts": parts.alerts.counts(now),
         "artifact_base_url": parts.service.artifact_base_url,
         "data_dir": str(parts.data_dir),
     }

@@ -13,6 +13,7 @@ from typer.main import get_command
 from broker.errors import EdgeWattError, InvalidError
 from controller.cli import (
     advice_commands,
+    alert_commands,
     backup_commands,
     balena_commands,
     bus_commands,
@@ -64,6 +65,7 @@ predictor_commands.add_to(app)
 data_commands.add_to(app)
 deploy_commands.add_to(app)
 rollout_commands.add_to(app)
+alert_commands.add_to(app)
 advice_commands.add_to(app)
 calibration_commands.add_to(app)
 event_commands.add_to(app)

@@ -125,6 +125,7 @@ def status(document: Document) -> list[Table]:
         ("broker", _broker(broker)),
         ("messages", f"{received.get('received', 0):,} received, {refused:,} refused"),
         ("open rollouts", text((document.get("rollouts") or {}).get("open"))),
+        ("open alerts", _alerts(document.get("alerts"))),
         ("last message", f"{span(received.get('last_age_s'))} ago" if received.get("last_at") else ABSENT),
     ]
     return [
@@ -137,6 +138,15 @@ def status(document: Document) -> list[Table]:
 def predicted_interval(prediction: Document) -> str:
     """Return the 95 % interval of a prediction."""
     return interval(prediction.get("low_mj"), prediction.get("high_mj"))
+
+
+def _alerts(counts: Document | None) -> str:
+    """Return how many alerts need somebody, and how many others are open."""
+    if counts is None:
+        return ABSENT
+    others = ", ".join(f"{counts[view]:,} {view}" for view in ("acknowledged", "silenced") if counts.get(view))
+    worst = f"{counts['open']:,} ({counts['critical']:,} critical)" if counts["open"] else "none"
+    return f"{worst}, {others}" if others else worst
 
 
 def _counts(counts: Document | None) -> list[tuple[str, str]]:

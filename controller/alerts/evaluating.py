@@ -1,0 +1,217 @@
+"""Holds the rules against the fleet: devices with news at once, all of them in slices, within a budget of time."""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from broker.errors import WireError
+from broker.link import Packet
+from broker.messages import Telemetry
+from broker.topics import LOG, TELEMETRY, parse
+from controller.alerts.facts import FactFinder
+from controller.alerts.quantities import Facts, Reading, Scope
+from controller.alerts.records import WAKEFUL, Alerts, Silence, Silences
+from controller.alerts.rule import Rule
+from controller.alerts.rulebook import RuleBook
+from controller.alerts.state import Alert, Event, NoNews, Read, step
+from controller.alerts.telling import Telling
+from controller.sleep import absence, asleep_until
+from controller.store import Store
+
+BUDGET_S = 0.05
+"""How long one look may hold up the loop; what is left over comes first in the next second."""
+
+SLICE = 50
+SWEEP_S = (5.0, 60.0)
+"""How long a look at every device takes at least and at most; of a fleet of some thousands, a minute."""
+
+SWEPT_PER_S = 200
+KEPT_EVERY_S = 10.0
+"""An alert whose figure alone is new is written so often."""
+
+NO_NEWS = "its readings stopped"
+
+
+@dataclass(slots=True, kw_only=True)
+class Evaluating:
+    """Looks at devices, rollouts and the controller itself; call `tick` inside a transaction."""
+
+    store: Store
+    book: RuleBook
+    alerts: Alerts
+    silences: Silences
+    finder: FactFinder
+    telling: Telling
+    elapsed: Callable[[], float] = time.monotonic
+    evaluated: int = 0
+    behind: int = 0
+    _due: dict[str, None] = field(default_factory=dict)
+    _sweep: deque[str] = field(default_factory=deque)
+    _swept_at: float = 0.0
+    _per_tick: int = SLICE
+    _wakeful: set[str] | None = None
+    _silences: list[Silence] = field(default_factory=list)
+
+    def heard(self, newest: Mapping[str, tuple[Telemetry, float]], packets: Iterable[Packet]) -> None:
+        """Note which devices have to be looked at: live samples beyond a threshold, and what else they said."""
+        wakeful, rules = self._awake(), [rule for rule in self.book.enabled("device") if rule.watched.path]
+        for device_id, (sample, _) in newest.items():
+            if device_id in wakeful or _beyond(rules, sample):
+                self._due[device_id] = None
+        for packet in packets:
+            try:
+                device_id, route = parse(packet.topic)
+            except WireError:
+                continue
+            if route is not TELEMETRY and route is not LOG:
+                self._due[device_id] = None
+
+    def tick(self, at: float, own: Mapping[str, Reading]) -> None:
+        """Look at the controller (`own` readings), at rollouts, and at devices until the budget is used up."""
+        began = self.elapsed()
+        self._silences = self.silences.active(at)
+        for silence in self.silences.expired(at):
+            self.telling.silence_over(silence, at)
+        self._look_at("controller", {"controller": own}, at)
+        self._look_at("rollout", self.finder.rollouts(at) if self.book.enabled("rollout") else {}, at)
+        self._plan_sweep(at)
+        left = self._per_tick
+        while self._due or (left > 0 and self._sweep):
+            names = self._take(SLICE if self._due else min(SLICE, left))
+            left -= len(names)
+            self._look_at_devices(names, at)
+            if self.elapsed() - began >= BUDGET_S:
+                break
+        self.behind = len(self._due)
+
+    def forget(self) -> None:
+        """Trust nothing that was kept in memory: the transaction around it was undone."""
+        self._wakeful = None
+
+    def _awake(self) -> set[str]:
+        if self._wakeful is None:
+            self._wakeful = self.alerts.wakeful()
+        return self._wakeful
+
+    def _plan_sweep(self, at: float) -> None:
+        if self._sweep or at - self._swept_at < SWEEP_S[0]:
+            return
+        self._swept_at = at
+        self._sweep.extend(row["id"] for row in self.store.query("SELECT id FROM devices ORDER BY id"))
+        takes_s = min(SWEEP_S[1], max(1.0, len(self._sweep) / SWEPT_PER_S))
+        self._per_tick = max(SLICE, -(-len(self._sweep) // int(takes_s)))
+
+    def _take(self, most: int) -> list[str]:
+        """Take out devices to look at: those with news first."""
+        names = list(self._due)[:most] if len(self._due) > most else list(self._due)
+        for name in names:
+            del self._due[name]
+        while len(names) < most and self._sweep:
+            names.append(self._sweep.popleft())
+        return list(dict.fromkeys(names))
+
+    def _look_at_devices(self, names: Sequence[str], at: float) -> None:
+        rules = self.book.enabled("device")
+        before = self.alerts.of("device", names)
+        after: list[Alert] = []
+        for facts in self.finder.devices(names, at, rules):
+            device = facts.device
+            mine = [rule for rule in rules if rule.watches(device["id"], device["info"] or {})]
+            for rule in mine:
+                known = before.pop((device["id"], rule.name), None)
+                found = self._judge(rule, device["id"], rule.read(facts), known, facts)
+                after += [found] if found is not None else []
+        self.evaluated += len(names)
+        self._let_go(before.values(), at)
+        self._keep(names, after)
+
+    def _look_at(self, scope: Scope, subjects: Mapping[str, Mapping[str, Reading]], at: float) -> None:
+        """Look at what is not a device: each subject with its readings by quantity."""
+        before, after = self.alerts.of(scope), []
+        for subject, readings in subjects.items():
+            for rule in self.book.enabled(scope):
+                known = before.pop((subject, rule.name), None)
+                found = self._judge(rule, subject, readings.get(rule.quantity), known, at)
+                after += [found] if found is not None else []
+        self._let_go(before.values(), at)
+        self._keep((), after)
+
+    def _judge(
+        self, rule: Rule, subject: str, reading: Reading | None, known: Alert | None, facts: Facts | float
+    ) -> Alert | None:
+        """Return how `rule` stands on a subject now, None where nothing has to be kept."""
+        at = facts if isinstance(facts, float) else facts.now
+        event = _event(rule, reading, known, facts)
+        if event is None or (known is None and isinstance(event, Read) and not rule.breached(event.reading.value)):
+            return None
+        before = known or _unknown(rule, subject, reading if isinstance(event, NoNews) else None, at)
+        silenced = any(silence.covers(before) for silence in self._silences)
+        after, effects = step(before, event, rule, at, silenced=silenced)
+        for effect in effects:
+            self.telling.tell(after, rule, effect, self._silences, at)
+        return after if known is None or _is_news(known, after) else None
+
+    def _let_go(self, alerts: Iterable[Alert], at: float) -> None:
+        """Forget what no rule speaks of any more: it was switched off, or no longer means this subject."""
+        gone = list(alerts)
+        for alert in gone:
+            if alert.open or alert.told:
+                self.telling.let_go(alert, at)
+        self.alerts.remove(gone)
+
+    def _keep(self, names: Sequence[str], after: Sequence[Alert]) -> None:
+        if after:
+            self.alerts.put(after, self.book.all)
+        if not names or not (after or self._awake() & set(names)):
+            return
+        awake: dict[str, bool] = defaultdict(bool)
+        for (device_id, _), alert in self.alerts.of("device", names).items():
+            awake[device_id] |= alert.state in WAKEFUL
+        for name in names:
+            (self._awake().add if awake[name] else self._awake().discard)(name)
+
+
+def _beyond(rules: Sequence[Rule], sample: Telemetry) -> bool:
+    for rule in rules:
+        value = rule.watched.of_sample(sample)
+        if value is not None and rule.breached(value):
+            return True
+    return False
+
+
+def _unknown(rule: Rule, subject: str, old: Reading | None, at: float) -> Alert:
+    """Return how a rule stands of which nothing is kept: it was well, at its `old` reading if there is one."""
+    well = Alert(rule=rule.name, subject=subject, since=at)
+    return replace(well, value=old.value, kind=old.kind, reading_at=old.at) if old is not None else well
+
+
+def _event(rule: Rule, reading: Reading | None, known: Alert | None, facts: Facts | float) -> Event | None:
+    """Return what a look means; None where a subject never told this quantity, or a gap is too short to matter."""
+    at = facts if isinstance(facts, float) else facts.now
+    device = None if isinstance(facts, float) else facts.device
+    limit_s = max(rule.no_data_after_s, 3 * _interval_s(device))
+    if reading is not None and at - reading.at <= limit_s:
+        return Read(reading=reading)
+    heard_at = reading.at if reading is not None else known.reading_at if known is not None else None
+    if heard_at is None or at - heard_at <= limit_s:
+        return None
+    return NoNews(why=_absence(device, at))
+
+
+def _absence(device: Mapping[str, Any] | None, at: float) -> str:
+    if device is None or device["online"] != 0:
+        return NO_NEWS
+    return f"it {absence(device, at)}" if asleep_until(device, at) is not None else "it is offline"
+
+
+def _interval_s(device: Mapping[str, Any] | None) -> float:
+    return float(((device or {}).get("status") or {}).get("interval_s") or 0.0)
+
+
+def _is_news(before: Alert, after: Alert) -> bool:
+    """Return whether more changed than the figure, or the figure of an open alert is some seconds older."""
+    if replace(after, value=before.value, reading_at=before.reading_at) != before:
+        return True
+    return after.open and (after.reading_at or 0.0) - (before.reading_at or 0.0) >= KEPT_EVERY_S

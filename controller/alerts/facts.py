@@ -1,0 +1,130 @@
+"""Reads what rules look at: of some devices with one query for each table, of rollouts, of the controller itself."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from broker.link import Link
+from controller.alerts.quantities import Facts, Reading
+from controller.alerts.rises import Rises
+from controller.alerts.rule import Rule
+from controller.ledger import Watch
+from controller.logs import REFUSALS
+from controller.rollout_records import Rollouts
+from controller.rollout_state import RolloutPhase
+from controller.store import Row, Store
+
+LOST_AT = "broker_lost_at"
+COLUMNS = "id, registered_at, online, status_at, reading_at, gaps, info, status, state, reading"
+
+
+class _Part(msgspec.Struct):
+    """What an alert tells of a deployment."""
+
+    rollout_id: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class FactFinder:
+    """Collects facts; `skews` holds by device how far its clock was off in its newest live sample."""
+
+    store: Store
+    rollout_records: Rollouts
+    skews: Mapping[str, float]
+    _rises: Rises = field(default_factory=Rises)
+
+    def devices(self, names: Sequence[str], at: float, rules: Sequence[Rule]) -> Iterator[Facts]:
+        """Yield what is known of each device that is there."""
+        wanted = {rule.quantity for rule in rules}
+        deployments = self._newest(names) if wanted & {"deployment_failed", "rollback_failed"} else {}
+        watches = self._watches(names) if "dearer_percent" in wanted else {}
+        for row in self.store.query(f"SELECT {COLUMNS} FROM devices WHERE id IN ({_marks(names)})", list(names)):  # noqa: S608 - marks only
+            lost = self._rises.rise(row["id"], row["gaps"], at) if "lost_readings" in wanted else None
+            yield Facts(
+                device=row,
+                now=at,
+                deployment=deployments.get(row["id"]),
+                watches=tuple(watches.get(row["id"], ())),
+                skew_s=self.skews.get(row["id"]),
+                rises={} if lost is None else {"lost_readings": lost},
+            )
+
+    def rollouts(self, at: float) -> dict[str, dict[str, Reading]]:
+        """Return for how long each rollout is paused; one that has ended is not."""
+        ended = self.store.query("SELECT subject FROM alerts WHERE scope = 'rollout'")
+        paused_s = {row["subject"]: 0.0 for row in ended}
+        paused_s |= {
+            rollout.id: at - rollout.since if rollout.phase is RolloutPhase.PAUSED else 0.0
+            for rollout in self.rollout_records.open()
+        }
+        return {
+            name: {"rollout_paused_s": Reading(value=value, at=at, rollout_id=name)} for name, value in paused_s.items()
+        }
+
+    def _newest(self, names: Sequence[str]) -> dict[str, Row]:
+        """Return the newest deployment of each device."""
+        sql = (
+            "SELECT id, device_id, phase, document FROM deployments d WHERE "  # noqa: S608 - marks only
+            f"device_id IN ({_marks(names)}) AND created_at = "
+            "(SELECT max(created_at) FROM deployments WHERE device_id = d.device_id) ORDER BY id"
+        )
+        rows = self.store.query(sql, list(names))
+        part = msgspec.json.Decoder(_Part)
+        return {row["device_id"]: row | {"rollout_id": part.decode(row["document"]).rollout_id} for row in rows}
+
+    def _watches(self, names: Sequence[str]) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = defaultdict(list)
+        sql = f"SELECT device_id, document FROM watches WHERE device_id IN ({_marks(names)})"  # noqa: S608 - marks only
+        for row in self.store.query(sql, list(names)):
+            watch = msgspec.json.decode(row["document"], type=Watch)
+            about = {"alarm": watch.alarm, "source": watch.source, "deployment_id": watch.deployment_id}
+            found[row["device_id"]].append(about | {"by_percent": watch.by_percent})
+        return found
+
+
+@dataclass(slots=True, kw_only=True)
+class OwnFacts:
+    """What is known of the controller itself: its broker, its disk, and what it could not take."""
+
+    store: Store
+    link: Link
+    folder: Path
+    _rises: Rises = field(default_factory=Rises)
+
+    def readings(self, at: float, storage_fault: str | None) -> dict[str, Reading]:
+        """Return its readings by quantity; inside a transaction."""
+        counts = self.store.counters()
+        values: dict[str, float | None] = {
+            "broker_lost_s": self._lost_s(at),
+            "storage_fault": float(storage_fault is not None),
+            "controller_disk_free_mb": shutil.disk_usage(self.folder).free / 1e6,
+            "database_mb": self._database_mb(),
+            "refused_messages": self._rises.rise("refused", sum(counts.get(why, 0) for why in REFUSALS), at),
+            "dropped_messages": self._rises.rise("dropped", int(getattr(self.link, "dropped", 0)), at),
+        }
+        return {name: Reading(value=value, at=at) for name, value in values.items() if value is not None}
+
+    def _lost_s(self, at: float) -> float:
+        """Return how long the broker is gone; since when is kept, so that a restart begins no new count."""
+        lost_at: Any = self.store.remembered(LOST_AT)
+        if self.link.connected:
+            if lost_at is not None:
+                self.store.remember(LOST_AT, None)
+            return 0.0
+        if lost_at is None:
+            lost_at = at
+            self.store.remember(LOST_AT, at)
+        return max(0.0, at - float(lost_at))
+
+    def _database_mb(self) -> float | None:
+        files = [file for file in self.folder.glob("controller.db*") if file.is_file()]
+        return sum(file.stat().st_size for file in files) / 1e6 if files else None
+
+
+def _marks(names: Sequence[str]) -> str:
+    return ", ".join("?" * len(names))
