@@ -33,14 +33,18 @@ class Balena(ABC):
         """Return a fleet and its newest releases, `{fleet, releases}`."""
         return self._get_patiently("/api/balena/releases", WITHIN_S, app_slug=app_slug, limit=limit)
 
-    def balena_deploy(
-        self, release_id: int, *, device_uuid: str = "", app_slug: str = "", dry_run: bool = False
-    ) -> Document:
-        """Pin a release on one board or on one whole fleet; `dry_run` says what that would change."""
-        given = {"device_uuid": device_uuid, "app_slug": app_slug, "dry_run": dry_run}
-        body = {"release_id": release_id} | {name: value for name, value in given.items() if value}
-        return self._send("POST", "/api/balena/deploy", body, timeout_s=WITHIN_S)
+    def balena_pin_device(self, device_uuid: str, *, release_id: int, dry_run: bool = False) -> Document:
+        """Pin a release on one board; `dry_run` says what that would change."""
+        return self._pin({"device_uuid": device_uuid}, release_id, dry_run)
+
+    def balena_pin_fleet(self, app_slug: str, *, release_id: int, dry_run: bool = False) -> Document:
+        """Pin a release on a whole fleet, but for boards with a pin of their own; `dry_run` as for a board."""
+        return self._pin({"app_slug": app_slug}, release_id, dry_run)
 
     def balena_logs(self, uuid: str, *, limit: int = 100) -> Document:
         """Return the newest lines of a board, oldest first, `{uuid, lines}`."""
         return self._get_patiently(f"/api/balena/devices/{quote(uuid, safe='')}/logs", WITHIN_S, limit=limit)
+
+    def _pin(self, target: Document, release_id: int, dry_run: bool) -> Document:
+        body = target | {"release_id": release_id} | ({"dry_run": True} if dry_run else {})
+        return self._send("POST", "/api/balena/deploy", body, timeout_s=WITHIN_S)

@@ -20,7 +20,7 @@ class Action:
     """A write that waits for a yes: the ids in `targets` are those shown, and those sent.
 
     `method` is a method of the client, called once per target with `arguments`, and with what `per_target` holds for
-    it. `typed` asks for this word before the button works.
+    it. `typed` asks for this word before the button works; `watched` is where the result will be seen.
     """
 
     title: str
@@ -31,6 +31,7 @@ class Action:
     arguments: dict[str, Any] = field(default_factory=dict)
     per_target: dict[str, dict[str, Any]] = field(default_factory=dict)
     typed: str = ""
+    watched: str = "under Deployments and on the device's page"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def tell(action: Action) -> None:
     """Do what needs no question, and keep what came of it for `report`."""
     outcomes = perform(action)
     st.session_state[_OUTCOMES] = (action.title, outcomes)
-    st.toast(_summary(outcomes))
+    st.toast(_summary(outcomes, action.watched))
     st.rerun()
 
 
@@ -127,11 +128,9 @@ def _question(action: Action) -> None:
             st.rerun()
 
 
-def _summary(outcomes: list[Outcome]) -> str:
+def _summary(outcomes: list[Outcome], watched: str) -> str:
     good = sum(each.accepted for each in outcomes)
-    where = (
-        "on its own page" if any(each.rollout_id for each in outcomes) else "under Deployments and on the device's page"
-    )
+    where = "on its own page" if any(each.rollout_id for each in outcomes) else watched
     return f"{good} of {len(outcomes)} accepted; the result is {where}"
 
 

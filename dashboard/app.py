@@ -2,23 +2,33 @@
 
 import streamlit as st
 
-from dashboard import actions, frame, style
+from dashboard import actions, api, frame, style
 
 PAGES = {
     "Fleet": {"fleet": "Overview", "device": "Device"},
     "Ship": {"deploy": "Deploy", "deployments": "Deployments", "rollouts": "Rollouts", "models": "Models"},
     "Understand": {"predictions": "Predictions"},
-    "Watch": {"events": "Events"},
+    "Watch": {"events": "Events", "balena": "Balena"},
 }
 """The groups of the navigation, and of each page its script and its name."""
+
+ON_DEMAND = frozenset({"balena"})
+"""Pages that are in the navigation when the controller's status says that it is configured for them."""
 
 st.set_page_config(page_title="EdgeWatt", page_icon=":material/bolt:", layout="wide")
 st.logo(style.MARK, size="large")
 style.apply()
+hidden = {name for name in ON_DEMAND if not (api.read("status").get(name) or {}).get("configured")}
 page = st.navigation(
     {
         group: [
-            st.Page(f"screens/{name}.py", title=title, url_path=name, default=name == "fleet")
+            st.Page(
+                f"screens/{name}.py",
+                title=title,
+                url_path=name,
+                default=name == "fleet",
+                visibility="hidden" if name in hidden else "visible",
+            )
             for name, title in pages.items()
         ]
         for group, pages in PAGES.items()

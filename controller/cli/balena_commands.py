@@ -69,14 +69,15 @@ def _deploy(
     """Pin a successful release on one board, or on a whole fleet and with it all boards without a pin of their own."""
     if bool(device) == bool(fleet):
         raise InvalidError("name what the release is for", code="usage", hint="either --device or --fleet")
-    uuid = _uuid(console, device) if device else ""
-    plan = console.client.balena_deploy(release_id, device_uuid=uuid, app_slug=fleet, dry_run=True)
+    pin = console.client.balena_pin_device if device else console.client.balena_pin_fleet
+    target = _uuid(console, device) if device else fleet
+    plan = pin(target, release_id=release_id, dry_run=True)
     if dry_run or not plan["changed"]:
         _show(console, plan)
         return None
     if not console.agrees(f"{_what(plan)}?", yes=yes):
         return Exit.INTERRUPTED
-    _show(console, console.client.balena_deploy(release_id, device_uuid=uuid, app_slug=fleet))
+    _show(console, pin(target, release_id=release_id))
     return None
 
 
