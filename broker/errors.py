@@ -10,6 +10,7 @@ EdgeWattError                 what happened, `code` for programs, `hint` for peo
 ├── ArtifactError             a model file that is damaged, foreign or missing
 ├── StorageError              the disk is full or cannot be written
 ├── RuntimeUnavailableError   no installed runtime runs this format
+├── AccessError               nobody signed in, the role does not allow it, or it is too much at once
 └── UnreachableError          the controller, or a service that it asks, does not answer
 """
 
@@ -82,6 +83,12 @@ class RuntimeUnavailableError(EdgeWattError):
     """No installed runtime runs this format."""
 
     code = "no_runtime"
+
+
+class AccessError(EdgeWattError):
+    """Nobody signed in, the role does not allow it, or it is too much at once (`retry_after_s` among the facts)."""
+
+    code = "not_allowed"
 
 
 class UnreachableError(EdgeWattError):

@@ -1,6 +1,5 @@
 """Runs the controller: REST, artifact server and the fleet's bus in one process."""
 
-import argparse
 import asyncio
 import logging
 import os
@@ -10,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from broker.commands import Probe
@@ -22,6 +20,7 @@ from broker.paho import PahoLink
 from broker.topics import CONTROLLER_STATUS
 from broker.wire import encode
 from controller import lives
+from controller.access.doorway import doorway
 from controller.alerts.composing import compose_alerts
 from controller.alerts.desk import AlertDesk
 from controller.alerts.webhook import Webhook
@@ -36,6 +35,7 @@ from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
 from controller.corrections import Calibrations, Corrections
 from controller.drafting import Drafting
+from controller.flags import flags
 from controller.hearing import Hearing
 from controller.ingest import Ingest
 from controller.inuse import working_in
@@ -59,7 +59,7 @@ from controller.resolving import Resolving
 from controller.rolling import Rolling
 from controller.rollout_records import News, Participants, Rollouts
 from controller.service import Service
-from controller.serving import Server, configured, listening
+from controller.serving import Server, check_exposure, configured, listening
 from controller.settings import Settings, load
 from controller.store import Store
 from controller.subjects import Subjects
@@ -89,6 +89,7 @@ def compose(
     `worker` is what this interpreter runs to make a model, `listed` the networks that it can make,
     data/models.csv by default.
     """
+    door = doorway(settings, store, clock())
     artifacts = ArtifactStore(settings.data / "artifacts", signer=settings.signer)
     networks = load_listed() if listed is None else listed
     catalogue = Catalogue(artifacts, listed=networks)
@@ -119,6 +120,7 @@ def compose(
         news=News(store),
         probe=Probe(inferences=settings.probe_inferences),
         soak_s=settings.soak_s,
+        urls=door.urls,
     )
     service = Service(
         store=store,
@@ -134,7 +136,7 @@ def compose(
             workshop=workshop,
             orders=orders,
             artifacts=artifacts,
-            base_url=settings.base_url,
+            urls=door.urls,
         ),
         artifact_base_url=settings.base_url,
         bookkeeping=bookkeeping,
@@ -186,6 +188,7 @@ def compose(
             archive_days=settings.keep_archives_days,
             clock=clock,
         ),
+        door=door,
         balena=account(settings, store, clock, os.environ),
         webhook=_webhook(settings, alerts, clock),
         clock=clock,
@@ -232,8 +235,9 @@ async def serve(settings: Settings) -> None:
     link = PahoLink(settings.broker, CLIENT_ID, will=will, credentials=settings.credentials)
     try:
         parts = compose(settings, store, link, epoch)
+        check_exposure(settings, parts.door.tokens)
         lives.begin(store, settings, parts.version, parts.clock())
-        server = Server(configured(zero_copy(create(parts))))
+        server = Server(configured(zero_copy(create(parts)), settings))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
@@ -259,32 +263,9 @@ async def serve(settings: Settings) -> None:
 
 def main() -> int:
     """Parse the arguments and run; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m controller", description="EdgeWatt's controller")
-    parser.add_argument(
-        "--broker",
-        help="mqtts://host:8883 or mqtt://host:1883, several: mqtt://a:1883,b:1883 (default mqtt://127.0.0.1:1883)",
-    )
-    parser.add_argument("--username", help="the broker's user for the controller")
-    parser.add_argument("--password-file", help="a file that holds its password")
-    parser.add_argument("--ca-file", help="the authority that vouches for the broker (default the system's)")
-    parser.add_argument("--cert-file", help="our certificate, for a broker that wants one")
-    parser.add_argument("--key-file", help="its key")
-    parser.add_argument("--host", help="where REST listens (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="where REST listens (default 5000)")
-    parser.add_argument("--data", type=Path, help="folder of the database and the artifacts (default .edgewatt)")
-    parser.add_argument("--security", type=Path, help="folder that `edgewatt init` made (default `security` in --data)")
-    parser.add_argument("--artifact-base-url", help="how devices reach this controller (default http://HOST:PORT)")
-    parser.add_argument("--registration", choices=("open", "approve"), help="who may join (default open)")
-    parser.add_argument("--probe-inferences", type=int, help="measured before a model is committed (default 100)")
-    parser.add_argument("--artifact-quota-mb", type=float, help="the store of models may hold so much (default 20000)")
-    parser.add_argument("--max-downloads", type=int, help="devices that rollouts let fetch at once (default 50)")
-    parser.add_argument("--alert-webhook-url", help="alerts are posted there as JSON (default nowhere)")
-    parser.add_argument("--signing-key-file", help="signs artifacts for devices (needs the extra signed)")
-    parser.add_argument("--redelivery-s", type=float, help="an unanswered command is sent again after it (default 15)")
-    parser.add_argument("--soak-s", type=float, help="how long a new model is watched, s (default 10)")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        settings = load(vars(parser.parse_args()))
+        settings = load(vars(flags().parse_args()))
         with working_in(settings.data):
             asyncio.run(serve(settings))
     except EdgeWattError as error:

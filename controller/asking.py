@@ -48,7 +48,7 @@ class Asking:
         device = self.lifecycle.store.device(deployment.device_id) or {}
         wanted = msgspec.convert(device["desired"], Desired).deploy if device.get("desired") else None
         if wanted is not None and wanted.id == deployment.command_id:
-            return wanted
+            return self.lifecycle.fetchable(wanted, deployment.device_id, at)
         return self.lifecycle.complete(deployment, at)
 
     def _put(self, device_id: str, command: Command, at: float, expires_at: float) -> None:

@@ -4,6 +4,7 @@ Imports httpx and the contract only, so the CLI and the dashboard share it. A do
 controller answered; its fields are described where the controller makes them.
 """
 
+import ssl
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,24 +14,13 @@ from urllib.parse import quote
 
 import httpx
 
-from broker.errors import (
-    ArtifactError,
-    ConflictError,
-    EdgeWattError,
-    InvalidError,
-    LinkError,
-    NotFoundError,
-    RefusedError,
-    RuntimeUnavailableError,
-    StorageError,
-    UnreachableError,
-    WireError,
-)
+from broker.errors import InvalidError, UnreachableError
+from controller.client_access import Access
 from controller.client_advice import Advice
 from controller.client_alerts import Alerts
-from controller.client_balena import AWAY as BALENA_AWAY
 from controller.client_balena import Balena
 from controller.client_devices import Devices
+from controller.client_errors import error_of, not_ours
 from controller.client_exports import Exports
 from controller.client_logs import Logs
 from controller.client_models import ModelShelf
@@ -38,58 +28,39 @@ from controller.client_rollouts import Rollouts
 
 Document = dict[str, Any]
 
-_KINDS: tuple[type[EdgeWattError], ...] = (
-    WireError,
-    LinkError,
-    InvalidError,
-    NotFoundError,
-    ConflictError,
-    RefusedError,
-    ArtifactError,
-    StorageError,
-    RuntimeUnavailableError,
-)
-_BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} | {
-    "no_prediction": RefusedError,
-    "no_format": RefusedError,
-    "local_policy": RefusedError,
-    **dict.fromkeys(BALENA_AWAY, UnreachableError),
-    "unknown_model": NotFoundError,
-    "unknown_device": NotFoundError,
-    **dict.fromkeys(("foreign_file", "too_large", "too_slow", "upload_broken", "upload_stalled"), ArtifactError),
-}
-_NOT_MADE = ("unsupported_operator", "conversion_failed", "golden_mismatch", "bad_result", "no_weights")
-_BY_CODE |= dict.fromkeys((*_NOT_MADE, "worker_died", "worker_failed", "interrupted"), ArtifactError)
 _QUESTIONS = frozenset({"/api/predict-energy", "/api/plan", "/api/models/verify", "/api/alerts/rules/preview"})
 """What is asked with a body and changes nothing."""
 
-_BY_STATUS: dict[int, type[EdgeWattError]] = {
-    400: InvalidError,
-    404: NotFoundError,
-    409: ConflictError,
-    422: InvalidError,
-    507: StorageError,
-}
 
-
-class Client(Devices, Exports, Advice, Alerts, Logs, ModelShelf, Rollouts, Balena):
+class Client(Access, Devices, Exports, Advice, Alerts, Logs, ModelShelf, Rollouts, Balena):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.
     """
 
-    def __init__(self, base_url: str, *, origin: Literal["cli", "dashboard"] = "cli", timeout: float = 10.0) -> None:
-        """Speak to `base_url` as `origin`; `timeout` bounds each request, seconds.
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        origin: Literal["cli", "dashboard"] = "cli",
+        timeout: float = 10.0,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        ca_file: str = "",
+    ) -> None:
+        """Speak to `base_url` as `origin`, with `token` and `headers`; `timeout` bounds each request, seconds.
 
-        Raises UnreachableError for an address that cannot be one.
+        `ca_file` (PEM) holds certificates that are believed besides the usual ones. Raises UnreachableError for an
+        address that cannot be one, InvalidError for a token or a file that cannot.
         """
         self.base_url = base_url.rstrip("/")
         try:
             self._http = httpx.Client(
                 base_url=self.base_url,
-                headers={"X-EdgeWatt-Origin": origin},
+                headers={"X-EdgeWatt-Origin": origin} | _bearer(token) | dict(headers or {}),
                 timeout=httpx.Timeout(timeout, connect=min(timeout, 2.0)),
                 trust_env=False,
+                verify=_trusting(ca_file) if ca_file else True,
             )
         except httpx.InvalidURL as error:
             raise self._unreachable(f"is no address: {error}") from error
@@ -211,7 +182,7 @@ class Client(Devices, Exports, Advice, Alerts, Logs, ModelShelf, Rollouts, Balen
         with self._told(), self._http.stream("GET", path, params=_given(**params)) as answer:
             if not answer.is_success:
                 answer.read()
-                raise _error(answer)
+                raise error_of(answer)
             yield answer.iter_bytes()
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -236,6 +207,24 @@ class Client(Devices, Exports, Advice, Alerts, Logs, ModelShelf, Rollouts, Balen
         return UnreachableError(f"the controller at {self.base_url} {how}", hint=hint)
 
 
+def _bearer(token: str | None) -> dict[str, str]:
+    if not token:
+        return {}
+    if not (token.isascii() and token.isprintable()):
+        raise InvalidError("the token is none", hint="it begins with ew_ and is one line", field="token")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except (OSError, ssl.SSLError) as error:
+        said = f"cannot read the certificates in {ca_file}: {error.strerror or error}"
+        raise InvalidError(said, hint="a PEM file", field="ca_file") from None
+    return context
+
+
 class Answer(dict[str, Any]):
     """A document of an answer; a field that it lacks is an error in words."""
 
@@ -257,9 +246,9 @@ def _document(answer: httpx.Response) -> Document:
     try:
         document = answer.json(object_hook=Answer)
     except ValueError as error:
-        raise _not_ours(answer) from error
+        raise not_ours(answer) from error
     if not isinstance(document, dict):
-        raise _not_ours(answer)
+        raise not_ours(answer)
     return document
 
 
@@ -269,27 +258,5 @@ def _only_asks(path: str, body: Any) -> bool:
 
 def _sound(answer: httpx.Response) -> httpx.Response:
     if not answer.is_success:
-        raise _error(answer)
+        raise error_of(answer)
     return answer
-
-
-def _error(answer: httpx.Response) -> EdgeWattError:
-    try:
-        facts = answer.json()
-    except ValueError:
-        return _not_ours(answer)
-    if not isinstance(facts, dict) or "error" not in facts:
-        return _not_ours(answer)
-    said = {"success", "error", "code", "hint"}
-    code = str(facts.get("code") or "")
-    kind = _BY_CODE.get(code) or _BY_STATUS.get(answer.status_code, EdgeWattError)
-    rest = {key: value for key, value in facts.items() if key not in said}
-    return kind(str(facts["error"]), code=code, hint=str(facts.get("hint") or ""), **rest)
-
-
-def _not_ours(answer: httpx.Response) -> UnreachableError:
-    where = f"{answer.url.scheme}://{answer.url.netloc.decode()}"
-    return UnreachableError(
-        f"{where} answered {answer.status_code}, but not as a controller does",
-        hint="is another program on this port? set EDGEWATT_CONTROLLER_URL to the controller's address",
-    )

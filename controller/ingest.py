@@ -21,6 +21,7 @@ from controller.deployment import Moved, Tick
 from controller.hearing import Hearing
 from controller.keeping import Keeping
 from controller.late_retained import LateRetained
+from controller.renewal import Renewal
 from controller.rivals import Rivals
 from controller.rolling import Rolling
 from controller.service import Service
@@ -59,6 +60,7 @@ class Ingest:
     storage_fault: str | None = None
     _rivals: Rivals = field(init=False)
     _sleepers: Sleepers = field(init=False)
+    _renewal: Renewal = field(init=False)
     _greeting_due: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -66,6 +68,7 @@ class Ingest:
         """Begin to look out for other controllers, and for devices that should wake."""
         self._rivals = Rivals(epoch=self.epoch)
         self._sleepers = Sleepers(store=self.service.store)
+        self._renewal = Renewal(lifecycle=self.service.lifecycle)
 
     @property
     def service(self) -> Service:
@@ -269,6 +272,7 @@ class Ingest:
             service.resolving.go_on(at)
             self._look_at_open(at)
             self._sleepers.tick(at)
+            self._renewal.tick(at)
             service.bookkeeping.look(at)
             self.calibrating.tick(at)
             self.rolling.tick(at)

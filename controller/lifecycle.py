@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from broker.commands import Budget, Command, Desired, PredictedEnergy, Probe
 from broker.phases import DEVICE_OWNED, TERMINAL, Phase
 from broker.topics import CMD, DESIRED
 from broker.wire import MOST_TEXT_CHARACTERS
+from controller.access.urls import Urls
 from controller.bookkeeping import Bookkeeping
 from controller.deployment import (
     Clear,
@@ -48,6 +49,7 @@ class Lifecycle:
     soak_s: float
     bookkeeping: Bookkeeping
     news: News
+    urls: Urls
 
     def add(self, deployment: Deployment, who: str) -> None:
         """Store a new deployment."""
@@ -108,7 +110,17 @@ class Lifecycle:
         """Say again what each device should converge to: a broker that restarted may have forgotten it."""
         for device in self.store.devices():
             if device["desired"]:
-                self._put_desired(device["id"], msgspec.convert(device["desired"], Desired), at)
+                desired = msgspec.convert(device["desired"], Desired)
+                self._put_desired(device["id"], self._fetchable(desired, device["id"], at), at)
+
+    def renew_desired(self, at: float) -> None:
+        """Say again, with another address, what devices should converge to whose file they could soon not fetch."""
+        for device in self.store.devices():
+            if device["desired"]:
+                desired = msgspec.convert(device["desired"], Desired)
+                fetchable = self._fetchable(desired, device["id"], at)
+                if fetchable != desired:
+                    self._put_desired(device["id"], fetchable, at)
 
     def next_gen(self, device_id: str) -> int:
         """Return a generation above everything this device has heard of."""
@@ -118,7 +130,21 @@ class Lifecycle:
 
     def complete(self, deployment: Deployment, at: float) -> Command:
         """Return the command that a device can carry out without asking anyone."""
-        return complete_command(deployment, at, probe=self.probe, soak_s=self.soak_s)
+        command = complete_command(deployment, at, probe=self.probe, soak_s=self.soak_s)
+        return self.fetchable(command, deployment.device_id, at)
+
+    def fetchable(self, command: Command, device_id: str, at: float) -> Command:
+        """Return `command` with an address of its file that lasts long enough; to a device it is the same command."""
+        if command.artifact is None:
+            return command
+        fresh = self.urls.fresh(command.artifact, device_id, at)
+        return command if fresh is command.artifact else replace(command, artifact=fresh)
+
+    def _fetchable(self, desired: Desired, device_id: str, at: float) -> Desired:
+        if desired.deploy is None:
+            return desired
+        deploy = self.fetchable(desired.deploy, device_id, at)
+        return desired if deploy is desired.deploy else replace(desired, deploy=deploy)
 
     def offer_again(self, deployment: Deployment, at: float) -> None:
         """Send `deployment` as it is now in place of what was sent before."""

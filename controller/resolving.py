@@ -7,6 +7,7 @@ from typing import Any
 from broker.commands import ArtifactRef
 from broker.errors import ArtifactError, EdgeWattError
 from broker.phases import Phase
+from controller.access.urls import Urls
 from controller.deployment import Deployment, Moved, Noted, Replaced
 from controller.gate import Verdict
 from controller.judge import Judge
@@ -33,7 +34,7 @@ class Resolving:
     workshop: Workshop
     orders: Orders
     artifacts: ArtifactStore
-    base_url: str
+    urls: Urls
 
     def begin(self, gated: Deployment, device: Row, at: float) -> Deployment:
         """Queue a deployment that the gate let through, or let its file be made; call it inside a transaction."""
@@ -55,7 +56,7 @@ class Resolving:
         )
         if held is None:
             return
-        facts = {"gen": gen, "artifact": self._ref(held, sent.model, at, gen)}
+        facts = {"gen": gen, "artifact": self._ref(held, sent.model, sent.device_id, at, gen)}
         self.lifecycle.offer_again(self.lifecycle.apply(sent, Noted(reason=sent.reason or "", facts=facts), at), at)
 
     def artifact(self, model: str, device: Row, at: float) -> ArtifactRef:
@@ -63,7 +64,7 @@ class Resolving:
         offered = self.judge.offer(device, self.judge.model(model))
         if offered.artifact is None:
             raise _no_format(model, device, offered.reasons)
-        return self._ref(offered.artifact, model, at)
+        return self._ref(offered.artifact, model, device["id"], at)
 
     def _look(self, deployment: Deployment, device: Row, at: float) -> Deployment:
         job = self.workshop.jobs.get(deployment.job_id) if deployment.job_id else None
@@ -111,7 +112,7 @@ class Resolving:
                 return self.lifecycle.apply(deployment, refused, at)
             facts |= weighed
         gen = self.lifecycle.next_gen(device["id"])
-        facts |= {"artifact": self._ref(artifact, deployment.model, at, gen), "gen": gen}
+        facts |= {"artifact": self._ref(artifact, deployment.model, device["id"], at, gen), "gen": gen}
         deployment = self.lifecycle.apply(deployment, Moved(phase=Phase.READY, facts=facts), at)
         for older in self.lifecycle.deployments.find(device_id=device["id"], open_only=True):
             if older.id != deployment.id and older.created_at <= deployment.created_at:
@@ -125,8 +126,8 @@ class Resolving:
             if job.who == FOR_DEPLOYMENTS and job.id not in needed:
                 self.workshop.cancel(job.id, "controller", "no deployment waits for it any more")
 
-    def _ref(self, found: Artifact, model: str, at: float, gen: int | None = None) -> ArtifactRef:
-        url = f"{self.base_url}/models/sha256/{found.sha256}"
+    def _ref(self, found: Artifact, model: str, device_id: str, at: float, gen: int | None = None) -> ArtifactRef:
+        url = self.urls.of(found.sha256, device_id, at)
         self.artifacts.deployed(found.sha256, at)
         signer = self.artifacts.signer
         sig = signer.sign(signed_part(found, model, gen)) if signer else None

@@ -1,6 +1,7 @@
 """The door of REST: a socket, and uvicorn behind it."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -8,6 +9,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from broker.errors import InvalidError
+from controller.access.tokens import Tokens
+from controller.settings import Settings
 
 MOST_SAID_BYTES = 65_536
 GOODBYE_S = 10
@@ -39,11 +42,47 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield door
 
 
-def configured(app: ASGIApp) -> uvicorn.Config:
-    """Return how uvicorn serves `app`: telemetry uncompressed, little said by its readers, and an end that comes."""
+def check_exposure(settings: Settings, tokens: Tokens) -> None:
+    """Raise InvalidError when others would reach REST without a token to stop them, or read what is said there."""
+    if settings.tls_cert_file:
+        _check_certificate(settings)
+    if not settings.exposed:
+        return
+    where = "a proxy" if settings.behind_proxy else f"{settings.host}:{settings.port}"
+    if not tokens.exist():
+        hint = "`edgewatt init` makes the first token; or listen on this machine only: --host 127.0.0.1"
+        raise InvalidError(
+            f"everybody who reaches {where} could deploy: there is no token yet", hint=hint, field="host"
+        )
+    if not settings.tls_cert_file and not settings.behind_proxy:
+        hint = "--tls-cert-file and --tls-key-file; or --behind-proxy where TLS ends in a proxy in front"
+        said = f"tokens would be readable on their way to {where}: there is no TLS"
+        raise InvalidError(said, hint=hint, field="tls_cert_file")
+
+
+def _check_certificate(settings: Settings) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
+    except (OSError, ssl.SSLError) as error:
+        said = f"cannot use {settings.tls_cert_file} with {settings.tls_key_file}: {error.strerror or error}"
+        raise InvalidError(said, hint="both are PEM, and belong to each other", field="tls_cert_file") from None
+
+
+def configured(app: ASGIApp, settings: Settings | None = None) -> uvicorn.Config:
+    """Return how uvicorn serves `app`: telemetry uncompressed, little said by its readers, and an end that comes.
+
+    Of a proxy's word, who asks it, nothing is believed unless `settings` name the proxy; no line tells of each request,
+    as addresses of files are secret for a while.
+    """
+    told = settings or Settings()
     return uvicorn.Config(
         app,
         log_level="warning",
+        access_log=False,
+        proxy_headers=told.behind_proxy,
+        forwarded_allow_ips=[each.strip() for each in told.trusted_proxies.split(",")],
+        ssl_certfile=told.tls_cert_file or None,
+        ssl_keyfile=told.tls_key_file or None,
         lifespan="off",
         ws_per_message_deflate=False,
         ws_max_size=MOST_SAID_BYTES,

@@ -1,5 +1,6 @@
 """The controller's settings: flag, then environment, then file, then default."""
 
+import ipaddress
 import os
 import socket
 import tomllib
@@ -37,6 +38,10 @@ class Settings:
     `balena_fleet` (organization/fleet) is meant where no other is named; `balena_token_file` holds what
     EDGEWATT_BALENA_TOKEN may hold instead.
     Notices of alerts are posted to `alert_webhook_url`, where one is set.
+    With `first_token` a controller without tokens makes its admin's, in the file admin.token of `security`.
+    REST speaks TLS with `tls_cert_file` and `tls_key_file` (PEM), or a proxy in front does (`behind_proxy`); of the
+    addresses in `trusted_proxies` (or networks, with commas between) it is believed whom they speak for. Somebody may
+    ask for `max_writes_per_min` and `max_predictions_per_min`, an address be wrong `max_failed_sign_ins_per_min` times.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
@@ -67,6 +72,14 @@ class Settings:
     balena_api_url: str = "https://api.balena-cloud.com"
     balena_fleet: str = ""
     balena_token_file: str = ""
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    behind_proxy: bool = False
+    first_token: bool = False
+    trusted_proxies: str = "127.0.0.1,::1"
+    max_writes_per_min: int = 600
+    max_predictions_per_min: int = 1_200
+    max_failed_sign_ins_per_min: int = 20
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -83,9 +96,24 @@ class Settings:
             hint = "https://…; a token is not sent in the clear"
             raise InvalidError(f"balena_api_url '{self.balena_api_url}' is none", hint=hint, field="balena_api_url")
         positive = ("redelivery_s", "max_upload_mb", "conversion_timeout_s", "conversion_memory_mb", "max_downloads")
-        for name in (*positive, "keep_events_days", "keep_archives_days"):
+        limits = ("max_writes_per_min", "max_predictions_per_min", "max_failed_sign_ins_per_min")
+        for name in (*positive, *limits, "keep_events_days", "keep_archives_days"):
             if not getattr(self, name) > 0:
                 raise InvalidError(f"{name} must be positive", hint="leave it out for the default", field=name)
+
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            missing = "tls_key_file" if self.tls_cert_file else "tls_cert_file"
+            raise InvalidError(f"{missing} is missing", hint="TLS takes a certificate and its key", field=missing)
+
+    @property
+    def exposed(self) -> bool:
+        """Whether others than programs on this machine reach REST."""
+        return self.behind_proxy or _reaches_others(self.host)
+
+    @property
+    def security_folder(self) -> Security:
+        """Where keys lie, or will."""
+        return Security((self.security or self.data / NAME).resolve())
 
     @property
     def base_url(self) -> str:
@@ -93,7 +121,7 @@ class Settings:
         if self.artifact_base_url:
             return self.artifact_base_url.rstrip("/")
         host = self.host if self.host not in ("0.0.0.0", "::", "") else outgoing_ip()  # noqa: S104 - compared, not bound
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self.tls_cert_file else 'http'}://{host}:{self.port}"
 
     @property
     def signer(self) -> Signer | None:
@@ -141,7 +169,16 @@ def _secured(given: dict[str, Any]) -> dict[str, Any]:
     if urlsplit(given.get("broker", known["broker"])).scheme == "mqtts":
         known |= {"ca_file": str(security.ca), "username": CONTROLLER}
         known |= {"password_file": str(security.password_of(CONTROLLER))}
+    if _reaches_others(given.get("host", "127.0.0.1")) and not given.get("behind_proxy"):
+        known |= {"tls_cert_file": str(security.server), "tls_key_file": str(security.server_key)}
     return known | given
+
+
+def _reaches_others(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host not in LOOPBACK
 
 
 def outgoing_ip() -> str:
@@ -170,18 +207,18 @@ def _from_file(path: str | None) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    kinds = {
-        "port": int,
-        "probe_inferences": int,
-        "soak_s": float,
-        "artifact_quota_mb": float,
-        "data": Path,
-        "security": Path,
-    }
-    kinds |= {"conversion_timeout_s": float, "conversion_memory_mb": int, "max_upload_mb": int, "max_downloads": int}
-    kinds |= {"redelivery_s": float, "keep_events_days": float, "keep_archives_days": float}
-    kind = kinds.get(name, str)
+    kind: Any = {field.name: field.type for field in fields(Settings)}[name]
+    kind = Path if kind == Path | None else kind if kind in (int, float, bool, Path) else str
     try:
-        return kind(value)
+        return _yes(value) if kind is bool else kind(value)
     except (TypeError, ValueError):
-        raise InvalidError(f"{name} '{value}' is not a {kind.__name__}", field=name) from None
+        said = "neither true nor false" if kind is bool else f"not a {kind.__name__}"
+        raise InvalidError(f"{name} '{value}' is {said}", field=name) from None
+
+
+def _yes(value: Any) -> bool:
+    """Return what a flag, a variable or a file says. Raises ValueError."""
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if str(value).lower() not in words:
+        raise ValueError
+    return words[str(value).lower()]

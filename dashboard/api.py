@@ -12,6 +12,7 @@ import streamlit as st
 
 from broker.errors import EdgeWattError, UnreachableError
 from controller.client import Client, Document
+from dashboard.credentials import service_token
 
 DEFAULT_URL = "http://127.0.0.1:5000"
 FRESH_S = 2.0
@@ -89,7 +90,7 @@ def forget_answers() -> None:
 
 @st.cache_resource(show_spinner=False)
 def _client(url: str) -> Client:
-    return Client(url, origin="dashboard", timeout=5.0)
+    return Client(url, origin="dashboard", timeout=5.0, token=service_token())
 
 
 class _LastGood:

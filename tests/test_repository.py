@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from controller.access.rules import RULES
+from controller.api.app import DOCUMENTED, described
+
 ROOT = Path(__file__).parent.parent
 OURS = ("broker", "controller", "edge_agent", "dashboard")
 MAY_IMPORT = {
@@ -115,3 +118,21 @@ def test_what_a_device_runs_stays_light(module):
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert not HEAVY & set(loaded.split())
+
+
+def routes():
+    """Every method and path template that the application answers, those outside its description too."""
+    for module in DOCUMENTED:
+        for route in module.router.routes:
+            for method in getattr(route, "methods", None) or {"WS"}:
+                yield ("GET" if method == "HEAD" else method), route.path
+    for path in ("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"):
+        yield "GET", path
+
+
+def test_every_path_has_a_role_and_every_role_a_path():
+    assert set(routes()) == set(RULES), "a new path needs a role in controller/access/rules.py"
+    documented = {
+        (method.upper(), path) for path, methods in described("1").openapi()["paths"].items() for method in methods
+    }
+    assert documented <= set(RULES)

@@ -6,6 +6,7 @@ import pytest
 
 from broker.errors import ConflictError, InvalidError, NotFoundError
 from controller.access.roles import Role
+from controller.access.secret import new_secret
 from controller.access.tokens import USED_EVERY_S, Tokens
 from controller.store import Store
 
@@ -122,3 +123,22 @@ def test_a_higher_role_may_what_a_lower_one_may():
         [True, True, False],
         [True, True, True],
     ]
+
+
+def test_the_token_that_was_made_before_the_database_is_taken_up_once(tokens, store):
+    secret = new_secret()
+    tokens.adopt(secret, "admin", T0)
+    tokens.adopt(secret, "admin", T0 + 1)
+
+    assert (tokens.who(secret, T0).name, tokens.who(secret, T0).role) == ("admin", Role.ADMIN)
+    assert [event["text"] for event in store.events(kind="access")] == [
+        "token admin of `edgewatt init` is taken up: admin"
+    ]
+    tokens.revoke("admin", T0)
+    tokens.adopt(secret, "admin", T0 + 2)
+    assert tokens.who(secret, T0 + 2) is None
+    another = new_secret()
+    tokens.adopt(another, "admin", T0 + 3)
+    assert tokens.who(another, T0 + 3).role is Role.ADMIN
+    with pytest.raises(InvalidError):
+        tokens.adopt("ew_short", "admin", T0)

@@ -40,7 +40,8 @@ def role_of(word: str) -> Role:
 class Principal:
     """Somebody who asks: by which name, with which role.
 
-    `token_id` is absent for whoever needs none. `act_as` lets a dashboard name the person that it asks for.
+    `token_id` is absent for whoever needs none. `act_as` lets a dashboard name the person that it asks for; `via` is
+    the token that it does so with.
     """
 
     name: str
@@ -48,3 +49,4 @@ class Principal:
     token_id: str | None = None
     expires_at: float | None = None
     act_as: bool = False
+    via: str | None = None

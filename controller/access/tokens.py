@@ -1,23 +1,19 @@
-"""Keeps API tokens: made once and shown once, recognised by their hash, revoked by their name.
+"""Keeps API tokens: made once and shown once, recognised by their hash, revoked by their name."""
 
-A secret is 256 random bits, so nobody finds it by trying. A slow hash makes guessing a person's password costly; here
-it would make every request slow and protect nothing. With SHA-256 whoever reads the database cannot sign in.
-"""
-
-import hashlib
 import hmac
 import re
-import secrets
 from dataclasses import dataclass
 
 from broker.errors import ConflictError, InvalidError, NotFoundError, StorageError
 from controller.access.roles import Principal, Role, role_of
+from controller.access.secret import hashed, id_of, new_secret
 from controller.logs import CAUSES
 from controller.store import Row, Store
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
-SECRET = re.compile(r"ew_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
-SECRET_BYTES = 32
+ADOPTED = "adopted_token"
+"""What the id is remembered as of the last secret that was made outside: revoked, it does not come back."""
+
 USED_EVERY_S = 300.0
 """How exact `last_used_at` is, so that reading costs no write."""
 
@@ -57,19 +53,40 @@ class Tokens:
 
         Raises InvalidError (name, role or expiry), ConflictError when the name is taken.
         """
-        known = role_of(role)
+        known, secret = role_of(role), new_secret()
         self._check(name, expires_at, at)
-        token_id = secrets.token_hex(4)
-        secret = f"ew_{token_id}_{secrets.token_urlsafe(SECRET_BYTES)}"
+        token_id = id_of(secret)
         with self._store.transaction():
             self._store.connection.execute(
                 "INSERT INTO tokens (id, name, role, secret_sha256, created_at, created_by, expires_at, act_as) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [token_id, name, known.value, _hashed(secret), at, who, expires_at, int(act_as)],
+                [token_id, name, known.value, hashed(secret), at, who, expires_at, int(act_as)],
             )
             facts = {"token_id": token_id, "role": known.value, "expires_at": expires_at, "act_as": act_as}
             self._store.add_event(at, "access", f"token {name} was made: {known.value}", who=who, facts=facts)
         return secret
+
+    def adopt(self, secret: str, name: str, at: float) -> None:
+        """Let `secret`, made before there was a database, be the admin's token `name`; once: revoked, it stays so.
+
+        Raises InvalidError for what is no secret.
+        """
+        token_id = id_of(secret)
+        if token_id is None:
+            hint = "remove the file, and let `edgewatt init` make another"
+            raise InvalidError(f"the token of {name} is none", hint=hint, field="token")
+        if self._store.remembered(ADOPTED) == token_id:
+            return
+        with self._store.transaction():
+            self._store.connection.execute("DELETE FROM tokens WHERE name = ?", [name])
+            self._store.connection.execute(
+                "INSERT INTO tokens (id, name, role, secret_sha256, created_at, created_by, act_as) "
+                "VALUES (?, ?, ?, ?, ?, ?, 0)",
+                [token_id, name, Role.ADMIN.value, hashed(secret), at, "init"],
+            )
+            self._store.remember(ADOPTED, token_id)
+            facts = {"token_id": token_id, "role": Role.ADMIN.value}
+            self._store.add_event(at, "access", f"token {name} of `edgewatt init` is taken up: admin", facts=facts)
 
     def list(self) -> list[Token]:
         """Return every token, by name."""
@@ -96,9 +113,8 @@ class Tokens:
 
     def who(self, secret: str, at: float) -> Principal | None:
         """Return whose `secret` it is, None when it is nobody's, revoked or expired."""
-        form = SECRET.fullmatch(secret)
-        rows = self._store.query("SELECT * FROM tokens WHERE id = ?", [form[1]]) if form else []
-        if not rows or not hmac.compare_digest(rows[0]["secret_sha256"], _hashed(secret)):
+        rows = self._store.query("SELECT * FROM tokens WHERE id = ?", [id_of(secret)])
+        if not rows or not hmac.compare_digest(rows[0]["secret_sha256"], hashed(secret)):
             return None
         token = _token(rows[0])
         if token.expires_at is not None and token.expires_at <= at:
@@ -107,6 +123,11 @@ class Tokens:
         return Principal(
             name=token.name, role=token.role, token_id=token.id, expires_at=token.expires_at, act_as=token.act_as
         )
+
+    def is_good(self, token_id: str, at: float) -> bool:
+        """Return whether a token is there that has not expired."""
+        sql = "SELECT 1 FROM tokens WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)"
+        return bool(self._store.query(sql, [token_id, at]))
 
     def _note_use(self, token: Token, at: float) -> None:
         """Note that `token` is used; on a full disk it is not noted, and works."""
@@ -130,10 +151,6 @@ class Tokens:
         if self._store.query("SELECT 1 FROM tokens WHERE name = ?", [name]):
             hint = f"take another name, or `edgewatt tokens revoke {name}` first"
             raise ConflictError(f"there is a token '{name}' already", code="token_exists", hint=hint)
-
-
-def _hashed(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _token(row: Row) -> Token:

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from controller.answers import Answers
 from controller.api import (
+    access,
     advice,
     alerts,
     artifacts,
@@ -29,6 +30,7 @@ from controller.api import (
 )
 from controller.api.described import RESPONSES, with_examples
 from controller.api.exact import Exact
+from controller.api.guard import Guard
 from controller.api.once import Once
 from controller.api.parts import Parts
 
@@ -37,6 +39,30 @@ DESCRIPTION = (
     "Idempotency-Key is done once within a day, however often it is asked for. Live telemetry is a "
     "websocket: /ws/telemetry, with device_id=… for each device wanted."
 )
+
+DOCUMENTED = (
+    artifacts,  # first: routes are tried in order, and a whole fleet may fetch at once
+    system,
+    access,
+    devices,
+    deployments,
+    rollouts,
+    alerts,
+    energy,
+    models,
+    uploads,
+    jobs,
+    advice,
+    ledger,
+    calibration,
+    logs,
+    exports,
+    saved_views,
+    balena,
+    metrics,
+    live,
+)
+"""The modules whose `router` is part of REST."""
 
 
 class Application(FastAPI):
@@ -55,6 +81,7 @@ def create(parts: Parts) -> Application:
     app.state.parts = parts
     app.add_middleware(Exact)
     app.add_middleware(Once, answers=Answers(parts.service.store), clock=parts.clock)
+    app.add_middleware(Guard, door=parts.door, clock=parts.clock)
     return app
 
 
@@ -62,27 +89,6 @@ def described(version: str) -> Application:
     """Return the application without anything behind it, to be read."""
     app = Application(title="EdgeWatt", version=version, description=DESCRIPTION, responses=RESPONSES)
     errors.install(app)
-    documented = (
-        artifacts,  # first: routes are tried in order, and a whole fleet may fetch at once
-        system,
-        devices,
-        deployments,
-        rollouts,
-        alerts,
-        energy,
-        models,
-        uploads,
-        jobs,
-        advice,
-        ledger,
-        calibration,
-        logs,
-        exports,
-        saved_views,
-        balena,
-        metrics,
-        live,
-    )
-    for module in documented:
+    for module in DOCUMENTED:
         app.include_router(module.router)
     return app

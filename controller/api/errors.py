@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from broker.errors import (
+    AccessError,
     ArtifactError,
     ConflictError,
     EdgeWattError,
@@ -33,11 +34,14 @@ STATUS_OF: dict[type[EdgeWattError], int] = {
     ConflictError: 409,
     RefusedError: 409,
     RuntimeUnavailableError: 409,
+    AccessError: 403,
     LinkError: 503,
     UnreachableError: 503,
     StorageError: 507,
 }
 STATUS_OF_CODE = {
+    "not_signed_in": 401,
+    "too_many_requests": 429,
     "upload_stalled": 408,
     "too_large": 413,
     "extra_missing": 501,
@@ -50,6 +54,8 @@ STATUS_OF_CODE = {
     "timed_out": 504,
 }
 """Where the code says more than the class."""
+
+UNAUTHORIZED = 401
 
 
 def install(app: FastAPI) -> None:
@@ -66,10 +72,20 @@ def answer(status: int, error: str, code: str, hint: str = "", **facts: Any) -> 
     return JSONResponse(body, status_code=status)
 
 
+def refusal(error: EdgeWattError) -> JSONResponse:
+    """Return `error` as an answer, with the headers that its status has."""
+    status = STATUS_OF_CODE.get(error.code) or STATUS_OF.get(type(error), 400)
+    made = answer(status, error.message, error.code, error.hint, **error.facts)
+    if status == UNAUTHORIZED:
+        made.headers["WWW-Authenticate"] = "Bearer"
+    if "retry_after_s" in error.facts:
+        made.headers["Retry-After"] = str(error.facts["retry_after_s"])
+    return made
+
+
 async def _ours(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, EdgeWattError)
-    status = STATUS_OF_CODE.get(error.code) or STATUS_OF.get(type(error), 400)
-    return answer(status, error.message, error.code, error.hint, **error.facts)
+    return refusal(error)
 
 
 async def _validation(_: Request, error: Exception) -> JSONResponse:

@@ -49,6 +49,10 @@ class Figures:
         yield _gauge("start_time_seconds", "When the controller began, Unix s.", {(): parts.started_at})
         yield _gauge("broker_connected", "1 while the broker answers.", {(): int(ingest.link.connected)})
         yield _gauge("storage_fault", "1 while the database cannot be written.", {(): int(bool(ingest.storage_fault))})
+        door = parts.door
+        limited = {(what,): door.allowance.refused[what] for what in door.allowance.per_min}
+        yield _counter("failed_sign_ins", "Sign-ins with an unknown, revoked or expired token.", {(): door.failed})
+        yield _counter("requests_limited", "Requests refused because there were too many.", limited, "what")
         yield _counter("events", "Events written to the log.", {(): parts.service.store.newest_event()})
 
     def _fleet(self) -> Iterator[Any]:

@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
+from controller.access.door import LOCAL, Door
+from controller.access.roles import Principal
 from controller.alerts.desk import AlertDesk
 from controller.alerts.webhook import Webhook
 from controller.archive import Archive
@@ -38,6 +40,7 @@ class Parts:
     workshop: Workshop
     orders: Orders
     archive: Archive
+    door: Door
     balena: Account
     webhook: Webhook | None
     clock: Callable[[], float]
@@ -81,12 +84,22 @@ async def _parts(connection: HTTPConnection) -> Parts:
     return connection.app.state.parts  # type: ignore[no-any-return]
 
 
-async def _origin(x_edgewatt_origin: Annotated[str, Header()] = "rest") -> str:
+async def _principal(connection: HTTPConnection) -> Principal | None:
+    return getattr(connection.state, "principal", LOCAL)
+
+
+async def _origin(connection: HTTPConnection, x_edgewatt_origin: Annotated[str, Header()] = "rest") -> str:
+    """Return who asks by name, or, while nobody signs in, from where."""
+    principal = await _principal(connection)
+    if principal is not None and principal.name:
+        return principal.name
     return x_edgewatt_origin if x_edgewatt_origin in ORIGINS else "rest"
 
 
 Given = Annotated[Parts, Depends(_parts)]
 Origin = Annotated[str, Depends(_origin)]
+Asking = Annotated[Principal | None, Depends(_principal)]
+"""Who asks; None on a websocket that has yet to say it."""
 
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 Offset = Annotated[int, Query(ge=0, le=2**31)]

@@ -59,6 +59,11 @@ async def status(parts: Given) -> dict[str, Any]:
         },
         "devices": {"total": sum(healths.values())} | {word: healths[word] for word in fleet.HEALTHS},
         "messages": _messages(parts, counters, now) | {"received": hearing.received, "last_at": hearing.last_at},
+        "access": {
+            "required": parts.door.required,
+            "failed_sign_ins": parts.door.failed,
+            "limited": {what: parts.door.allowance.refused[what] for what in parts.door.allowance.per_min},
+        },
         "live": {"readers": hearing.live.readers, "dropped": hearing.live.dropped},
         "deployments": {"open": sum(parts.service.deployments.count(open_only=True).values())} | phases,
         "rollouts": {"open": parts.rolling.rollouts.count(open_only=True)},

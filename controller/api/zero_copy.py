@@ -24,12 +24,14 @@ class _Elsewhere:
 def zero_copy(app: ASGIApp) -> ASGIApp:
     """Return `app` with the extension where the connection is uvicorn's own over h11, and as it is elsewhere.
 
+    The kernel cannot send what has to be encrypted first, so there is none over TLS.
+
     Uvicorn copies each chunk three times in Python; nothing of it runs while the kernel sends.
     """
 
     async def extended(scope: Scope, receive: Receive, send: Send) -> None:
         cycle = getattr(send, "__self__", None)
-        if isinstance(cycle, RequestResponseCycle):
+        if isinstance(cycle, RequestResponseCycle) and cycle.transport.get_extra_info("sslcontext") is None:
             scope["extensions"] = {**scope.get("extensions", {}), EXTENSION: {}}
             send = partial(_send, cycle)
         await app(scope, receive, send)

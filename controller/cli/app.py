@@ -30,6 +30,7 @@ from controller.cli import (
     security_commands,
     self_commands,
     simulation_commands,
+    token_commands,
 )
 from controller.cli.console import Console
 from controller.cli.exits import Exit, of_error
@@ -74,6 +75,7 @@ balena_commands.add_to(app)
 bus_commands.add_to(app)
 security_commands.add_to(app)
 backup_commands.add_to(app)
+token_commands.add_to(app)
 self_commands.add_to(app)
 
 

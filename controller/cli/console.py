@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from broker.errors import EdgeWattError, InvalidError
 from controller.cli.exits import Exit
-from controller.cli.settings import setting
+from controller.cli.settings import setting, token
 
 if TYPE_CHECKING:
     from controller.client import Client
@@ -49,7 +49,8 @@ class Console:
         """The controller, of which nothing is asked yet."""
         from controller.client import Client  # noqa: PLC0415 - httpx is loaded by the commands that need it
 
-        return Client(setting("controller_url", self._controller_url), origin="cli")
+        url = setting("controller_url", self._controller_url)
+        return Client(url, origin="cli", token=token()[0], ca_file=setting("controller_ca_file", None))
 
     def told(self, name: str) -> str | None:
         """Return what the command line itself says of the setting `name`."""

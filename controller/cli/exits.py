@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Any
 
 from broker.errors import (
+    AccessError,
     EdgeWattError,
     InvalidError,
     LinkError,
@@ -26,6 +27,7 @@ class Exit(IntEnum):
     PARTLY = 5
     UNREACHABLE = 6
     TIMED_OUT = 7
+    DENIED = 8
     INTERRUPTED = 130
 
 
@@ -38,6 +40,7 @@ SAYS = {
     Exit.PARTLY: "partly failed, or rolled back",
     Exit.UNREACHABLE: "the controller, the broker or balena does not answer",
     Exit.TIMED_OUT: "the time for waiting is over; what was begun goes on",
+    Exit.DENIED: "nobody is signed in, the role does not allow it, or it was too much at once",
     Exit.INTERRUPTED: "interrupted with Ctrl-C; what was begun goes on",
 }
 
@@ -46,6 +49,7 @@ _BY_KIND: tuple[tuple[tuple[type[EdgeWattError], ...], Exit], ...] = (
     ((RefusedError,), Exit.REFUSED),
     ((UnreachableError, LinkError), Exit.UNREACHABLE),
     ((InvalidError, WireError), Exit.USAGE),
+    ((AccessError,), Exit.DENIED),
 )
 _BY_PHASE = {
     "succeeded": Exit.DONE,

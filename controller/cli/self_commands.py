@@ -18,12 +18,14 @@ def add_to(app: typer.Typer) -> None:
 
 def _config(console: Console) -> None:
     """Show each setting and where it is from: flag, environment, file or default."""
-    from controller.cli.settings import DEFAULTS, origin, settings_file  # noqa: PLC0415 - imported on use
+    from controller.cli.settings import DEFAULTS, origin, settings_file, token  # noqa: PLC0415 - imported on use
 
     found = []
     for name in DEFAULTS:
         value, whence = origin(name, console.told(name))
         found.append({"setting": name, "value": value, "origin": whence})
+    secret, whence = token()
+    found.append({"setting": "token", "value": "(a secret)" if secret else "", "origin": whence})
     file = settings_file()
     document = {"file": str(file), "file_exists": file.exists(), "settings": found}
     rows = [(each["setting"], each["value"], each["origin"]) for each in found]

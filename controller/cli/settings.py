@@ -1,4 +1,7 @@
-"""Where the controller and the broker are: a flag, the environment, the settings file, the default, in this order."""
+"""Where the controller and the broker are, and who asks: a flag, the environment, the settings file, the default.
+
+In this order; a token is never a flag, as everybody on a machine can read those.
+"""
 
 import os
 import tomllib
@@ -15,7 +18,10 @@ DEFAULTS = {
     "broker_ca_file": "",
     "broker_cert_file": "",
     "broker_key_file": "",
+    "token_file": "",
+    "controller_ca_file": "",
 }
+TOKEN = "EDGEWATT_TOKEN"  # noqa: S105 - the variable's name
 
 
 def setting(name: str, flag: str | None, environment: Mapping[str, str] = os.environ) -> str:
@@ -33,6 +39,20 @@ def origin(name: str, flag: str | None, environment: Mapping[str, str] = os.envi
     if found := _from_file(file).get(name):
         return found, f"file ({file})"
     return DEFAULTS[name], "default"
+
+
+def token(environment: Mapping[str, str] = os.environ) -> tuple[str | None, str]:
+    """Return the secret that signs in, None where there is none, and where it is from. Raises InvalidError."""
+    if environment.get(TOKEN):
+        return environment[TOKEN].strip(), f"environment ({TOKEN})"
+    path, whence = origin("token_file", None, environment)
+    if not path:
+        return None, whence
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8").strip() or None, f"the file {path}"
+    except (OSError, ValueError) as error:
+        said = f"cannot read the token in {path}: {getattr(error, 'strerror', None) or error}"
+        raise InvalidError(said, hint="token_file names a file with one line", field="token_file") from None
 
 
 def settings_file(environment: Mapping[str, str] = os.environ) -> Path:

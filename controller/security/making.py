@@ -18,6 +18,7 @@ from broker.errors import InvalidError, StorageError
 from broker.passwords import hashed, matches, new_password, read_users, write_users
 from broker.signing import make_key
 from broker.topics import CONTROLLER, checked_id
+from controller.access.secret import new_secret
 from controller.security import certificates
 from controller.security.configuration import configuration
 from controller.security.folder import FOLDER, OPEN_TO_GROUP, PASSABLE, PRIVATE, SHARED, Security
@@ -158,6 +159,7 @@ class Making:
             self._put(security.verify_key, signer.public_key.encode() + b"\n", shared=True)
             self._note(security.signing_key, "made", "signs what devices may run")
             self._note(security.verify_key, "made", "its public half: a device's verify_key")
+        self._once(security.admin_token, f"{new_secret()}\n".encode, "signs you in to the controller, as admin")
         self._once(security.url_key, lambda: secrets.token_bytes(URL_KEY_BYTES), "makes addresses of artifacts expire")
 
     def _configurations(self) -> None:
@@ -233,6 +235,8 @@ def _user(name: str) -> pwd.struct_passwd:
 
 def _client_settings(security: Security) -> str:
     return (
+        f'controller_url = "https://localhost:5000"\ncontroller_ca_file = "{security.ca}"\n'
+        f'token_file = "{security.admin_token}"\n'
         f'broker_url = "mqtts://localhost:8883"\nbroker_username = "operator"\n'
         f'broker_password_file = "{security.password_of("operator")}"\nbroker_ca_file = "{security.ca}"\n'
     )
