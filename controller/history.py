@@ -1,10 +1,13 @@
 """Samples over time: stored in batches, read back in buckets that keep their minimum and maximum."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from broker.messages import Telemetry
+from controller.rollups import HOUR_S, MINUTE_S, floor_to, note_late
 from controller.schema import SAMPLE_COLUMNS
+from controller.schema_rollups import FIGURES
 from controller.store import Row, Store
 
 _INSERT = (
@@ -12,27 +15,34 @@ _INSERT = (
     f"VALUES ({', '.join('?' * (5 + len(SAMPLE_COLUMNS)))}) ON CONFLICT DO NOTHING"
 )
 
-CHARTED = (
-    "cpu_usage_percent",
-    "ram_usage_mb",
-    "ram_usage_percent",
-    "temperature_c",
-    "storage_usage_mb",
-    "latency_p50_ms",
-    "latency_p95_ms",
-    "latency_max_ms",
-    "energy_mj",
-    "power_mw",
-    "soc_pct",
-)
+CHARTED = FIGURES
 COURSES = ("latency_p95_ms", "energy_mj")
 """What the list of devices draws beside its figures."""
 MAX_POINTS = 2_000
 
+_ONE = ", ".join(
+    f"{c} AS {c}_min, {c} AS {c}_max, {c} AS {c}_sum, CASE WHEN {c} IS NULL THEN 0 ELSE 1 END AS {c}_n" for c in CHARTED
+)
+_SUMMED = ", ".join(f"{c}_min, {c}_max, {c}_sum, {c}_n" for c in CHARTED)
+_MERGED = ", ".join(
+    f"min({c}_min) AS {c}_min, max({c}_max) AS {c}_max, sum({c}_sum) / nullif(sum({c}_n), 0) AS {c}_mean"
+    for c in CHARTED
+)
+_SAMPLES = (
+    "SELECT ts, 1 AS samples, inferences, model, throttled, coalesce(energy_source, '') AS energy_source, "  # noqa: S608 - our own columns
+    f"{_ONE} FROM telemetry"
+)
+_MINUTES, _HOURS = (
+    f"SELECT ts, samples, inferences, model, throttled, energy_source, {_SUMMED} FROM {table}"  # noqa: S608 - our own columns
+    for table in ("telemetry_minutes", "telemetry_hours")
+)
+
 
 def add_samples(store: Store, samples: Iterable[tuple[str, Telemetry, float]]) -> None:
     """Store (device, sample, received at); a sample that came before is ignored."""
-    store.connection.executemany(_INSERT, [_row(*sample) for sample in samples])
+    rows = [_row(*sample) for sample in samples]
+    store.connection.executemany(_INSERT, rows)
+    note_late(store, ((row[0], row[1], row[4]) for row in rows))
 
 
 def read_buckets(store: Store, device_id: str, *, since: float, until: float, points: int) -> tuple[float, list[Row]]:
@@ -41,17 +51,36 @@ def read_buckets(store: Store, device_id: str, *, since: float, until: float, po
     Each bucket has `ts` (its beginning), `samples`, `inferences`, `model`, `energy_source`, `throttled` (1 when a
     sample of it was, None where none said) and for each charted quantity a dict min / mean / max, or None where
     nothing was reported. Energies of different sources are never averaged: each source has buckets of its own.
+    Buckets of a minute and more are made of whole minutes, those of an hour and more of whole hours.
     """
-    bucket_s = max(1.0, (until - since) / max(1, min(points, MAX_POINTS)))
-    figures = ", ".join(f"min({c}) AS {c}_min, avg({c}) AS {c}_mean, max({c}) AS {c}_max" for c in CHARTED)
-    rows = store.query(
-        f"SELECT CAST(floor((ts - :since) / :size) AS INTEGER) AS bucket, count(*) AS samples, "  # noqa: S608 - our own columns
-        f"sum(inferences) AS inferences, max(model) AS model, max(throttled) AS throttled, energy_source, {figures} "
-        "FROM telemetry "
-        f"WHERE device_id = :device AND ts >= :since AND ts <= :until GROUP BY bucket, energy_source ORDER BY bucket",
-        {"since": since, "until": until, "size": bucket_s, "device": device_id},
+    size = max(1.0, (until - since) / max(1, min(points, MAX_POINTS)))
+    unit = next((unit for unit in (HOUR_S, MINUTE_S) if size >= unit), None)
+    if unit is not None:
+        size, since = math.ceil(size / unit) * unit, floor_to(since, unit)
+    pieces = _pieces(_rolled_until(store, device_id), since, until, unit)
+    selects = " UNION ALL ".join(
+        f"{select} WHERE device_id = ? AND ts >= ? AND ts {end} ?" for select, _, _, end in pieces
     )
-    return bucket_s, [_bucket(row, since, bucket_s) for row in rows]
+    rows = store.query(
+        f"SELECT CAST(floor((ts - ?) / ?) AS INTEGER) AS bucket, sum(samples) AS samples, "  # noqa: S608 - our own columns
+        f"sum(inferences) AS inferences, max(model) AS model, max(throttled) AS throttled, energy_source, {_MERGED} "
+        f"FROM ({selects}) AS pieces GROUP BY bucket, energy_source ORDER BY bucket, energy_source",
+        [since, size, *(value for _, begin, end, _ in pieces for value in (device_id, begin, end))],
+    )
+    return size, [_bucket(row, since, size) for row in rows]
+
+
+def _rolled_until(store: Store, device_id: str) -> float:
+    rows = store.query("SELECT until FROM rolled WHERE device_id = ?", [device_id])
+    return float(rows[0]["until"]) if rows else 0.0
+
+
+def _pieces(rolled: float, since: float, until: float, unit: float | None) -> list[tuple[str, float, float, str]]:
+    """Return what to read from where, with its times and how the last one is compared: no sample is read twice."""
+    summed = max(since, min(rolled, floor_to(until, MINUTE_S))) if unit is not None else since
+    hours = max(since, floor_to(summed, HOUR_S)) if unit == HOUR_S else since
+    pieces = [(_HOURS, since, hours, "<"), (_MINUTES, hours, summed, "<"), (_SAMPLES, summed, until, "<=")]
+    return [each for each in pieces if each[1] < each[2] or each[3] == "<="]
 
 
 def read_courses(
@@ -79,7 +108,8 @@ def read_courses(
 
 
 def _bucket(row: Row, since: float, bucket_s: float) -> Row:
-    known = {name: row[name] for name in ("samples", "inferences", "model", "throttled", "energy_source")}
+    known = {name: row[name] for name in ("samples", "inferences", "model", "throttled")}
+    known["energy_source"] = row["energy_source"] or None
     charted = {
         c: None if row[f"{c}_mean"] is None else {how: round(row[f"{c}_{how}"], 4) for how in ("min", "mean", "max")}
         for c in CHARTED

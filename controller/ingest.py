@@ -24,6 +24,7 @@ from controller.late_retained import LateRetained
 from controller.renewal import Renewal
 from controller.rivals import Rivals
 from controller.rolling import Rolling
+from controller.rollups import Rollups
 from controller.service import Service
 from controller.sleep import asleep_until
 from controller.sleepers import Sleepers
@@ -61,14 +62,16 @@ class Ingest:
     _rivals: Rivals = field(init=False)
     _sleepers: Sleepers = field(init=False)
     _renewal: Renewal = field(init=False)
+    _rollups: Rollups = field(init=False)
     _greeting_due: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        """Begin to look out for other controllers, and for devices that should wake."""
+        """Begin to look out for other controllers and devices that should wake, and to sum up telemetry."""
         self._rivals = Rivals(epoch=self.epoch)
         self._sleepers = Sleepers(store=self.service.store)
         self._renewal = Renewal(lifecycle=self.service.lifecycle)
+        self._rollups = Rollups(store=self.service.store)
 
     @property
     def service(self) -> Service:
@@ -278,6 +281,7 @@ class Ingest:
             self.rolling.tick(at)
             self.succession.tick(at)
             self.keeping.tick(at)
+            self._rollups.tick(at)
         self.wake()
 
     def _look_at_open(self, at: float) -> None:

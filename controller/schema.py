@@ -7,6 +7,8 @@ from controller import (
     schema_alerts,
     schema_logs,
     schema_places,
+    schema_rollouts,
+    schema_rollups,
 )
 from controller.database import Schema
 from controller.sqlite import Migrations
@@ -33,9 +35,6 @@ SAMPLE_COLUMNS: dict[str, type[Any]] = {
     "throttled": int,
     "spooled": int,
 }
-
-ROLLOUT_FIGURES: dict[str, type[Any]] = {"mj": float, "source": str, "p95_ms": float}
-"""What a device of a rollout cost and took, before and after: mJ per inference, what said so, ms."""
 
 
 @migrations()
@@ -240,61 +239,13 @@ def m005_jobs(db: Schema) -> None:
         db.table("jobs").create_index(columns)
 
 
-@migrations()
-def m006_rollouts(db: Schema) -> None:
-    """Keep rollouts, where each of their devices stands, and which devices something happened to since."""
-    db.table("rollouts").create(
-        {
-            "id": str,
-            "open": int,
-            "joins": int,
-            "phase": str,
-            "created_at": float,
-            "request": str,
-            "document": str,
-        },
-        pk="id",
-        strict=True,
-    )
-    db.table("rollouts").create_index(["open"])
-    db.table("rollouts").create_index(["created_at"])
-    db.table("rollout_devices").create(
-        {
-            "rollout_id": str,
-            "device_id": str,
-            "device_type": str,
-            "wave": int,
-            "standing": str,
-            "moving": int,
-            "since": float,
-            "deployment_id": str,
-            "command_id": str,
-            "stage": str,
-            "code": str,
-            "reason": str,
-            "before_model": str,
-            **{f"{when}_{what}": kind for when in ("before", "after") for what, kind in ROLLOUT_FIGURES.items()},
-            "predicted_mj": float,
-            "low_mj": float,
-            "high_mj": float,
-        },
-        pk=("rollout_id", "device_id"),
-        not_null={"standing", "moving", "since"},
-        strict=True,
-    )
-    db.table("rollout_devices").create_index(["rollout_id", "wave", "standing", "device_id"])
-    db.table("rollout_devices").create_index(["device_id", "moving"])
-    db.table("rollout_news").create(
-        {"rollout_id": str, "device_id": str, "due_at": float}, pk=("rollout_id", "device_id"), strict=True
-    )
-    db.table("rollout_news").create_index(["due_at"])
-
-
 for _later in (
+    schema_rollouts.m006_rollouts,
     schema_logs.m007_log,
     schema_logs.m008_answers,
     schema_access.m009_tokens,
     schema_alerts.m010_alerts,
+    schema_rollups.m011_rollups,
     schema_places.m014_places,
 ):
     migrations()(_later)

@@ -131,6 +131,9 @@ class Store:
             "INSERT INTO devices (id, registered_at, approved) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             [device_id, at, approved],
         )
+        self.connection.execute(
+            "INSERT INTO rolled (device_id, until) VALUES (?, ?) ON CONFLICT DO NOTHING", [device_id, at - at % 3_600]
+        )
         return cursor.rowcount > 0
 
     def put_device(self, device_id: str, **columns: Any) -> None:

@@ -10,7 +10,7 @@ from controller.api.documents import Document
 from controller.logs import event_document
 from controller.rolling import Rolling
 from controller.rollout_state import Rollout, Wave, outcome
-from controller.schema import ROLLOUT_FIGURES
+from controller.schema_rollouts import ROLLOUT_FIGURES
 from controller.sleep import absence, asleep_until
 from controller.standing import Standing
 from controller.store import Row
