@@ -41,7 +41,7 @@ class Devices(ABC):
         return self._get("/api/views")
 
     def save_view(self, name: str, query: Mapping[str, str]) -> Document:
-        """Keep a filter (q, health, tag, board, runs, sort) under a name."""
+        """Keep a filter (q, health, tag, type, runs, order) under a name."""
         return self._send("PUT", f"/api/views/{_segment(name)}", {"query": dict(query)})
 
     def remove_view(self, name: str) -> Document:

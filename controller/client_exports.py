@@ -3,9 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Literal
-
-Listed = Literal["devices", "deployments", "rollouts", "models", "telemetry"]
+from typing import Any
 
 
 class Exports(ABC):
@@ -14,6 +12,6 @@ class Exports(ABC):
     @abstractmethod
     def _chunks(self, path: str, **params: Any) -> AbstractContextManager[Iterator[bytes]]: ...
 
-    def export(self, what: Listed, **sought: Any) -> AbstractContextManager[Iterator[bytes]]:
-        """Give all rows that `sought` means as CSV, piece by piece; it is asked as the list of the same name is."""
+    def export(self, what: str, **sought: Any) -> AbstractContextManager[Iterator[bytes]]:
+        """Give all rows of devices, deployments, rollouts, models, ledger or telemetry that `sought` means as CSV."""
         return self._chunks(f"/api/export/{what}", **sought)

@@ -8,7 +8,7 @@ from controller.store import Store
 
 MOST = 50
 LONGEST_NAME = 40
-FIELDS = frozenset({"q", "health", "tag", "board", "runs", "sort"})
+FIELDS = frozenset({"q", "health", "tag", "type", "runs", "order"})
 """What a view may ask, as the address of the fleet's page has it."""
 LONGEST_VALUE = 200
 

@@ -77,9 +77,12 @@ def gate(model: str, device_ids: tuple[str, ...], budget_mj: float | None, polic
     return _gate(base_url(), model, device_ids, budget_mj, policy)
 
 
-def series(device_ids: tuple[str, ...], minutes: int, points: int) -> dict[str, list[Document]]:
-    """Return the telemetry buckets of several devices; those without an answer have none."""
-    return _series(base_url(), device_ids, minutes, points)
+def courses(device_ids: tuple[str, ...]) -> dict[str, Document]:
+    """Return the small lines of devices by id, all in one question; none without an answer."""
+    if not device_ids:
+        return {}
+    found: dict[str, Document] = read_slowly("courses", device_ids=device_ids).get("courses", {})
+    return found
 
 
 def forget_answers() -> None:
@@ -169,20 +172,6 @@ def _gate(url: str, model: str, device_ids: tuple[str, ...], budget_mj: float | 
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(ask, device_ids))
-
-
-@st.cache_data(ttl=SLOW_S, max_entries=100, show_spinner=False)
-def _series(url: str, device_ids: tuple[str, ...], minutes: int, points: int) -> dict[str, list[Document]]:
-    def ask(device_id: str) -> list[Document]:
-        try:
-            answer = _client(url).telemetry(device_id, minutes=minutes, points=points)
-        except EdgeWattError:
-            return []
-        rows: list[Document] = answer.get("series", [])
-        return rows
-
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return dict(zip(device_ids, pool.map(ask, device_ids), strict=True))
 
 
 def _problem(error: EdgeWattError) -> Problem:

@@ -4,13 +4,13 @@ import streamlit as st
 
 from dashboard import actions, api, frame, style
 
+# The groups of the navigation, and of each page its script and its name.
 PAGES = {
     "Fleet": {"fleet": "Overview", "device": "Device"},
     "Ship": {"deploy": "Deploy", "deployments": "Deployments", "rollouts": "Rollouts", "models": "Models"},
     "Understand": {"predictions": "Predictions"},
     "Watch": {"events": "Events", "balena": "Balena"},
 }
-"""The groups of the navigation, and of each page its script and its name."""
 
 ON_DEMAND = frozenset({"balena"})
 """Pages that are in the navigation when the controller's status says that it is configured for them."""

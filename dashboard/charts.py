@@ -1,5 +1,8 @@
 """Altair charts of a device's past and of what models cost; 240 points at most per line."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import altair as alt
@@ -7,27 +10,60 @@ import pandas as pd
 
 from dashboard import style
 
-HEIGHT = 210
+HEIGHT = 200
+DOTTED_UP_TO = 60
+"""With fewer points each is a dot, too: one that stands alone would be no line."""
 _DAY_S, _SHORT_S = 86_400.0, 600.0
+_UTC: Any = "utcyearmonthdatehoursminutesseconds"
+_LEGEND = alt.Legend(
+    orient="top", title=None, symbolType="stroke", symbolOpacity=1, symbolSize=260, symbolStrokeWidth=2
+)
+_DASHES: dict[str, list[float]] = {"p95": [7, 2], "peak": [2, 2], "ram": [7, 2]}
+KINDS: dict[str, list[float]] = {"measured": [1, 0], "modelled": [1.5, 3], "simulated": [6, 3]}
+"""How a line of each kind of energy is drawn: solid, dotted, striped."""
 
 
-def latency(history: pd.DataFrame, marks: pd.DataFrame) -> alt.LayerChart:
-    """Draw p50 and p95 of latency, ms."""
-    return _lines(history, marks, {"p50": "p50", "p95": "p95"}, "ms", zero=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What every chart of one range shares: its ends (Unix s), the deployments within it, and when it was throttled."""
+
+    since: float
+    until: float
+    marks: pd.DataFrame
+    throttled: pd.DataFrame
+
+    def across(self, field: str = "at") -> alt.X:
+        """Return the axis of time, over the whole range: what is missing at its ends is seen, too."""
+        reach = self.until - self.since
+        shape = "%d %b" if reach > _DAY_S else "%H:%M" if reach > _SHORT_S else "%H:%M:%S"
+        axis = alt.Axis(labelOverlap=True, grid=False, tickCount=6, format=shape)
+        scale = alt.Scale(type="utc", domain=[_instant(self.since), _instant(self.until)])
+        return alt.X(f"{field}:T", title=None, axis=axis, scale=scale)
 
 
-def usage(history: pd.DataFrame, marks: pd.DataFrame) -> alt.LayerChart:
-    """Draw processor and memory in use, %."""
-    return _lines(history, marks, {"cpu": "CPU", "ram": "memory"}, "%", zero=True)
-
-
-def heat(history: pd.DataFrame, marks: pd.DataFrame) -> alt.LayerChart:
-    """Draw temperature, °C."""
-    return _lines(history, marks, {"heat": "temperature"}, "°C", zero=False)
+def lines(
+    table: pd.DataFrame, window: Window, names: Mapping[str, str], unit: str, *, zero: bool = True
+) -> alt.LayerChart:
+    """Draw the columns of `names` (each with its word for people) over time, shaded from lowest to highest."""
+    order = list(names.values())
+    colors = alt.Scale(domain=order, range=[style.SERIES[name] for name in names])
+    dashes = alt.Scale(domain=order, range=[_DASHES.get(name, [1, 0]) for name in names])
+    legend = _LEGEND if len(names) > 1 else None
+    layers = _throttled(window)
+    for name, label in names.items():
+        shown = table[["at", name, f"{name}_low", f"{name}_high"]].assign(what=label)
+        color = alt.Color("what:N", scale=colors, legend=legend, sort=order)
+        base = alt.Chart(shown).encode(x=window.across(), color=color)
+        y = alt.Y(f"{name}:Q", title=unit, scale=alt.Scale(zero=zero, nice=True))
+        said = _said({name: label, f"{name}_low": "lowest", f"{name}_high": "highest"}, unit)
+        layers.append(base.mark_area(opacity=0.15).encode(y=f"{name}_low:Q", y2=f"{name}_high:Q"))
+        dash = alt.StrokeDash("what:N", scale=dashes, legend=legend, sort=order)
+        layers.append(base.mark_line(strokeWidth=1.8, point=_dots(shown)).encode(y=y, strokeDash=dash, tooltip=said))
+    return _finished([*layers, *_deployed(window)])
 
 
 def energy(
-    history: pd.DataFrame, marks: pd.DataFrame, predicted: dict[str, Any] | None, budget_mj: float | None
+    table: pd.DataFrame, window: Window, predicted: dict[str, Any] | None, budget_mj: float | None
 ) -> alt.LayerChart:
     """Draw energy of one inference, mJ, over the predicted interval as a band and under the budget as a line."""
     layers: list[Any] = []
@@ -40,18 +76,12 @@ def energy(
         limit = pd.DataFrame([{"budget": budget_mj, "what": f"budget {budget_mj:g} mJ"}])
         rule = alt.Chart(limit).mark_rule(color=style.BUDGET, strokeWidth=1.5)
         layers.append(rule.encode(y="budget:Q", tooltip=alt.Tooltip("what:N", title="limit")))
-    color = style.SERIES["energy"]
-    base = alt.Chart(history)
-    layers.append(
-        base.mark_area(opacity=0.22, color=color).encode(x=_time(history), y="energy_low:Q", y2="energy_high:Q")
-    )
-    said = [alt.Tooltip("at:T", title="at", format="%d %b %H:%M:%S"), alt.Tooltip("source:N", title="source")]
-    said.append(alt.Tooltip("energy:Q", title="mJ per inference", format=".3~r"))
-    line = base.mark_line(color=color, strokeWidth=1.8)
-    layers.append(
-        line.encode(x=_time(history), y=alt.Y("energy:Q", title="mJ", scale=alt.Scale(zero=True)), tooltip=said)
-    )
-    return _finished([*layers, *_deployed(marks, _time(history))])
+    return _finished([*_throttled(window), *layers, *_by_kind(table, window, "energy", "mJ"), *_deployed(window)])
+
+
+def power(table: pd.DataFrame, window: Window) -> alt.LayerChart:
+    """Draw power, mW, by the kind of who says it."""
+    return _finished([*_throttled(window), *_by_kind(table, window, "power", "mW"), *_deployed(window)])
 
 
 def cost(models: pd.DataFrame, *, named: bool = True) -> alt.LayerChart:
@@ -73,44 +103,56 @@ def cost(models: pd.DataFrame, *, named: bool = True) -> alt.LayerChart:
     return _finished([bars, dots.encode(x=across, y=up, tooltip=said), *([names] if named else [])], height=280)
 
 
-def _lines(
-    history: pd.DataFrame, marks: pd.DataFrame, names: dict[str, str], unit: str, *, zero: bool
-) -> alt.LayerChart:
-    order = list(names.values())
-    colors = alt.Scale(domain=order, range=[style.SERIES[name] for name in names])
-    told = alt.Legend(orient="top", title=None, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3)
-    legend = told if len(names) > 1 else None
-    layers: list[Any] = []
-    for name, label in names.items():
-        shown = history[["at", name, f"{name}_low", f"{name}_high"]].assign(what=label)
-        base = alt.Chart(shown).encode(
-            x=_time(history), color=alt.Color("what:N", scale=colors, legend=legend, sort=order)
-        )
-        y = alt.Y(f"{name}:Q", title=unit, scale=alt.Scale(zero=zero, nice=True))
-        said = [
-            alt.Tooltip("at:T", title="at", format="%d %b %H:%M:%S"),
-            alt.Tooltip(f"{name}:Q", title=f"{label}, {unit}"),
-        ]
-        layers.append(base.mark_area(opacity=0.15).encode(y=f"{name}_low:Q", y2=f"{name}_high:Q"))
-        layers.append(base.mark_line(strokeWidth=1.8).encode(y=y, tooltip=said))
-    return _finished([*layers, *_deployed(marks, _time(history))])
+def _by_kind(table: pd.DataFrame, window: Window, name: str, unit: str) -> list[Any]:
+    """Return lines of energy or power: solid where a meter measured, dotted where modelled, striped where simulated."""
+    order = [kind for kind in KINDS if kind in set(table["kind"])]
+    dash = alt.StrokeDash(
+        "kind:N", scale=alt.Scale(domain=order, range=[KINDS[kind] for kind in order]), legend=_LEGEND
+    )
+    base = alt.Chart(table).encode(x=window.across(), detail="source:N")
+    color = style.SERIES["energy"]
+    said = [alt.Tooltip("kind:N", title="it is"), alt.Tooltip("source:N", title="source")]
+    said += _said({name: "mean", f"{name}_low": "lowest", f"{name}_high": "highest"}, unit)
+    y = alt.Y(f"{name}:Q", title=unit, scale=alt.Scale(zero=True))
+    return [
+        base.mark_area(opacity=0.2, color=color).encode(y=f"{name}_low:Q", y2=f"{name}_high:Q"),
+        base.mark_line(color=color, strokeWidth=1.8, point=_dots(table)).encode(y=y, strokeDash=dash, tooltip=said),
+    ]
 
 
-def _time(history: pd.DataFrame) -> Any:
-    told = history["ts"].dropna()
-    reach = 0.0 if told.empty else float(told.max() - told.min())
-    shape = "%d %b" if reach > _DAY_S else "%H:%M" if reach > _SHORT_S else "%H:%M:%S"
-    axis = alt.Axis(labelOverlap=True, grid=False, tickCount=6, format=shape)
-    return alt.X("at:T", title=None, axis=axis)
+def _instant(ts: float) -> alt.DateTime:
+    at = datetime.fromtimestamp(ts, UTC)
+    return alt.DateTime(
+        year=at.year, month=at.month, date=at.day, hours=at.hour, minutes=at.minute, seconds=at.second, utc=True
+    )
 
 
-def _deployed(marks: pd.DataFrame, across: Any) -> list[Any]:
-    if marks.empty:
+def _said(fields: Mapping[str, str], unit: str) -> list[alt.Tooltip]:
+    at = alt.Tooltip("at:T", timeUnit=_UTC, title="UTC", format="%Y-%m-%d %H:%M:%S")
+    return [at, *(alt.Tooltip(f"{name}:Q", title=f"{label}, {unit}", format=",.4~r") for name, label in fields.items())]
+
+
+def _dots(table: pd.DataFrame) -> alt.OverlayMarkDef | bool:
+    return alt.OverlayMarkDef(size=14) if len(table) <= DOTTED_UP_TO else False
+
+
+def _throttled(window: Window) -> list[Any]:
+    if window.throttled.empty:
         return []
-    rule = alt.Chart(marks).mark_rule(color=style.PREDICTED, strokeDash=[4, 3])
-    cap = alt.Chart(marks).mark_point(shape="triangle-down", size=70, filled=True, color=style.PREDICTED, opacity=1)
+    shown = window.throttled.assign(what="throttled: the board slowed itself down")
+    box = alt.Chart(shown).mark_rect(color=style.THROTTLED, opacity=0.18)
+    return [box.encode(x=window.across("from"), x2="to:T", tooltip=alt.Tooltip("what:N", title="it was"))]
+
+
+def _deployed(window: Window) -> list[Any]:
+    if window.marks.empty:
+        return []
+    rule = alt.Chart(window.marks).mark_rule(color=style.PREDICTED, strokeDash=[4, 3])
+    cap = alt.Chart(window.marks).mark_point(
+        shape="triangle-down", size=70, filled=True, color=style.PREDICTED, opacity=1
+    )
     said = alt.Tooltip("what:N", title="deployment")
-    return [rule.encode(x=across, tooltip=said), cap.encode(x=across, y=alt.value(4), tooltip=said)]
+    return [rule.encode(x=window.across(), tooltip=said), cap.encode(x=window.across(), y=alt.value(4), tooltip=said)]
 
 
 def _finished(layers: list[Any], height: int = HEIGHT) -> alt.LayerChart:

@@ -19,12 +19,16 @@ POINTS = 240
 FIELDS = {
     "p50": "latency_p50_ms",
     "p95": "latency_p95_ms",
-    "energy": "energy_mj",
+    "peak": "latency_max_ms",
     "cpu": "cpu_usage_percent",
     "ram": "ram_usage_percent",
-    "ram_mb": "ram_usage_mb",
     "heat": "temperature_c",
+    "disk": "storage_usage_mb",
+    "soc": "soc_pct",
 }
+POWERED = {"energy": "energy_mj", "power": "power_mw"}
+"""What a meter, a model or a simulation says: never averaged across those."""
+
 _ORDER = ("telemetry", "ack", "cmd", "state", "desired", "log", "status", "info")
 _GAP = 2.5
 """How many buckets without a sample break the line."""
@@ -47,21 +51,46 @@ class Said:
 
 def frame(series: Sequence[Document], bucket_s: float) -> pd.DataFrame:
     """Return one row per bucket with mean, low and high of each field; an empty row breaks the line at each gap."""
-    rows: list[dict[str, Any]] = []
+    by_time: dict[float, list[Document]] = {}
     for bucket in series:
-        if rows and bucket["ts"] - rows[-1]["ts"] > _GAP * bucket_s:
-            rows.append({"ts": (rows[-1]["ts"] + bucket["ts"]) / 2})
-        row: dict[str, Any] = {"ts": bucket["ts"], "source": bucket.get("energy_source"), "model": bucket.get("model")}
-        for name, field in FIELDS.items():
-            spread = bucket.get(field) or {}
-            row |= {name: spread.get("mean"), f"{name}_low": spread.get("min"), f"{name}_high": spread.get("max")}
-        rows.append(row)
-    columns = ["ts", "source", "model", *(f"{name}{end}" for name in FIELDS for end in ("", "_low", "_high"))]
-    table = pd.DataFrame(rows, columns=columns)
-    for name in columns[3:]:
-        table[name] = pd.to_numeric(table[name])
-    table["at"] = pd.to_datetime(table["ts"], unit="s", utc=True)
-    return table
+        by_time.setdefault(bucket["ts"], []).append(bucket)
+    rows: list[dict[str, Any]] = [
+        {"ts": ts, "throttled": any(each.get("throttled") for each in found)}
+        | {key: value for name, field in FIELDS.items() for key, value in _spread(name, field, found).items()}
+        for ts, found in sorted(by_time.items())
+    ]
+    return _table(_broken(rows, bucket_s), FIELDS, ["throttled"])
+
+
+def energies(series: Sequence[Document], bucket_s: float) -> pd.DataFrame:
+    """Return energy and power as `frame` does, with `kind` (measured, modelled, simulated) and `source` of each row."""
+    by_source: dict[str, list[dict[str, Any]]] = {}
+    for bucket in series:
+        source = bucket.get("energy_source")
+        if source is None:
+            continue
+        row = {"ts": bucket["ts"], "source": source, "kind": words.kind_of(source)}
+        for name, field in POWERED.items():
+            row |= _spread(name, field, [bucket])
+        by_source.setdefault(source, []).append(row)
+    rows = [
+        row | {"source": source, "kind": words.kind_of(source)}
+        for source, found in by_source.items()
+        for row in _broken(found, bucket_s)
+    ]
+    return _table(rows, POWERED, ["source", "kind"])
+
+
+def throttled(table: pd.DataFrame, bucket_s: float) -> pd.DataFrame:
+    """Return the times `from` and `to` within which the board slowed itself down, of what `frame` returned."""
+    spans: list[list[float]] = []
+    for ts in table.loc[table["throttled"].eq(other=True), "ts"]:
+        if spans and ts - spans[-1][1] <= _GAP * bucket_s:
+            spans[-1][1] = ts + bucket_s
+        else:
+            spans.append([ts, ts + bucket_s])
+    found = pd.DataFrame(spans, columns=["from", "to"], dtype=float)
+    return found.apply(lambda column: pd.to_datetime(column, unit="s", utc=True))
 
 
 def marks(deployments: Iterable[Document]) -> pd.DataFrame:
@@ -124,6 +153,36 @@ def gist(topic: str, payload: Any) -> str:
     keys = ("op", "state", "phase", "online", "model", "reason", "msg", "device_type", "gen")
     told = [f"{words.phase(key)} {_word(document[key])}" for key in keys if document.get(key) not in (None, "")]
     return words.short(" · ".join(told) or ", ".join(document), 100)
+
+
+def _spread(name: str, field: str, buckets: Sequence[Document]) -> dict[str, float | None]:
+    """Return mean, low and high of a field over parts of one bucket; the mean by how many samples each part has."""
+    known = [(each[field], each.get("samples") or 1) for each in buckets if each.get(field)]
+    if not known:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    weight = sum(samples for _, samples in known)
+    mean = sum(spread["mean"] * samples for spread, samples in known) / weight
+    low, high = min(spread["min"] for spread, _ in known), max(spread["max"] for spread, _ in known)
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _broken(rows: Iterable[dict[str, Any]], bucket_s: float) -> list[dict[str, Any]]:
+    """Return `rows` with one that has no figures between two that are far apart."""
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        if found and row["ts"] - found[-1]["ts"] > _GAP * bucket_s:
+            found.append({"ts": (found[-1]["ts"] + row["ts"]) / 2})
+        found.append(row)
+    return found
+
+
+def _table(rows: list[dict[str, Any]], fields: Iterable[str], more: list[str]) -> pd.DataFrame:
+    figures = [f"{name}{end}" for name in fields for end in ("", "_low", "_high")]
+    table = pd.DataFrame(rows, columns=["ts", *more, *figures])
+    for name in figures:
+        table[name] = pd.to_numeric(table[name])
+    table["at"] = pd.to_datetime(table["ts"], unit="s", utc=True)
+    return table
 
 
 def _word(value: Any) -> str:

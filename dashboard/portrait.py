@@ -30,16 +30,12 @@ def header(device: Document) -> Markup:
 def now_cards(device: Document, series: Sequence[Document]) -> Markup:
     """Return the figures of the newest sample with their units, and their last 15 minutes as lines."""
     latest = device.get("latest") or {}
-    latency, energy = latest.get("latency_ms") or {}, latest.get("energy") or {}
-    budget, ran = device.get("budget") or {}, views.predicted(device)
-    spent, kind = views.energy(device)
-    limit = budget.get("energy_mj")
-    line = gauge(spent, ran.get("low_mj"), ran.get("high_mj"), limit, kind or "")
-    warm = tag("small", " throttled") if latest.get("throttled") else EMPTY
+    power = (latest.get("energy") or {}).get("power_mw")
+    kind = words.kind_of((latest.get("energy") or {}).get("source"))
     cards = [
-        ("Energy per inference", number(spent, "mJ", kind, spell=True), _against(limit), line),
-        ("Latency p95", number(latency.get("p95"), "ms"), _aside("p50", latency.get("p50"), "ms"), "latency_p95_ms"),
-        ("Temperature", join([number(latest.get("temperature_c"), "°C"), warm]), EMPTY, "temperature_c"),
+        _spent(device),
+        _timed(latest.get("latency_ms") or {}),
+        ("Temperature", number(latest.get("temperature_c"), "°C"), _hot(latest), "temperature_c"),
         ("CPU", number(latest.get("cpu_usage_percent"), "%"), EMPTY, "cpu_usage_percent"),
         (
             "Memory",
@@ -47,12 +43,37 @@ def now_cards(device: Document, series: Sequence[Document]) -> Markup:
             _aside("", latest.get("ram_usage_percent"), "%"),
             "ram_usage_mb",
         ),
-        ("Power", number(energy.get("power_mw"), "mW", words.kind_of(energy.get("source"))), EMPTY, EMPTY),
-        ("Storage used", number(latest.get("storage_usage_mb"), "MB"), EMPTY, EMPTY),
+        ("Storage used", number(latest.get("storage_usage_mb"), "MB"), EMPTY, "storage_usage_mb"),
+        ("Power", number(power, "mW", kind), EMPTY, "power_mw"),
+        *_battery(latest, device.get("power") or {}),
         ("Up for", tag("b", words.span(latest.get("uptime_seconds")), of="ew-n"), EMPTY, EMPTY),
     ]
-    old = "" if device.get("health") in {"live", "late"} else " ew-old"
-    return tag("div", join(_card(*card, series) for card in cards), of=f"ew-cards{old}")
+    return tag("div", join(_card(*card, series) for card in cards), of=f"ew-cards{tables.aged(device.get('health'))}")
+
+
+def _spent(device: Document) -> tuple[str, Markup, Markup, Markup]:
+    ran, limit = views.predicted(device), (device.get("budget") or {}).get("energy_mj")
+    spent, kind = views.energy(device)
+    line = gauge(spent, ran.get("low_mj"), ran.get("high_mj"), limit, kind or "")
+    return "Energy per inference", number(spent, "mJ", kind, spell=True), _against(limit), line
+
+
+def _timed(latency: Document) -> tuple[str, Markup, Markup, str]:
+    rest = [f"{name} {words.amount(latency[name], 'ms')}" for name in ("p50", "max") if latency.get(name) is not None]
+    return "Latency p95", number(latency.get("p95"), "ms"), tag("small", " · ".join(rest)), "latency_p95_ms"
+
+
+def _hot(latest: Document) -> Markup:
+    return pill("throttled", "warn", "The board slowed itself down.") if latest.get("throttled") else EMPTY
+
+
+def _battery(latest: Document, power: Document) -> list[tuple[str, Markup, Markup, str]]:
+    """Return the card of the battery, none for a board that reports none."""
+    soc, charging = latest.get("soc_pct", power.get("soc_pct")), latest.get("charging", power.get("charging"))
+    if soc is None:
+        return []
+    says = {None: "", True: "charging", False: "not charging"}[charging]
+    return [("Battery", number(soc, "%"), tag("small", says), "soc_pct")]
 
 
 def model_now(device: Document) -> Markup:
@@ -142,6 +163,24 @@ def logs(rows: Iterable[Document], now: float) -> Markup:
         tone = diary.TONES.get(each["level"], "mute")
         lines.append([moment(each["ts"], now), pill(words.phase(each["type"]), tone, each["level"]), each["message"]])
     return table(["When", "Kind", "Line"], lines)
+
+
+def told_and_came(entries: Iterable[Document], now: float) -> Markup:
+    """Return what was predicted for models on this device and what they then cost, newest first as given."""
+    rows = []
+    for each in entries:
+        kind = words.kind_of(each.get("source"))
+        inside = {None: ("", ""), True: ("inside", "good"), False: ("outside", "warn")}[each.get("inside")]
+        rows.append(
+            [
+                tag("b", words.short(each["model"]), title=each["model"]),
+                tables.predicted({**each, "energy_mj": each.get("predicted_mj")}),
+                number(each.get("actual_mj"), "mJ", kind),
+                join([pill(*inside) if inside[0] else EMPTY, " ", number(each.get("error_percent"), "%")]),
+                moment(each.get("at"), now),
+            ]
+        )
+    return table(["Model", "Predicted", "Came out at", "Error of the prediction", "When"], rows, right=(1, 2, 3))
 
 
 def _calibrated(found: Document | None) -> str:

@@ -9,15 +9,19 @@ SHEET = Path(__file__).with_name("style.css")
 SERIES = {
     "p50": "#5b86ee",
     "p95": "#d9730d",
+    "peak": "#7b8794",
     "energy": "#0f9a76",
     "heat": "#d9730d",
     "cpu": "#5b86ee",
     "ram": "#8a5cc2",
+    "disk": "#8a5cc2",
+    "soc": "#0f9a76",
 }
 """Chart colours that keep 3:1 contrast on both backgrounds and differ for colour-blind eyes."""
 
 BUDGET = "#c2410c"
 PREDICTED = "#7b8794"
+THROTTLED = "#c98a12"
 
 MARK = """<svg xmlns="http://www.w3.org/2000/svg" width="152" height="32" viewBox="0 0 152 32">
 <rect x="1" y="4" width="24" height="24" rx="7" fill="#2b5fd9"/>

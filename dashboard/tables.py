@@ -27,20 +27,36 @@ def needs(cases: Sequence[views.Case], most: int = 8) -> Markup:
     for case in cases[:most]:
         worst = case.needs[0]
         lines = join(tag("p", _linked(need)) for need in case.needs)
-        name = link(words.short(case.device_id), "device", id=case.device_id, title=case.device_id)
+        name = link(words.short(case.device_id), case.page, id=case.aim or case.device_id, title=case.device_id)
         rows.append(
             tag("div", join([name, tag("span", pill(worst.kind, worst.tone)), tag("div", lines)]), of="ew-need")
         )
     left = len(cases) - most
     if left > 0:
-        rows.append(tag("div", tag("small", f"and {words.count(left, 'device')} more"), of="ew-need"))
+        rows.append(
+            tag("div", tag("small", f"and {left:,} more: choose a reason above to see its devices"), of="ew-need")
+        )
     return tag("div", join(rows), of="ew-needs")
 
 
-def fleet(devices: Iterable[Document], courses: Mapping[str, list[float | None]]) -> Markup:
-    """Return the fleet's table; `courses` holds recent p95 latencies by device, ms."""
+def reasons(kinds: Mapping[str, int], chosen: str, query: Mapping[str, str]) -> Markup:
+    """Return why devices need a person, with their numbers; each is a link that shows those only, or all again."""
+    parts = [
+        link(
+            join([tag("b", f"{number:,}"), f" {kind}"]),
+            "",
+            of="ew-view" + (" on" if kind == chosen else ""),
+            **{**query, "need": "" if kind == chosen else kind},
+        )
+        for kind, number in kinds.items()
+    ]
+    return tag("nav", join(parts), of="ew-views")
+
+
+def fleet(devices: Iterable[Document], courses: Mapping[str, Mapping[str, list[float | None]]]) -> Markup:
+    """Return the fleet's table; `courses` holds recent p95 latencies (ms) and energies (mJ) by device."""
     head = ["Device", "Health", "Model", "Latency p95", "Energy per inference", "Predicted", "Heat", "Tags"]
-    return table(head, [_fleet_row(each, courses.get(each["id"], [])) for each in devices], right=(3, 4, 5, 6))
+    return table(head, [_fleet_row(each, courses.get(each["id"], {})) for each in devices], right=(3, 4, 5, 6))
 
 
 def deployments(rows: Iterable[Document], now: float) -> Markup:
@@ -88,7 +104,7 @@ def _linked(need: views.Need) -> Markup | str:
     return link(need.sentence, "deployments", id=need.deployment_id) if need.deployment_id else need.sentence
 
 
-def _fleet_row(device: Document, course: list[float | None]) -> list[Markup | str]:
+def _fleet_row(device: Document, course: Mapping[str, list[float | None]]) -> list[Markup | str]:
     latest, ran = device.get("latest") or {}, views.predicted(device)
     latency, budget = (latest.get("latency_ms") or {}), device.get("budget") or {}
     spent, kind = views.energy(device)
@@ -101,17 +117,27 @@ def _fleet_row(device: Document, course: list[float | None]) -> list[Markup | st
     line = energy_gauge(spent, ran.get("low_mj"), ran.get("high_mj"), budget.get("energy_mj"), kind or "")
     heat = latest.get("temperature_c")
     warm = tag("small", "throttled", of="ew-sub") if latest.get("throttled") else EMPTY
-    old = "" if device.get("health") in {"live", "late"} else " ew-old"
+    old = aged(device.get("health"))
     return [
         tag("span", join([name, board]), of="stack"),
         tag("span", join(state), of="stack"),
         tag("span", join([views.model(device) or tag("span", "none", of="ew-none"), _drift(device)]), of="stack"),
-        tag("span", join([spark(course, "the last 15 min"), " ", number(latency.get("p95"), "ms")]), of=f"nowrap{old}"),
+        tag("span", join([_course(course, "latency_p95_ms"), number(latency.get("p95"), "ms")]), of=f"nowrap{old}"),
         tag("span", join([number(spent, "mJ", kind), line]), of=f"nowrap{old}"),
         predicted(ran),
         tag("span", join([number(heat, "°C"), warm]), of=f"nowrap{old}"),
         labels(device.get("tags")),
     ]
+
+
+def aged(health: str | None) -> str:
+    """Return the class of figures by their age: none for fresh ones, dashed for late, slanted and pale for old."""
+    return {"live": "", "late": " ew-late"}.get(health or "", " ew-old")
+
+
+def _course(course: Mapping[str, list[float | None]], field: str) -> Markup:
+    line = spark(course.get(field, ()), "the last 15 min")
+    return join([line, " "]) if line else EMPTY
 
 
 def _drift(device: Document) -> Markup:

@@ -42,11 +42,13 @@ class Need:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A device that needs a person, its needs worst first."""
+    """A device that needs a person, its needs worst first; or, on another `page`, what has the id `aim` there."""
 
     device_id: str
     health: str
     needs: tuple[Need, ...]
+    page: str = "device"
+    aim: str = ""
 
     @property
     def rank(self) -> int:
@@ -63,17 +65,39 @@ class Headline:
     tone: str
 
 
-def attention(devices: Iterable[Document], deployments: Iterable[Document], now: float) -> list[Case]:
-    """Return the devices that need a person, worst first; `deployments` are newest first."""
+def attention(
+    devices: Iterable[Document], deployments: Iterable[Document], now: float, more: Iterable[Case] = ()
+) -> list[Case]:
+    """Return the devices that need a person and what else does, worst first; `deployments` are newest first."""
     newest: dict[str, Document] = {}
     for deployment in deployments:
         newest.setdefault(deployment["device_id"], deployment)
-    cases = []
+    cases = list(more)
     for device in devices:
         needs = sorted(_needs(device, newest.get(device["id"]), now), key=lambda need: -need.rank)
         if needs:
             cases.append(Case(device_id=device["id"], health=device.get("health", ""), needs=tuple(needs)))
     return sorted(cases, key=lambda case: (-case.rank, case.device_id))
+
+
+def stalled(rollouts: Iterable[Document], now: float) -> list[Case]:
+    """Return the paused rollouts: nobody gets the model until a person decides."""
+    return [
+        Case(
+            device_id=each["model"],
+            health="",
+            needs=(_paused(each, now),),
+            page="rollouts",
+            aim=each["id"],
+        )
+        for each in rollouts
+        if each.get("phase") == "paused"
+    ]
+
+
+def kinds(cases: Iterable[Case]) -> Counter[str]:
+    """Return how many need a person for which worst reason, the most common first."""
+    return Counter(dict(Counter(case.needs[0].kind for case in cases).most_common()))
 
 
 def headline(total: int, cases: Sequence[Case], asleep: int = 0) -> Headline:
@@ -84,10 +108,10 @@ def headline(total: int, cases: Sequence[Case], asleep: int = 0) -> Headline:
         each = "The device is" if total == 1 else f"All {total:,} devices are"
         how = "live" if not asleep else "asleep" if asleep == total else f"live or asleep ({asleep:,})"
         return Headline(title="Nothing needs you now", detail=f"{each} {how}, in step and within budget.", tone="good")
-    kinds = Counter(case.needs[0].kind for case in cases)
-    detail = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
-    verb = "needs" if len(cases) == 1 else "need"
-    title = f"{len(cases):,} of {words.count(total, 'device')} {verb} you"
+    detail = ", ".join(f"{number:,} {kind}" for kind, number in kinds(cases).items())
+    devices = sum(case.page == "device" for case in cases)
+    verb = "needs" if devices == 1 else "need"
+    title = f"{devices:,} of {words.count(total, 'device')} {verb} you" if devices else _others(cases)
     return Headline(title=title, detail=f"{detail[:1].upper()}{detail[1:]}.", tone="warn")
 
 
@@ -142,6 +166,16 @@ def agreement(device: Document) -> str:
     bound = high if value > high else low
     side = "above" if value > high else "below"
     return f"{before}, {now}: {abs(value / bound - 1):.0%} {side}" if bound else f"{before}, {now}: {side}"
+
+
+def _others(cases: Sequence[Case]) -> str:
+    return f"{words.count(len(cases), 'rollout')} {'waits' if len(cases) == 1 else 'wait'} for you"
+
+
+def _paused(rollout: Document, now: float) -> Need:
+    why = f": {rollout['reason']}" if rollout.get("reason") else ""
+    sentence = f"its rollout is paused since {words.span(now - rollout['since'])}, {rollout.get('outcome') or ''}{why}"
+    return Need(kind="paused rollout", sentence=sentence, rank=78)
 
 
 def _needs(device: Document, newest: Document | None, now: float) -> Iterable[Need]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import charts, diary, history, shelf, verdicts
+from dashboard import diary, history, past, shelf, verdicts
 from dashboard.api import Problem, Reading
 
 
@@ -16,11 +16,11 @@ def bucket(ts, energy=5.0):
 def test_a_gap_in_the_samples_breaks_the_line():
     table = history.frame([bucket(0), bucket(5), bucket(60), bucket(65)], 5.0)
 
-    assert table["energy"].isna().tolist() == [False, False, True, False, False]
+    assert table["p50"].isna().tolist() == [False, False, True, False, False]
 
 
 def test_low_mean_and_high_of_a_bucket_survive():
-    row = history.frame([bucket(0)], 5.0).iloc[0]
+    row = history.energies([bucket(0)], 5.0).iloc[0]
 
     assert (row["energy_low"], row["energy"], row["energy_high"]) == (4.0, 5.0, 6.0)
 
@@ -29,20 +29,50 @@ def test_a_field_nobody_told_is_empty_not_zero():
     assert history.frame([bucket(0)], 5.0)["heat"].isna().all()
 
 
-def test_charts_are_drawn_of_nothing_too():
-    empty, marks = history.frame([], 5.0), history.marks([])
+def test_a_range_without_samples_has_no_charts_and_a_field_nobody_told_has_none():
+    nothing, one = Reading(document={"series": []}), Reading(document={"series": [bucket(0)], "bucket_s": 5.0})
 
-    for chart in (charts.latency(empty, marks), charts.usage(empty, marks), charts.energy(empty, marks, None, None)):
-        assert chart.to_dict()["layer"]
+    assert past.charts(nothing, None, None) == []
+    assert [title for title, _, _ in past.charts(one, None, None)] == ["Energy per inference", "Latency"]
 
 
-def test_deployments_stand_as_marks_in_the_chart():
-    marks = history.marks([{"ts": 3.0, "model": "m", "phase": "rolled_back"}])
+def test_deployments_stand_as_marks_and_the_prediction_as_a_band_in_the_chart():
+    marks = [{"ts": 3.0, "model": "m", "phase": "rolled_back"}]
+    reading = Reading(document={"series": [bucket(0)], "bucket_s": 5.0, "deployments": marks})
 
-    assert marks["what"].tolist() == ["m: rolled back"]
-    assert "m: rolled back" in str(
-        charts.energy(history.frame([bucket(0)], 5.0), marks, {"low_mj": 1, "high_mj": 2}, 3).to_dict()
-    )
+    _, aside, chart = past.charts(reading, {"low_mj": 1.0, "high_mj": 2.0}, 3.0)[0]
+
+    assert "m: rolled back" in str(chart.to_dict())
+    assert "predicted 1–2 mJ" in str(chart.to_dict())
+    assert aside == "band: predicted 1–2 mJ · line: budget 3 mJ"
+
+
+def test_energy_of_a_meter_and_of_a_simulation_are_two_lines_of_their_own_kind():
+    both = [bucket(0) | {"energy_source": "ina3221"}, bucket(0), bucket(5)]
+
+    found = history.energies(both, 5.0)
+
+    assert found.groupby("source")["kind"].first().to_dict() == {"ina3221": "measured", "simulated": "simulated"}
+    assert (found["source"] == "simulated").sum() == 2
+
+
+def test_one_moment_of_two_sources_is_one_point_of_what_does_not_depend_on_them():
+    heat = {"min": 40.0, "mean": 41.0, "max": 42.0}
+    hot = {"min": 50.0, "mean": 53.0, "max": 60.0}
+    both = [bucket(0) | {"temperature_c": heat, "samples": 1}, bucket(0) | {"temperature_c": hot, "samples": 3}]
+
+    row = history.frame(both, 5.0).iloc[0]
+
+    assert (row["heat_low"], row["heat"], row["heat_high"]) == (40.0, 50.0, 60.0)
+
+
+def test_times_of_throttling_are_joined_over_neighbours_and_not_over_gaps():
+    series = [bucket(ts) | {"throttled": ts in (5, 10, 100)} for ts in (0, 5, 10, 15, 100)]
+
+    spans = history.throttled(history.frame(series, 5.0), 5.0)
+
+    assert [each.second for each in spans["from"]] == [5, 40]
+    assert [each.second for each in spans["to"]] == [15, 45]
 
 
 def test_answers_come_newest_first_and_know_whether_they_are_right():

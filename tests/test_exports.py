@@ -162,7 +162,7 @@ async def test_the_courses_of_many_devices_are_one_answer_with_gaps_as_gaps(runn
 
 
 async def test_a_view_is_kept_for_everybody_and_removed_by_its_name(running):
-    query = {"tag": "line=A", "sort": "-energy_mj"}
+    query = {"tag": "line=A", "order": "dearest first"}
     await running.http.put("/api/views/hot%20line", json={"query": query | {"q": ""}})
 
     assert (await running.get("/api/views"))["views"] == [{"name": "hot line", "query": query}]

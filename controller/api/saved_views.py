@@ -13,7 +13,7 @@ router = APIRouter(prefix="/api/views", tags=["devices"])
 
 @dataclass(frozen=True, kw_only=True)
 class ViewBody:
-    """What a view asks for: any of q, health, tag, board, runs, sort."""
+    """What a view asks for: any of q, health, tag, type, runs, order."""
 
     query: dict[str, str] = field(default_factory=dict)
 

@@ -1,15 +1,23 @@
 """Deployments: which ones move, how each went, and one of them live to its end."""
 
 import time
+from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, api, frame, life, paging, tables, words
+from dashboard import actions, api, frame, inputs, life, paging, tables, words
 from dashboard.actions import Action
 from dashboard.markup import heading, link, note
 
 LIVE_S = 2.0
 PAGE_ROWS = 50
+ORDERS = {
+    "newest first": "newest",
+    "oldest first": "oldest",
+    "by device": "device",
+    "by model": "model",
+    "by phase": "phase",
+}
 
 
 @st.fragment(run_every=LIVE_S)
@@ -29,34 +37,42 @@ def one(deployment_id: str) -> None:
 
 
 @st.fragment(run_every=LIVE_S)
-def several(device_id: str, moving: bool, page: int) -> None:
-    """Draw one page of deployments, newest first; live."""
-    query = {"device_id": device_id, "open_only": moving, "limit": PAGE_ROWS}
-    reading = api.read("deployments", offset=(page - 1) * PAGE_ROWS, **query)
+def several(asked: dict[str, Any], page: int) -> None:
+    """Draw one page of deployments; live."""
+    reading = api.read("deployments", limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, **asked)
     if not frame.answered(reading, "deployments"):
         return
     rows, total = reading.get("deployments", []), int(reading.get("total", 0))
     if not rows:
-        quiet = "Nothing is on its way" if moving else "Nothing was deployed yet"
-        st.html(note(quiet, "Choose a model and a device under Deploy; you can watch it here to its end."))
+        sought = any(asked[name] for name in ("device_id", "phase", "q"))
+        quiet = "Nothing is on its way" if asked["open_only"] else "Nothing was deployed yet"
+        then = "Choose a model and a device under Deploy; you can watch it here to its end."
+        st.html(note("No deployment matches", "Loosen the filter above.") if sought else note(quiet, then))
         return
     ended = words.ended(reading.get("summary"))
-    st.html(heading("Newest first", " · ".join(filter(None, (words.count(total, "deployment"), ended)))))
+    st.html(heading("Deployments", " · ".join(filter(None, (words.count(total, "deployment"), ended)))))
     st.html(tables.deployments(rows, time.time()))
     st.html(tables.legend())
 
 
-def choose() -> tuple[str, bool, int]:
-    """Draw the filters, kept in the address; return the device, whether only those that move, and the page."""
-    left, right = st.columns([1, 2])
-    with left:
-        moving = paging.only_moving()
-    device_id = right.text_input(
-        "Device", key="device", bind="query-params", placeholder="Only this device id", label_visibility="collapsed"
-    )
-    query = {"device_id": device_id or "", "open_only": moving, "limit": PAGE_ROWS}
-    total = int(api.read("deployments", offset=0, **query).get("total", 0))
-    return device_id or "", moving, paging.page_of(total, PAGE_ROWS, "from")
+def choose() -> tuple[dict[str, Any], int]:
+    """Draw the filters, kept in the address; return what to ask the controller, and the page."""
+    moving, search, device, phase, order = st.columns([2, 3, 3, 2, 2])
+    with moving:
+        open_only = paging.only_moving()
+    asked: dict[str, Any] = {
+        "open_only": open_only,
+        "q": inputs.search(search, "sought", "model or device"),
+        "device_id": inputs.exactly(device, "device", "Only this device id"),
+        "phase": inputs.choice(phase, "phase", "Phase", words.PHASE_MEANS, words.phase),
+        "sort": inputs.order(order, "sorted", ORDERS),
+    }
+    row = st.container(horizontal=True, vertical_alignment="center")
+    taken = {name: value for name, value in asked.items() if name != "open_only"}
+    inputs.take_csv(row, "deployments", open="true" if open_only else "", **taken)
+    total = int(api.read("deployments", limit=PAGE_ROWS, offset=0, **asked).get("total", 0))
+    with row:
+        return asked, paging.page_of(total, PAGE_ROWS, "from")
 
 
 def cancel(deployment_id: str) -> None:

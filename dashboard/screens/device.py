@@ -1,16 +1,17 @@
 """Device: what is it doing, and what happened."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, api, charts, frame, history, portrait, tables, views, words
-from dashboard.actions import Action
+from dashboard import actions, api, deeds, frame, history, inputs, past, portrait, tables, views, words
 from dashboard.markup import heading, link, note
 
 CHART_S = 15.0
-LOG_LINES = 200
+LOG_LINES = 1_000
+LEDGER_ROWS = 50
 
 
 @st.fragment(run_every=frame.LIVE_S)
@@ -20,10 +21,11 @@ def now(device_id: str) -> None:
     if not frame.answered(reading, "device"):
         return
     device, at = reading.get("device"), time.time()
-    frame.redraw_if_changed("device", facts_of(device))
-    past = api.series((device_id,), 15, 30)[device_id]
+    frame.redraw_if_changed("device", deeds.facts_of(device))
+    recent = api.read_slowly("telemetry", device_id=device_id, minutes=15, points=30).get("series", [])
     st.html(portrait.header(device))
-    st.html(portrait.now_cards(device, past))
+    st.html(heading("Now", f"of its reading {words.since(device.get('last_reading_at'), at)}"))
+    st.html(portrait.now_cards(device, recent))
     left, right = st.columns(2)
     left.html(heading("Model"))
     left.html(portrait.model_now(device))
@@ -32,27 +34,38 @@ def now(device_id: str) -> None:
 
 
 @st.fragment(run_every=CHART_S)
-def past(device_id: str, minutes: int) -> None:
+def charts(device_id: str, minutes: int) -> None:
     """Draw the range as charts; live."""
     reading = api.read_slowly("telemetry", device_id=device_id, minutes=minutes, points=history.POINTS)
-    rows = reading.get("series", [])
-    if not rows:
-        st.html(note("No samples in this range", "Choose a longer one, or wait for the device to speak."))
+    if not frame.answered(reading, "history"):
         return
     device = api.read("device", device_id=device_id).get("device") or {}
-    table = history.frame(rows, reading.get("bucket_s") or 5.0)
-    marks = history.marks(reading.get("deployments", []))
-    ran, budget = views.predicted(device), (device.get("budget") or {}).get("energy_mj")
-    drawn = (
-        ("Energy per inference", _limits(ran, budget), charts.energy(table, marks, ran, budget)),
-        ("Latency", "shaded: lowest to highest", charts.latency(table, marks)),
-        ("Temperature", "°C", charts.heat(table, marks)),
-        ("CPU and memory", "% in use", charts.usage(table, marks)),
-    )
-    for pair in (drawn[:2], drawn[2:]):
-        for column, (title, aside, chart) in zip(st.columns(2), pair, strict=True):
+    drawn = past.charts(reading, views.predicted(device), (device.get("budget") or {}).get("energy_mj"))
+    if not drawn:
+        st.html(note("No samples in this range", "Choose a longer one, or wait for the device to speak."))
+        return
+    for pair in (drawn[index : index + 2] for index in range(0, len(drawn), 2)):
+        for column, (title, aside, chart) in zip(st.columns(2), pair, strict=False):
             column.html(heading(title, aside))
             column.altair_chart(chart, width="stretch")
+    st.html(past.legend(reading))
+
+
+def ranged(device_id: str) -> None:
+    """Draw the choice of the range, its charts, and the way to take its samples away."""
+    row = st.container(horizontal=True, vertical_alignment="center")
+    span = row.segmented_control(
+        "Range",
+        list(history.RANGES),
+        default="15min",
+        required=True,
+        key="range",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    minutes = history.RANGES[span]
+    inputs.take_csv(row, "telemetry", device_id=device_id, minutes=minutes)
+    charts(device_id, minutes)
 
 
 @st.fragment(run_every=frame.LIVE_S)
@@ -63,8 +76,20 @@ def deployments(device_id: str) -> None:
     if rows:
         st.html(heading("Newest first", words.ended(reading.get("summary"))))
         st.html(tables.deployments(rows, time.time()))
+        st.html(link("all of them, to search, sort and take away", "deployments", of="ew-go", device=device_id))
     else:
         st.html(note("Nothing was deployed here yet", "Choose a model under Deploy."))
+
+
+def predictions(device_id: str) -> None:
+    """Draw what was predicted for this device beside what it then cost."""
+    entries = api.read_slowly("ledger", device_id=device_id, limit=LEDGER_ROWS).get("entries", [])
+    if entries:
+        st.html(heading("Predicted, and what it then cost", "newest first"))
+        st.html(portrait.told_and_came(entries, time.time()))
+    else:
+        hint = f"edgewatt devices measure {device_id} MODEL"
+        st.html(note("Nothing to compare yet", "Deploy a model here, or measure one:", hint=hint))
 
 
 @st.fragment(run_every=frame.LIVE_S)
@@ -80,20 +105,34 @@ def messages(device_id: str) -> None:
 
 
 @st.fragment(run_every=frame.LIVE_S)
-def logs(device_id: str) -> None:
-    """Draw the newest lines of the device's own log, and where what happened to it is; live."""
-    rows = api.read("logs", limit=LOG_LINES, device_id=device_id, kind="log").get("logs", [])
-    st.html(link("what happened to it", "events", of="ew-go", device=device_id, detail="Every step"))
+def told(device_id: str, sought: str) -> None:
+    """Draw the newest lines of the device's own log; live."""
+    rows = api.read("logs", limit=LOG_LINES, device_id=device_id, kind="log", q=sought).get("logs", [])
     if rows:
-        st.html(heading("Newest first", f"the newest {LOG_LINES} of the thousand lines that are kept"))
+        kept = f"{words.count(len(rows), 'line')}, the newest first" + (
+            f"; the {LOG_LINES:,} newest only" if len(rows) == LOG_LINES else ""
+        )
+        st.html(heading("Log", kept))
         st.html(portrait.logs(rows, time.time()))
+    elif sought:
+        st.html(note("No line has these words", "Search for fewer of them."))
     else:
         st.html(note("No log lines yet", "A device sends few of them, and counts what its rate limit held back."))
 
 
-def facts_of(device: dict[str, Any]) -> tuple[object, ...]:
-    """Return what decides which deeds make sense; a change of it redraws the buttons."""
-    return device.get("id"), device.get("phase"), bool(device.get("previous")), device.get("approved")
+def log(device_id: str) -> None:
+    """Draw what can be asked of the log, and its lines."""
+    row = st.container(horizontal=True, vertical_alignment="center")
+    sought = inputs.search(row, "line", "its log")
+    asked: dict[str, Any] = {"device_id": device_id, "kind": "log", "q": sought}
+    inputs.take_events(row, "log", **asked)
+    row.html(link("what happened to it", "events", of="ew-go", device=device_id, detail="Every step"))
+    told(device_id, sought)
+
+
+def about(device_id: str) -> None:
+    """Draw what the device told of itself."""
+    st.html(portrait.about(api.read("device", device_id=device_id).get("device") or {}))
 
 
 def choose() -> str:
@@ -115,88 +154,37 @@ def choose() -> str:
     return picked or ""
 
 
-def deeds(device_id: str) -> None:
-    """Draw what can be done to the device; outside every live part."""
-    device = api.read("device", device_id=device_id).get("device") or {}
-    frame.remember("device", facts_of(device))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if not device.get("approved", True) and st.button(
-            "Approve", key="approve", type="primary", help=DEEDS["approve"]
-        ):
-            actions.ask(_action(device_id, "approve"))
-        st.page_link("screens/deploy.py", label="Deploy here", query_params={"to": device_id}, icon=":material/upload:")
-        if st.button("Ping", key="ping", help="Ask whether the agent answers"):
-            actions.tell(_action(device_id, "ping"))
-        running = device.get("phase") == "running"
-        for name in ("start", "stop", "rollback", "benchmark", "calibrate"):
-            idle = (name == "start" and running) or (name == "stop" and device.get("phase") == "stopped")
-            idle = idle or (name == "rollback" and not device.get("previous"))
-            label = "Roll back" if name == "rollback" else name.capitalize()
-            if st.button(label, key=name, disabled=idle, help=DEEDS[name]):
-                actions.ask(_action(device_id, name))
-        if st.button("Forget", key="forget", help=DEEDS["forget"]):
-            actions.ask(_action(device_id, "forget"))
-
-
-def _limits(predicted: dict[str, float] | None, budget_mj: float | None) -> str:
-    low, high = (predicted or {}).get("low_mj"), (predicted or {}).get("high_mj")
-    band = "" if low is None else f"band: predicted {words.interval(low, high)}"
-    line = "" if budget_mj is None else f"line: budget {words.amount(budget_mj, 'mJ')}"
-    return " · ".join(each for each in (band, line) if each)
-
-
-DEEDS = {
-    "approve": "It may take deployments from now on.",
-    "ping": "The agent answers on its ack topic.",
-    "start": "The active model runs again, continuously.",
-    "stop": "The active model pauses; it stays on the device.",
-    "rollback": "The device returns to the model that ran before.",
-    "benchmark": "The device measures its active model; answers are slower meanwhile.",
-    "calibrate": "When no deployment is at work it measures up to ten models, one after another, about a minute each; "
-    "its predictions rest on them from then on.",
-    "forget": "Its retained documents, what it measured and its calibration are removed; the log and its deployments "
-    "stay. It comes back when it speaks again.",
+PARTS: dict[str, Callable[[str], None]] = {
+    "Charts": ranged,
+    "Deployments": deployments,
+    "Predictions": predictions,
+    "Messages": messages,
+    "Log": log,
+    "About": about,
 }
 
 
-def _action(device_id: str, name: str) -> Action:
-    label = "Roll back" if name == "rollback" else name.capitalize()
-    method, arguments = ("command", {"op": "ping"}) if name == "ping" else (name, {})
-    return Action(
-        title=f"{label} {device_id}",
-        deed=f"{label} {device_id}",
-        consequence=DEEDS[name],
-        method=method,
-        targets=(device_id,),
-        arguments=arguments,
-        typed=device_id if name == "forget" else "",
+def main(device_id: str) -> None:
+    """Draw the device, what can be done to it, and the chosen part of what happened."""
+    actions.report()
+    now(device_id)
+    if api.read("device", device_id=device_id).document is None:
+        return
+    deeds.draw(device_id)
+    part = st.segmented_control(
+        "Part",
+        list(PARTS),
+        default="Charts",
+        required=True,
+        key="part",
+        bind="query-params",
+        label_visibility="collapsed",
     )
+    PARTS[part](device_id)
 
 
 chosen = choose()
-if not chosen:
-    frame.title("Choose a device", "What it does now, what it cost, what it said.")
+if chosen:
+    main(chosen)
 else:
-    actions.report()
-    now(chosen)
-    if api.read("device", device_id=chosen).document is not None:
-        deeds(chosen)
-        span = st.segmented_control(
-            "Range",
-            list(history.RANGES),
-            default="15min",
-            required=True,
-            key="range",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
-        past(chosen, history.RANGES[span])
-        lives, heard, told, facts = st.tabs(["Deployments", "Messages", "Log", "About"])
-        with lives:
-            deployments(chosen)
-        with heard:
-            messages(chosen)
-        with told:
-            logs(chosen)
-        with facts:
-            st.html(portrait.about(api.read("device", device_id=chosen).get("device") or {}))
+    frame.title("Choose a device", "What it does now, what it cost, what it said.")

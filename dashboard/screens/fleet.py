@@ -4,22 +4,35 @@ import time
 
 import streamlit as st
 
-from dashboard import api, frame, paging, tables, views, words
+from dashboard import actions, api, frame, inputs, paging, shelf, shortcuts, tables, views, words
 from dashboard.markup import heading, note
 
 PAGE_ROWS = 50
-COURSES_UP_TO = 12  # rows beyond this carry no sparkline: each costs the controller a query
+MOST_CASES = 100
+FILTERS = ("q", "health", "tag", "type", "runs", "order")
+ORDERS = {
+    "by id": "id",
+    "worst health first": "-health",
+    "oldest reading first": "-reading_age_s",
+    "dearest first": "-energy_mj",
+    "cheapest first": "energy_mj",
+    "slowest first": "-latency_p95_ms",
+    "hottest first": "-temperature_c",
+    "by board": "device_type",
+    "by model": "model",
+}
 
 
 @st.fragment(run_every=frame.LIVE_S)
-def summary(query: dict[str, str]) -> None:
-    """Draw the headline, the counts and the devices that need a person; live."""
+def summary(query: dict[str, str], need: str) -> None:
+    """Draw the headline, the counts and what needs a person; live."""
     now = time.time()
     status, fleet = api.read("status"), api.fleet()
     if not frame.answered(fleet, "fleet"):
         return
     ended = api.read_slowly("deployments", limit=200).get("deployments", [])
-    cases = views.attention(fleet.get("devices", []), ended, now)
+    paused = api.read("rollouts", phase="paused", limit=20).get("rollouts", [])
+    cases = views.attention(fleet.get("devices", []), ended, now, more=views.stalled(paused, now))
     total = int(fleet.get("total", 0))
     asleep = sum(each.get("health") == "asleep" for each in fleet.get("devices", []))
     says = views.headline(total, cases, asleep)
@@ -32,9 +45,17 @@ def summary(query: dict[str, str]) -> None:
         return
     st.html(tables.tiles(status.get("devices") or {"total": total}, query["health"], query))
     if cases:
-        checked = len(fleet.get("devices", []))
-        st.html(heading("Needs attention", "worst first" if checked == total else f"among the first {checked:,}"))
-        st.html(tables.needs(cases))
+        attention(cases, query, need, "" if len(fleet.get("devices", [])) == total else f" among {api.SCANNED:,}")
+
+
+def attention(cases: list[views.Case], query: dict[str, str], need: str, among: str) -> None:
+    """Draw what needs a person: the reasons, and the devices of the chosen one, worst first."""
+    kinds = views.kinds(cases)
+    st.html(heading("Needs attention", f"worst first{among}"))
+    if len(kinds) > 1 or need:
+        st.html(tables.reasons(kinds, need, query))
+    shown = [case for case in cases if need in {"", case.needs[0].kind}]
+    st.html(tables.needs(shown, MOST_CASES if need else 8))
 
 
 @st.fragment(run_every=frame.LIVE_S)
@@ -50,50 +71,39 @@ def devices(query: dict[str, str], page: int) -> None:
     first = (page - 1) * PAGE_ROWS + 1
     st.html(heading("Devices", f"{first:,}–{first + len(rows) - 1:,} of {words.count(total, 'device')}"))
     ids = tuple(each["id"] for each in rows if each.get("health") in {"live", "late"})
-    history = api.series(ids, 15, 30) if len(rows) <= COURSES_UP_TO else {}
-    courses = {
-        name: [(each.get("latency_p95_ms") or {}).get("mean") for each in past] for name, past in history.items()
-    }
-    st.html(tables.fleet(rows, courses))
+    st.html(tables.fleet(rows, api.courses(ids)))
     st.html(tables.legend())
 
 
 def filters() -> tuple[dict[str, str], int]:
-    """Draw search, health, tag and page, all kept in the address; return the query and the page."""
-    known = views.known_tags(api.fleet().get("devices", []))
-    search, health, tag = st.columns([3, 2, 2])
-    q = search.text_input(
-        "Search", key="q", bind="query-params", placeholder="Search id or board", label_visibility="collapsed"
-    )
-    chosen = health.selectbox(
-        "Health",
-        ["", *views.HEALTHS],
-        key="health",
-        bind="query-params",
-        format_func=lambda each: words.HEALTH.get(each, "Any health"),
-        label_visibility="collapsed",
-    )
-    label = tag.selectbox(
-        "Tag",
-        ["", *known],
-        key="tag",
-        bind="query-params",
-        format_func=lambda each: each or "Any tag",
-        label_visibility="collapsed",
-    )
-    return {"q": q or "", "health": chosen or "", "tag": label or ""}, _page({"q": q, "health": chosen, "tag": label})
+    """Draw what can be asked of the table, all kept in the address; return the query and the page."""
+    fleet = api.fleet().get("devices", [])
+    search, health, board, tag, runs, order = st.columns([3, 2, 2, 2, 2, 2])
+    asked = {
+        "q": inputs.search(search, "q", "id, board, model"),
+        "health": inputs.choice(health, "health", "Health", views.HEALTHS, words.HEALTH.__getitem__),
+        "device_type": inputs.choice(board, "type", "Board", shelf.boards(fleet)),
+        "tag": inputs.choice(tag, "tag", "Tag", views.known_tags(fleet)),
+        "model": inputs.choice(runs, "runs", "Model", sorted(shelf.where(fleet))),
+        "sort": inputs.order(order, "order", ORDERS),
+    }
+    row, known = st.container(horizontal=True, vertical_alignment="center"), shortcuts.known()
+    if known:
+        row.html(shortcuts.links(known, _address()), width="content")
+    with row:
+        shortcuts.edit(known, _address())
+    inputs.take_csv(row, "devices", **asked)
+    found = api.read("devices", limit=PAGE_ROWS, offset=0, **asked)
+    with row:
+        return asked, paging.page_of(int(found.get("total", 0)), PAGE_ROWS, "page")
 
 
-def _page(query: dict[str, str | None]) -> int:
-    found = api.read("devices", limit=PAGE_ROWS, offset=0, **{key: value or "" for key, value in query.items()})
-    return paging.page_of(int(found.get("total", 0)), PAGE_ROWS, "page")
+def _address() -> dict[str, str]:
+    return {name: st.query_params.get(name, "") for name in FILTERS}
 
 
-def _asked() -> dict[str, str]:
-    return {name: st.query_params.get(name, "") for name in ("q", "health", "tag")}
-
-
-summary(_asked())
+actions.report()
+summary(_address(), st.query_params.get("need", ""))
 if api.fleet().get("total", 0):
     given, number = filters()
     devices(given, number)

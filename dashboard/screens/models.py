@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import api, charts, frame, paging, shelf, words
+from dashboard import api, charts, frame, inputs, paging, shelf, words
 from dashboard.markup import heading, link, note
 
 PAGE_ROWS = 100
@@ -71,6 +71,10 @@ def draw(reading: api.Reading, query: dict[str, Any], page: int, devices: list[d
         st.html(link("See those that could be made, too", "models", of="ew-go", place="all", board=board))
 
 
+def _said(value: Any) -> str:
+    return "true" if value is True else str(value)
+
+
 def main() -> None:
     """Draw the catalogue that was asked for."""
     frame.title("Models", "What is in the store, what could be made, and what one inference is predicted to cost.")
@@ -87,7 +91,10 @@ def main() -> None:
         hint = "" if "stored" not in query else "Choose `all` to look among those that could be made, too."
         st.html(note("No model matches", "Loosen the filter above.", hint=hint))
         return
-    page = paging.page_of(counted.get("total", 0), PAGE_ROWS, "sheet")
+    row = st.container(horizontal=True, vertical_alignment="center")
+    inputs.take_csv(row, "models", **{name: _said(value) for name, value in query.items()})
+    with row:
+        page = paging.page_of(counted.get("total", 0), PAGE_ROWS, "sheet")
     reading = api.read_slowly("models", limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, **query)
     if frame.answered(reading, "models"):
         draw(reading, query, page, devices)

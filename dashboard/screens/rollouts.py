@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, api, frame, paging, rollouts, words
+from dashboard import actions, api, frame, inputs, paging, rollouts, words
 from dashboard.actions import Action
 from dashboard.markup import heading, link, note
 
@@ -44,25 +44,40 @@ def one(rollout_id: str) -> None:
 
 
 @st.fragment(run_every=LIVE_S)
-def several(moving: bool, page: int) -> None:
-    """Draw one page of rollouts, newest first; live."""
-    reading = api.read("rollouts", open_only=moving, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS)
+def several(asked: dict[str, Any], page: int) -> None:
+    """Draw one page of rollouts; live."""
+    reading = api.read("rollouts", limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, **asked)
     if not frame.answered(reading, "rollouts"):
         return
     rows, total = reading.get("rollouts", []), int(reading.get("total", 0))
+    if not rows and (asked["q"] or asked["phase"]):
+        st.html(note("No rollout matches", "Loosen the filter above."))
+        return
     if not rows:
-        quiet = "No rollout is under way" if moving else "Nothing was rolled out yet"
+        quiet = "No rollout is under way" if asked["open_only"] else "Nothing was rolled out yet"
         st.html(note(quiet, "`edgewatt deploy MODEL --to TAG --plan 1,10%,50%,100%` makes one; watch it here."))
         return
-    st.html(heading("Newest first", words.count(total, "rollout")))
+    st.html(heading("Rollouts", words.count(total, "rollout")))
     st.html(rollouts.listing(rows, time.time()))
 
 
-def choose() -> tuple[bool, int]:
-    """Draw the filter, kept in the address; return whether only those that move, and the page."""
-    moving = paging.only_moving()
-    total = int(api.read("rollouts", open_only=moving, limit=PAGE_ROWS, offset=0).get("total", 0))
-    return moving, paging.page_of(total, PAGE_ROWS, "from")
+def choose() -> tuple[dict[str, Any], int]:
+    """Draw the filters, kept in the address; return what to ask the controller, and the page."""
+    moving, search, phase, order = st.columns([2, 3, 2, 2])
+    with moving:
+        open_only = paging.only_moving()
+    asked: dict[str, Any] = {
+        "open_only": open_only,
+        "q": inputs.search(search, "name", "model or who asked"),
+        "phase": inputs.choice(phase, "stands", "Phase", rollouts.PHASES, words.phase),
+        "sort": inputs.order(order, "ordered", {"newest first": "newest", "oldest first": "oldest"}),
+    }
+    row = st.container(horizontal=True, vertical_alignment="center")
+    taken = {name: value for name, value in asked.items() if name != "open_only"}
+    inputs.take_csv(row, "rollouts", open="true" if open_only else "", **taken)
+    total = int(api.read("rollouts", limit=PAGE_ROWS, offset=0, **asked).get("total", 0))
+    with row:
+        return asked, paging.page_of(total, PAGE_ROWS, "from")
 
 
 def steer(rollout_id: str) -> None:

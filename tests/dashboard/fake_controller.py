@@ -16,6 +16,8 @@ from difflib import get_close_matches
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from controller.fleet import matches
+from controller.fleet_order import ordered
 from controller.gate import Alternative, decide
 from controller.logs import CAUSES, SAYS
 from controller.outcomes import tally
@@ -37,6 +39,7 @@ class FakeController:
         self.models = fake_fleet.models()
         self.listed = fake_fleet.listed()
         self.writes = []
+        self.views = {}
         self.booked = 5
         self.open_sockets = []
         self.started_at = time.time() - 9_000
@@ -169,16 +172,34 @@ def refused(_fake, **_):
     return 200, {"counts": {"malformed": 3}, "messages": [entry | {"error": "not JSON: ends early"}]}
 
 
-def devices(fake, *, q="", health="", tag="", limit="100", offset="0", **_):
-    key, _, value = tag.partition("=")
-    found = [
-        each
-        for each in fake.devices
-        if (not q or q in each["id"] or q in each["board"])
-        and (not health or each["health"] == health)
-        and (not tag or each["tags"].get(key) == value)
-    ]
+def devices(fake, *, limit="100", offset="0", sort="id", **asked):
+    wanted = {name: asked[name] for name in ("q", "health", "tag", "device_type", "model") if asked.get(name)}
+    found = ordered(
+        [each for each in fake.devices if matches(each | {"runs": (each["active"] or {}).get("model")}, **wanted)], sort
+    )
     return 200, {"total": len(found), "devices": found[int(offset) : int(offset) + int(limit)]}
+
+
+def courses(fake, *, device_id, **_):
+    found, now = {}, time.time()
+    for each in [device_id] if isinstance(device_id, str) else device_id:
+        past, _ = fake_fleet.series(fake.find(each), 15, 30, now)
+        found[each] = {name: [bucket[name]["mean"] for bucket in past] for name in ("latency_p95_ms", "energy_mj")}
+    return 200, {"courses": found}
+
+
+def saved_views(fake, **_):
+    return 200, {"views": [{"name": name, "query": query} for name, query in fake.views.items()]}
+
+
+def save_view(fake, name, *, body, **_):
+    fake.views[name] = body["query"]
+    return 200, {"name": name}
+
+
+def remove_view(fake, name, **_):
+    fake.views.pop(name)
+    return 200, {"name": name}
 
 
 def device(fake, device_id, **_):
@@ -335,7 +356,11 @@ def forget(fake, device_id, **_):
 ROUTES = [
     ("GET", r"/livez|/readyz", lambda *_, **__: (200, {})),
     ("GET", r"/api/status", status),
-    ("GET", r"/api/devices", devices),
+    ("GET", r"/api/devices|/api/export/devices", devices),
+    ("GET", r"/api/telemetry/courses", courses),
+    ("GET", r"/api/views", saved_views),
+    ("PUT", r"/api/views/([^/]+)", save_view),
+    ("DELETE", r"/api/views/([^/]+)", remove_view),
     ("GET", r"/api/devices/([^/]+)", device),
     ("GET", r"/api/devices/([^/]+)/telemetry", telemetry),
     ("DELETE", r"/api/devices/([^/]+)", forget),
@@ -367,7 +392,7 @@ def _handler(fake):
 
         def _serve(self):
             url = urlsplit(self.path)
-            query = {key: values[0] for key, values in parse_qs(url.query).items()}
+            query = {key: each[0] if len(each) == 1 else each for key, each in parse_qs(url.query).items()}
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             if self.command != "GET":
@@ -380,7 +405,7 @@ def _handler(fake):
             self.end_headers()
             self.wfile.write(payload)
 
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the names http.server calls
+        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names http.server calls
 
         def _answer(self, path, query, body):
             for method, pattern, answer in ROUTES:

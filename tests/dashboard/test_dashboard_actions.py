@@ -44,12 +44,12 @@ def test_after_a_yes_each_device_is_asked_once_and_can_be_watched(fake):
 
 def test_a_device_that_joins_between_choosing_and_confirming_is_not_touched(fake):
     page = Page("deploy", model="digits_cnn_s", tagged="line=B").click("deploy")
-    shown = [name for name in ("pi5-2", "pi4-1", "bbb-1") if f">{name}<" in page.markup]
+    shown = [name for name in ("bbb-1", "pi4-1", "pi5-2") if f">{name}<" in page.markup]
     fake.devices.insert(0, fake_fleet.device("aaa-new", "raspberry_pi_5", {"line": "B"}))
 
     page.anew().click("confirm")
 
-    assert shown == ["pi5-2", "pi4-1", "bbb-1"]
+    assert shown == ["bbb-1", "pi4-1", "pi5-2"]
     assert [body["device_id"] for body in deployed(fake)] == shown
 
 
@@ -125,7 +125,7 @@ def test_a_calibration_is_confirmed_first_and_asked_for_once(fake, monkeypatch):
 def test_a_calibrated_device_says_how_far_off_its_predictions_are(fake):
     fake.find("pi5-1")["calibration"] = {"after_percent": 4.2, "simulated": 1}
 
-    assert "calibrated on it, 4.2 % off (simulated)" in Page("device", id="pi5-1").text
+    assert "calibrated on it, 4.2 % off (simulated)" in Page("device", id="pi5-1", part="About").text
 
 
 def test_to_forget_a_device_its_name_is_typed(fake):

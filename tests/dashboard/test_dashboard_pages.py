@@ -130,7 +130,7 @@ def test_a_device_shows_figures_with_units_and_where_they_came_from():
 
 
 def test_a_device_shows_the_messages_that_were_refused():
-    assert "not JSON: ends early" in Page("device", id="pi5-1").text
+    assert "not JSON: ends early" in Page("device", id="pi5-1", part="Messages").text
 
 
 def test_a_deployment_is_told_from_its_first_phase_to_its_last(fake):
@@ -174,7 +174,7 @@ def test_events_are_turned_page_by_page_with_the_address_kept(fake):
 
 
 def test_a_device_shows_its_own_log_and_leads_to_what_happened_to_it():
-    page = Page("device", id="pi5-1")
+    page = Page("device", id="pi5-1", part="Log")
 
     assert "model ready" in page.text
     assert "events?device=pi5-1" in page.markup
@@ -205,3 +205,67 @@ def test_the_words_of_health_are_those_of_the_controller():
     from controller import fleet  # noqa: PLC0415 - heavy, and only this test needs it
 
     assert views.HEALTHS == fleet.HEALTHS
+
+
+def test_the_table_is_sorted_and_filtered_by_what_the_address_says():
+    dearest = Page("fleet", order="dearest first")
+    alone = Page("fleet", type="raspberry_pi_4")
+
+    assert dearest.markup.index('title="bbb-1">bbb-1</a><small') < dearest.markup.index('title="pi5-1">pi5-1</a><small')
+    assert "1–1 of 1 device" in alone.text
+    assert any(each.key == "csv-devices" for each in alone.at.get("download_button"))
+
+
+def test_a_filter_is_kept_under_a_name_and_chosen_by_a_link(fake):
+    page = Page("fleet", tag="line=B", order="dearest first")
+    page.at.text_input(key="view-name").set_value("line B, dearest")
+    page.run().click("view-save")
+
+    assert fake.views == {"line B, dearest": {"tag": "line=B", "order": "dearest first"}}
+    assert "order=dearest+first" in page.anew().markup
+
+    page.at.selectbox(key="view-gone").set_value("line B, dearest")
+    page.run().click("view-remove")
+    assert fake.views == {}
+
+
+def test_the_views_of_the_page_are_those_that_the_controller_keeps():
+    from controller import saved_views  # noqa: PLC0415 - only this test needs it
+    from dashboard import shortcuts  # noqa: PLC0415
+
+    assert set(shortcuts.FIELDS) == saved_views.FIELDS
+
+
+def test_a_reason_shows_all_devices_that_need_a_person_for_it(serve):
+    serve(1_000)
+    all_of_them, silent = Page("fleet"), Page("fleet", need="silent")
+
+    assert "more: choose a reason above" in all_of_them.text
+    assert silent.markup.count('class="ew-need"') == 24
+
+
+def test_old_and_late_figures_are_told_apart_without_colour(serve):
+    fake = serve(2)
+    fake.devices += [
+        fake_fleet.device("late-1", "raspberry_pi_5", {}, health="late"),
+        fake_fleet.device("gone-1", "raspberry_pi_5", {}, health="offline"),
+    ]
+    markup = Page("fleet").markup
+
+    assert "nowrap ew-late" in markup
+    assert "nowrap ew-old" in markup
+
+
+def test_a_battery_is_shown_where_a_board_has_one(fake):
+    fake.find("pi5-1")["latest"] |= {"soc_pct": 71.5, "charging": False}
+
+    assert "not charging" in Page("device", id="pi5-1").text
+    assert "Battery" not in Page("device", id="pi5-2").text
+
+
+@pytest.mark.parametrize("part", ["Charts", "Deployments", "Predictions", "Messages", "Log", "About"])
+def test_each_part_of_a_silent_device_says_something_that_helps(part):
+    page = Page("device", id="bbb-1", part=part, range="30d")
+
+    assert "connected, but no reading for 21 min" in page.text
+    assert page.at.segmented_control(key="part").value == part
