@@ -47,6 +47,13 @@ def refused(code: int, username: str | None) -> Disconnected:
     return Disconnected(f"the broker refused the connection ({code})", code="refused")
 
 
+def broken(code: int, says: str) -> Disconnected:
+    """Return why a connection that stood is over."""
+    if code == 128:  # noqa: PLR2004 - MQTT 5's "unspecified error": nobody said goodbye
+        return Disconnected("the connection broke: the broker or the network ended it")
+    return Disconnected(says)
+
+
 def closed_early(where: str, *, tls: bool, with_certificate: bool) -> Disconnected:
     """Return what a hang-up before the broker's answer to CONNECT means."""
     if not tls:

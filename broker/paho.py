@@ -222,7 +222,7 @@ class PahoLink:
             early = losses.closed_early(self._node, tls=self._tls, with_certificate=bool(self._credentials.cert_file))
             self._hop(self._went, early)
         else:  # a refusal has said why, and the hang-up after it says nothing more
-            self._hop(self._went, Disconnected(str(code)) if self._answer_came else None)
+            self._hop(self._went, losses.broken(code.value, str(code)) if self._answer_came else None)
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         if message.qos == 0 and len(self._inbox) > BACKLOG:

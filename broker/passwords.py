@@ -3,6 +3,7 @@
 import base64
 import binascii
 import contextlib
+import fcntl
 import hashlib
 import hmac
 import os
@@ -82,6 +83,21 @@ def write_users(path: Path, users: Mapping[str, str]) -> None:
         temporary.unlink(missing_ok=True)
         hint = "it must belong to whoever changes it, and stay readable for the broker's user"
         raise StorageError(f"cannot write the users in {path}: {error.strerror}", hint=hint) from error
+
+
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the users in the file at `path` to be changed, alone; they are written when something changed.
+
+    Raises InvalidError and StorageError.
+    """
+    with _opened(path.parent) as folder:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        users = read_users(path)
+        before = dict(users)
+        yield users
+        if users != before:
+            write_users(path, users)
 
 
 def _take_after(path: Path, handle: int) -> None:

@@ -35,6 +35,8 @@ from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
 from controller.corrections import Calibrations, Corrections
 from controller.drafting import Drafting
+from controller.enrolment.enrolling import Enrolling
+from controller.enrolment.reloading import Reload
 from controller.flags import flags
 from controller.hearing import Hearing
 from controller.ingest import Ingest
@@ -191,6 +193,8 @@ def compose(
         door=door,
         balena=account(settings, store, clock, os.environ),
         webhook=_webhook(settings, alerts, clock),
+        enrolling=Enrolling.of(settings, store),
+        reload=Reload(settings.broker_reload),
         clock=clock,
         started_at=clock(),
         version=version("edgewatt"),

@@ -20,6 +20,7 @@ from controller.client_advice import Advice
 from controller.client_alerts import Alerts
 from controller.client_balena import Balena
 from controller.client_devices import Devices
+from controller.client_enrolment import Enrolment
 from controller.client_errors import error_of, not_ours
 from controller.client_exports import Exports
 from controller.client_logs import Logs
@@ -32,7 +33,7 @@ _QUESTIONS = frozenset({"/api/predict-energy", "/api/plan", "/api/models/verify"
 """What is asked with a body and changes nothing."""
 
 
-class Client(Access, Devices, Exports, Advice, Alerts, Logs, ModelShelf, Rollouts, Balena):
+class Client(Access, Devices, Enrolment, Exports, Advice, Alerts, Logs, ModelShelf, Rollouts, Balena):
     """A connection to one controller; safe to share between threads, reuses its sockets.
 
     Every method raises `UnreachableError` when nothing answers, and the class that the answer's `code` names otherwise.

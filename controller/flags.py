@@ -20,6 +20,8 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="where REST listens (default 5000)")
     parser.add_argument("--data", type=Path, help="folder of the database and the artifacts (default .edgewatt)")
     parser.add_argument("--security", type=Path, help="folder that `edgewatt init` made (default `security` in --data)")
+    parser.add_argument("--devices-broker", help="how devices reach the broker (default mqtts://HOST:PORT)")
+    parser.add_argument("--broker-reload", help="a command, or the broker's pid file: lets it read its users again")
     parser.add_argument("--artifact-base-url", help="how devices reach this controller (default http://HOST:PORT)")
     parser.add_argument("--registration", choices=("open", "approve"), help="who may join (default open)")
     parser.add_argument("--probe-inferences", type=int, help="measured before a model is committed (default 100)")

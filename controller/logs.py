@@ -47,7 +47,7 @@ SAYS: dict[Kind, str] = {
     "alert": "an alert began, ended, lost its data or was seen; a silence or a rule was made, changed or removed",
     "controller": "the controller began, with which settings, or ended; its broker came and went",
     "archive": "events were moved into an archive file, or the time of such a file is over",
-    "access": "a token was made or revoked, or a sign-in failed",
+    "access": "a token was made or revoked, a device enrolled, was invited or revoked, or a sign-in failed",
     "balena": "a release was pinned on a board or a fleet at balena",
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 from controller import (
     schema_access,
     schema_alerts,
+    schema_enrolment,
     schema_logs,
     schema_places,
     schema_rollouts,
@@ -246,6 +247,7 @@ for _later in (
     schema_access.m009_tokens,
     schema_alerts.m010_alerts,
     schema_rollups.m011_rollups,
+    schema_enrolment.m012_enrolment,
     schema_places.m014_places,
 ):
     migrations()(_later)

@@ -42,6 +42,7 @@ class Settings:
     REST speaks TLS with `tls_cert_file` and `tls_key_file` (PEM), or a proxy in front does (`behind_proxy`); of the
     addresses in `trusted_proxies` (or networks, with commas between) it is believed whom they speak for. Somebody may
     ask for `max_writes_per_min` and `max_predictions_per_min`, an address be wrong `max_failed_sign_ins_per_min` times.
+    Devices reach the broker at `devices_broker`; `broker_reload`, a command or a pid file, tells it of new users.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
@@ -80,6 +81,8 @@ class Settings:
     max_writes_per_min: int = 600
     max_predictions_per_min: int = 1_200
     max_failed_sign_ins_per_min: int = 20
+    devices_broker: str = ""
+    broker_reload: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -165,6 +168,7 @@ def _secured(given: dict[str, Any]) -> dict[str, Any]:
             raise InvalidError(f"there is no security in {folder}", hint=hint, field="security")
         return given
     known = {"security": security.root, "signing_key_file": str(security.signing_key)}
+    known |= {"broker_reload": str(security.pid_file)}
     known |= {"broker": f"mqtts://localhost:{TLS_PORT}"}
     if urlsplit(given.get("broker", known["broker"])).scheme == "mqtts":
         known |= {"ca_file": str(security.ca), "username": CONTROLLER}

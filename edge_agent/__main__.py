@@ -15,7 +15,7 @@ from broker.hosts import address
 from broker.local_policy import in_words
 from broker.messages import RuntimeInfo
 from broker.paho import PahoLink
-from edge_agent import power, vitals
+from edge_agent import enroll, power, vitals
 from edge_agent.alone import alone_in
 from edge_agent.benchmark import command as benchmark
 from edge_agent.compose import Parts, agent_version, compose, identify, machine, will
@@ -56,13 +56,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     """Return the grammar of the command line."""
     top = argparse.ArgumentParser(prog="edgewatt-agent", description="EdgeWatt's agent on a device.")
-    commands = top.add_subparsers(required=True, metavar="run | check | bench | bench-join | version")
+    commands = top.add_subparsers(required=True, metavar="run | check | enroll | bench | bench-join | version")
     run = commands.add_parser("run", help="join the fleet and work until stopped")
     add_settings(run)
     run.set_defaults(run=_run)
     check = commands.add_parser("check", help="say what this device can do")
     add_settings(check)
     check.set_defaults(run=_check)
+    enroll.add_to(commands)
     benchmark.add_to(commands)
     commands.add_parser("version", help="print the version").set_defaults(run=_version)
     return top

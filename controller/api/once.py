@@ -22,6 +22,8 @@ WRITES = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 MOST_BYTES = 1_000_000
 """A larger body is a model's file, which is kept by its content anyway: its key is not looked at."""
 
+LEFT_ALONE = ("/api/models/upload", "/api/models/analyze", "/api/tokens", "/api/enroll")
+
 FAILED = 500
 
 
@@ -114,5 +116,6 @@ def _announced(headers: Headers) -> int:
 
 
 def _is_left_alone(scope: Scope) -> bool:
-    """Whether it is a file, or a token, whose secret is to be kept nowhere."""
-    return str(scope["path"]).startswith(("/api/models/upload", "/api/models/analyze", "/api/tokens"))
+    """Whether it is a file, or its answer holds a secret that is to be kept nowhere."""
+    path = str(scope["path"])
+    return path.startswith(LEFT_ALONE) or path.endswith("/enroll")

@@ -15,6 +15,8 @@ from controller.alerts.webhook import Webhook
 from controller.archive import Archive
 from controller.balena.account import Account
 from controller.calibrating import Calibrating
+from controller.enrolment.enrolling import Enrolling
+from controller.enrolment.reloading import Reload
 from controller.ingest import Ingest
 from controller.keeping import Keeping
 from controller.models.catalog import Catalogue
@@ -43,6 +45,8 @@ class Parts:
     door: Door
     balena: Account
     webhook: Webhook | None
+    enrolling: Enrolling
+    reload: Reload
     clock: Callable[[], float]
     started_at: float
     version: str

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from broker.errors import InvalidError
-from controller.cli import calibration_commands
+from controller.cli import calibration_commands, enrolment_commands
 from controller.cli.command import command, group
 from controller.cli.console import Console
 from controller.cli.exits import Exit
@@ -38,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
     command(devices, "approve", example="edgewatt devices approve pi5-7 --yes")(_approve)
     command(devices, "forget", example="edgewatt devices forget pi5-1 --yes")(_forget)
     calibration_commands.add_to_devices(devices)
+    enrolment_commands.add_to_devices(devices)
     app.add_typer(devices)
 
 

@@ -15,7 +15,7 @@ from cryptography import x509
 from broker.acl import mosquitto_acl
 from broker.credentials import read_secret
 from broker.errors import InvalidError, StorageError
-from broker.passwords import hashed, matches, new_password, read_users, write_users
+from broker.passwords import changing, hashed, matches, new_password
 from broker.signing import make_key
 from broker.topics import CONTROLLER, checked_id
 from controller.access.secret import new_secret
@@ -122,20 +122,16 @@ class Making:
         for name in operators:
             if checked_id(name) == CONTROLLER:
                 raise InvalidError("an operator cannot be called controller", hint="take the person's name")
-        users = read_users(security.passwords) if security.passwords.exists() else {}
-        before = dict(users)
-        if taken := sorted((set(operators) - set(security.operators)) & set(users)):
-            raise InvalidError(f"{taken[0]} is a device already", hint="take another name for the person")
-        for name in (CONTROLLER, *dict.fromkeys((*security.operators, *operators))):
-            users[name] = self._user(name, users.get(name, ""))
-        if users != before:
-            new = not security.passwords.exists()
-            if new:
-                self._put(security.passwords, b"", shared=True)
-            write_users(security.passwords, users)
-            self._note(security.passwords, "made" if new else "renewed", f"the broker's users, {len(users)}, hashed")
-        else:
-            self._note(security.passwords, "kept", f"the broker's users, {len(users)}, hashed")
+        if new := not security.passwords.exists():
+            self._put(security.passwords, b"", shared=True)
+        with changing(security.passwords) as users:
+            before = dict(users)
+            if taken := sorted((set(operators) - set(security.operators)) & set(users)):
+                raise InvalidError(f"{taken[0]} is a device already", hint="take another name for the person")
+            for name in (CONTROLLER, *dict.fromkeys((*security.operators, *operators))):
+                users[name] = self._user(name, users.get(name, ""))
+        done: Done = "made" if new else "kept" if users == before else "renewed"
+        self._note(security.passwords, done, f"the broker's users, {len(users)}, hashed")
         self._derive(security.acl, mosquitto_acl(security.operators), "who may read and write which topic")
 
     def _user(self, name: str, stands: str) -> str:

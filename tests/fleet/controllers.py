@@ -57,11 +57,17 @@ class RunningController:
         """Return the exit code of a process that is about to end by itself."""
         return self._process.wait(timeout=30)
 
+    @property
+    def headers(self):
+        """Who asks: the first administrator, where `edgewatt init` made its token."""
+        token = self.folder / "security" / "admin.token"
+        return {"Authorization": f"Bearer {token.read_text().strip()}"} if token.exists() else {}
+
     def get(self, path, **query):
-        return httpx.get(self.url + path, params=query, trust_env=False, timeout=10)
+        return httpx.get(self.url + path, params=query, headers=self.headers, trust_env=False, timeout=10)
 
     def post(self, path, **body):
-        return httpx.post(self.url + path, json=body, trust_env=False, timeout=10)
+        return httpx.post(self.url + path, json=body, headers=self.headers, trust_env=False, timeout=10)
 
     def phase(self, deployment_id):
         return self.get(f"/api/deployments/{deployment_id}").json().get("deployment", {}).get("phase")

@@ -27,24 +27,21 @@ def secured(tmp_path):
 
 @pytest.fixture
 def controller(secured, tmp_path):
-    running = RunningController(secured.url, tmp_path / "data")
+    told = ("--devices-broker", secured.url)
+    running = RunningController(secured.url, tmp_path / "data", arguments=told)
     yield running
     running.kill()
 
 
 @pytest.fixture
-def agent(secured, tmp_path):
-    """A device with its settings file; it runs only what the fleet's key signed."""
-    [who] = secured.add("pi5-1")
-    folder = tmp_path / "device"
-    folder.mkdir()
-    (folder / "password").write_text(who.password)
-    (folder / "agent.toml").write_text(
-        f'id = "pi5-1"\nusername = "pi5-1"\nbroker = "{secured.url}"\npassword_file = "password"\n'
-        f'ca_file = "{who.ca_file}"\nverify_key = "{secured.security.verify_key}"\ndata = "{folder / "data"}"\n'
-        'device_type = "raspberry_pi_5"\nsimulate = true\ninterval_s = 1\nrate = 20\n'
-    )
-    argv = [sys.executable, "-m", "edge_agent", "run", "--settings", str(folder / "agent.toml")]
+def agent(controller, tmp_path):
+    """A device that fetched its files with a token; it runs only what the fleet's key signed."""
+    token, folder = tmp_path / "token", tmp_path / "device"
+    token.write_text(controller.post("/api/devices/pi5-1/enroll", token=True).json()["token"])
+    argv = [sys.executable, "-m", "edge_agent", "enroll", "--controller", controller.url, "--into", str(folder)]
+    subprocess.run([*argv, "--token-file", str(token)], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    argv = [sys.executable, "-m", "edge_agent", "run", "--settings", str(folder / "agent.toml"), "--simulate"]
+    argv += ["--data", str(folder / "data"), "--device-type", "raspberry_pi_5", "--interval", "1", "--rate", "20"]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(argv, stderr=log, stdout=log, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
     yield process
@@ -63,7 +60,7 @@ def told(tmp_path, *processes):
     return "\n".join([*logs, *lines])
 
 
-def test_a_device_joins_deploys_and_succeeds_and_no_secret_is_told(secured, controller, agent, tmp_path):
+def test_a_device_enrolls_deploys_is_shut_out_and_no_secret_is_told(secured, controller, agent, tmp_path):
     assert wait_until(lambda: live(controller), within_s=30), (tmp_path / "device" / "log").read_text()
 
     answer = controller.post("/api/deploy", device_id="pi5-1", model_name="digits_cnn_s").json()
@@ -74,7 +71,13 @@ def test_a_device_joins_deploys_and_succeeds_and_no_secret_is_told(secured, cont
     status = controller.get("/api/status").text
     events = controller.get("/api/logs").text
     secrets = [path.read_text().strip() for path in secured.security.root.glob("*.password")]
-    secrets += [(tmp_path / "device" / "password").read_text(), secured.security.ca_key.read_text().splitlines()[1]]
+    secrets += [(tmp_path / name).read_text().strip() for name in ("device/password", "token")]
+    secrets += [secured.security.admin_token.read_text().strip(), secured.security.ca_key.read_text().splitlines()[1]]
     said = told(tmp_path, secured.pid, controller._process.pid, agent.pid) + status + events
     assert [secret for secret in secrets if secret in said] == []
+    log = tmp_path / "device" / "log"
+    revoked = controller.post("/api/devices/pi5-1/revoke").json()
+    assert (revoked["was_enrolled"], revoked["broker"]["done"]) == (True, True)
+    assert wait_until(lambda: "does not let the user 'pi5-1' in" in log.read_text(), within_s=20), log.read_text()
+    assert [secret for secret in secrets if secret in log.read_text()] == []
     assert controller.stop() == 0

@@ -1,0 +1,1 @@
+"""How devices get their credentials, and lose them."""
