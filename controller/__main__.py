@@ -58,6 +58,7 @@ from controller.predict.versions import FOLDER as PREDICTORS
 from controller.predict.versions import Versions
 from controller.records import Commands, Deployments, Measurements
 from controller.resolving import Resolving
+from controller.retention import Retention
 from controller.rolling import Rolling
 from controller.rollout_records import News, Participants, Rollouts
 from controller.service import Service
@@ -171,6 +172,12 @@ def compose(
             succession=Succession(service=service, answering=answering),
             keeping=keeping,
             alerts=alerts,
+            retention=Retention(
+                store=store,
+                keep_days=settings.keep_telemetry_days,
+                hours_days=settings.keep_hours_days,
+                max_mb=settings.max_database_mb,
+            ),
             epoch=epoch,
             clock=clock,
             late_retained=LateRetained(after_s=AGAIN_AFTER_S if len(hosts(settings.broker).nodes) > 1 else ()),

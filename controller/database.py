@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-from controller.sqlite import Migrations
+from controller.sqlite import Migrations, Size
 from controller.upgrade import Upgraded
 
 EVERY = 2**63 - 1
@@ -54,6 +54,12 @@ class Connection(Protocol):
 
     def migrate(self, migrations: Migrations) -> Upgraded | None:
         """Bring the tables up to date, and return what that took where there were data. Raises StorageError."""
+
+    def size(self) -> Size:
+        """Return how large the database is."""
+
+    def shrink(self) -> None:
+        """Give some space that is free for long back to the disk, so little that nobody waits."""
 
     def close(self) -> None:
         """End the connection."""

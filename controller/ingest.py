@@ -22,9 +22,9 @@ from controller.hearing import Hearing
 from controller.keeping import Keeping
 from controller.late_retained import LateRetained
 from controller.renewal import Renewal
+from controller.retention import Retention
 from controller.rivals import Rivals
 from controller.rolling import Rolling
-from controller.rollups import Rollups
 from controller.service import Service
 from controller.sleep import asleep_until
 from controller.sleepers import Sleepers
@@ -52,6 +52,7 @@ class Ingest:
     succession: Succession
     keeping: Keeping
     alerts: AlertDesk
+    retention: Retention
     epoch: str
     clock: Callable[[], float] = time.time
     late_retained: LateRetained = field(default_factory=LateRetained)
@@ -62,7 +63,6 @@ class Ingest:
     _rivals: Rivals = field(init=False)
     _sleepers: Sleepers = field(init=False)
     _renewal: Renewal = field(init=False)
-    _rollups: Rollups = field(init=False)
     _greeting_due: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,7 +71,6 @@ class Ingest:
         self._rivals = Rivals(epoch=self.epoch)
         self._sleepers = Sleepers(store=self.service.store)
         self._renewal = Renewal(lifecycle=self.service.lifecycle)
-        self._rollups = Rollups(store=self.service.store)
 
     @property
     def service(self) -> Service:
@@ -281,7 +280,7 @@ class Ingest:
             self.rolling.tick(at)
             self.succession.tick(at)
             self.keeping.tick(at)
-            self._rollups.tick(at)
+            self.retention.tick(at)
         self.wake()
 
     def _look_at_open(self, at: float) -> None:

@@ -31,6 +31,8 @@ class Settings:
     The store gives up what can be made again above `artifact_quota_mb`.
     `max_upload_mb` (10^6 bytes) is the largest model file that is taken from people.
     Events move into archive files after `keep_events_days`; such a file stays for `keep_archives_days`.
+    Telemetry goes after `keep_telemetry_days`, its sums by hour after `keep_hours_days`; earlier where the database
+    would exceed `max_database_mb` (10^6 bytes).
     Rollouts let `max_downloads` devices fetch at the same time, all of them together.
     `username` and the password in `password_file` are for the broker, which `ca_file` vouches for with mqtts://; one
     that wants a certificate of ours gets `cert_file` with `key_file`.
@@ -62,6 +64,9 @@ class Settings:
     conversion_memory_mb: int = 6_000
     keep_events_days: float = 90.0
     keep_archives_days: float = 365.0
+    keep_telemetry_days: float = 30.0
+    keep_hours_days: float = 730.0
+    max_database_mb: float = 10_000.0
     max_downloads: int = 50
     alert_webhook_url: str = ""
     username: str = ""
@@ -100,7 +105,8 @@ class Settings:
             raise InvalidError(f"balena_api_url '{self.balena_api_url}' is none", hint=hint, field="balena_api_url")
         positive = ("redelivery_s", "max_upload_mb", "conversion_timeout_s", "conversion_memory_mb", "max_downloads")
         limits = ("max_writes_per_min", "max_predictions_per_min", "max_failed_sign_ins_per_min")
-        for name in (*positive, *limits, "keep_events_days", "keep_archives_days"):
+        kept = ("keep_events_days", "keep_archives_days", "keep_telemetry_days", "keep_hours_days")
+        for name in (*positive, *limits, *kept, "max_database_mb"):
             if not getattr(self, name) > 0:
                 raise InvalidError(f"{name} must be positive", hint="leave it out for the default", field=name)
 

@@ -7,6 +7,7 @@ needs pandas only to guess the types of a data frame's columns, which nobody her
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,20 @@ finally:
         del _modules["pandas"]
 
 __all__ = ["Database", "Migrations", "SQLiteConnection", "connect"]
+
+
+FREE_SHARE = 0.25
+FREE_PAGES = 2_500
+PAGES_AT_ONCE = 250
+"""New rows take free pages first. What is more than a quarter of the file, and 10 MB, goes back, 1 MB at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large a database is on disk, and how much of that holds rows."""
+
+    bytes: int
+    used_bytes: int
 
 
 class Migrations(_Migrations):
@@ -53,8 +68,23 @@ class SQLiteConnection(sqlite3.Connection):
     def migrate(self, migrations: Migrations) -> Upgraded | None:
         """Bring the tables up to date, and return what that took where there were data. Raises StorageError."""
         refuse_newer(self, migrations.name, migrations.names)
+        self.execute("PRAGMA auto_vacuum=INCREMENTAL")  # means something in a new database only
         self.execute("PRAGMA journal_mode=WAL")
         return bring_up(self, migrations.name, migrations.names, lambda: migrations.apply(Database(self)))
+
+    def size(self) -> Size:
+        """Return how large the database is."""
+        pages, free, page_bytes = (self._number(name) for name in ("page_count", "freelist_count", "page_size"))
+        return Size(bytes=pages * page_bytes, used_bytes=(pages - free) * page_bytes)
+
+    def shrink(self) -> None:
+        """Give some space that is free for long back to the disk, so little that nobody waits."""
+        if self._number("freelist_count") > max(self._number("page_count") * FREE_SHARE, FREE_PAGES):
+            for _ in range(PAGES_AT_ONCE):  # its rows have no columns, and sqlite3 steps over only one of those
+                self.execute("PRAGMA incremental_vacuum(1)")
+
+    def _number(self, pragma: str) -> int:
+        return int(self.execute(f"PRAGMA {pragma}").fetchone()[0])
 
     def json_text(self, column: str, name: str) -> str:
         """Return SQL for a text in the document in `column`, NULL where it has none."""

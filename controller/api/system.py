@@ -69,6 +69,7 @@ async def status(parts: Given) -> dict[str, Any]:
         "rollouts": {"open": parts.rolling.rollouts.count(open_only=True)},
         "balena": {"configured": parts.balena.configured, "fleet": parts.balena.fleet or None},
         "alerts": parts.alerts.counts(now),
+        "storage": _storage(parts, now),
         "artifact_base_url": parts.service.artifact_base_url,
         "data_dir": str(parts.data_dir),
     }
@@ -81,6 +82,19 @@ async def refused(parts: Given) -> dict[str, Any]:
         "success": True,
         "counts": parts.service.store.counters(),
         "messages": list(reversed(parts.ingest.hearing.refused)),
+    }
+
+
+def _storage(parts: Parts, now: float) -> dict[str, Any]:
+    size, retention = parts.service.store.connection.size(), parts.ingest.retention
+    oldest = retention.oldest_at
+    return {
+        "database_mb": round(size.bytes / 1e6, 1),
+        "used_mb": round(size.used_bytes / 1e6, 1),
+        "max_database_mb": retention.max_mb,
+        "keep_telemetry_days": retention.keep_days,
+        "oldest_sample_at": oldest,
+        "oldest_sample_age_s": None if oldest is None else round(now - oldest, 1),
     }
 
 

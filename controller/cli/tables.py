@@ -126,6 +126,7 @@ def status(document: Document) -> list[Table]:
         ("messages", f"{received.get('received', 0):,} received, {refused:,} refused"),
         ("open rollouts", text((document.get("rollouts") or {}).get("open"))),
         ("open alerts", _alerts(document.get("alerts"))),
+        ("database", _database(document.get("storage") or {})),
         ("last message", f"{span(received.get('last_age_s'))} ago" if received.get("last_at") else ABSENT),
     ]
     return [
@@ -147,6 +148,14 @@ def _alerts(counts: Document | None) -> str:
     others = ", ".join(f"{counts[view]:,} {view}" for view in ("acknowledged", "silenced") if counts.get(view))
     worst = f"{counts['open']:,} ({counts['critical']:,} critical)" if counts["open"] else "none"
     return f"{worst}, {others}" if others else worst
+
+
+def _database(storage: Document) -> str:
+    if "database_mb" not in storage:
+        return ABSENT
+    oldest = storage.get("oldest_sample_age_s")
+    since = "no telemetry" if oldest is None else f"telemetry of the last {span(oldest)}"
+    return f"{storage['database_mb']:,.0f} of {storage['max_database_mb']:,.0f} MB, {since}"
 
 
 def _counts(counts: Document | None) -> list[tuple[str, str]]:
