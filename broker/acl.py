@@ -5,7 +5,8 @@ from typing import Literal
 
 from broker.topics import AGENT, BROKER_VERSION, CONTROLLER, CONTROLLER_STATUS, OPERATOR, PREFIX, PROBE, ROUTES, UPTIME
 
-READ, WRITE = 1, 2
+READ: Literal[1] = 1
+WRITE: Literal[2] = 2
 WORDS = {READ: "read", WRITE: "write", READ | WRITE: "readwrite"}
 Access = Literal[1, 2]
 Rules = dict[str, int]

@@ -1,4 +1,4 @@
-"""The broker that needs no installation: amqtt, with its known defects repaired, for one machine and loopback.
+"""The broker that needs no installation: amqtt, with its known defects repaired; beyond loopback with TLS and users.
 
 `python -m broker.embedded --port 1883` runs it. Mosquitto is the choice beyond some hundred devices.
 """
@@ -6,22 +6,29 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import amqtt.broker
 from amqtt.adapters import ReaderAdapter, WriterAdapter
 from amqtt.broker import Broker
+from amqtt.contexts import Action
 from amqtt.errors import AMQTTError, BrokerError, MQTTError
 from amqtt.mqtt.connack import NOT_AUTHORIZED, ConnackPacket
 from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import Session
 
-from broker.topics import BROKER_VERSION
+from broker.door import Door
+from broker.errors import EdgeWattError, InvalidError
+from broker.hosts import is_loopback
+from broker.topics import BROKER_VERSION, OPERATOR
 
 NAME = "EdgeWatt's embedded broker"
 CONNECT_TIMEOUT_S = 10
@@ -144,39 +151,122 @@ class HardenedBroker(Broker):
             await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
-async def serve(host: str, port: int) -> None:
-    """Run the broker on `host`:`port` until SIGTERM or SIGINT. Raises BrokerError when it cannot listen."""
+class GuardedBroker(HardenedBroker):
+    """The same with users and rights: a session is its user's, whatever client id is claimed."""
+
+    def __init__(self, config: dict[str, Any], door: Door) -> None:
+        """Let in whom `door` knows."""
+        super().__init__(config)
+        self._door = door
+
+    async def admits(self, session: Session) -> bool:
+        """Return whether the user of `session` is known; its Will goes to no other's topic."""
+        if not self._door.knows(session.username, session.password):
+            return False
+        session.client_id = session.username
+        if session.will_flag and not self._door.may_publish(session.username or "", session.will_topic or ""):
+            session.will_flag = False
+        return True
+
+    async def look_again(self) -> None:
+        """Read the users again, and end the sessions of those who are gone or have another password."""
+        self._door.read()
+        for session, handler in tuple(self._sessions.values()):
+            if session.transitions.is_connected() and not self._door.knows(session.username, session.password):
+                await handler.handle_connection_closed()
+
+    async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
+        """Return what the rights of the session's user say."""
+        ask = {
+            Action.PUBLISH: self._door.may_publish,
+            Action.SUBSCRIBE: self._door.may_subscribe,
+            Action.RECEIVE: self._door.may_receive,
+        }[action]
+        return ask(session.username or "", topic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """What a broker beyond loopback needs: a certificate with its key, and a file of users; `operators` are people."""
+
+    cert_file: Path
+    key_file: Path
+    users: Path
+    operators: tuple[str, ...] = (OPERATOR,)
+
+
+async def serve(host: str, port: int, keys: Keys | None = None, pid_file: Path | None = None) -> None:
+    """Run the broker on `host`:`port` until SIGTERM or SIGINT; with `keys` SIGHUP reads the users again.
+
+    Raises BrokerError when it cannot listen, InvalidError when the users cannot be read.
+    """
     amqtt.broker.BrokerProtocolHandler = Handler
-    config = {
-        "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
-        "plugins": {"broker.embedded.AllowAll": {}},
-    }
-    broker = HardenedBroker(config)
+    listener: dict[str, Any] = {"type": "tcp", "bind": f"{host}:{port}"}
+    if keys:
+        listener |= {"ssl": True, "certfile": str(keys.cert_file), "keyfile": str(keys.key_file)}
+    config = {"listeners": {"default": listener}, "plugins": {"broker.embedded.AllowAll": {}}}
+    broker = GuardedBroker(config, Door(keys.users, keys.operators)) if keys else HardenedBroker(config)
     await broker.start()
     await broker.retain_message(None, BROKER_VERSION, f"{NAME} (amqtt {version('amqtt')})".encode())
-    stop = asyncio.Event()
+    stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    looking = asyncio.create_task(_look_when(broker, again))
+    if pid_file:
+        await asyncio.to_thread(pid_file.write_text, f"{os.getpid()}\n")
     print(f"broker ready on {host}:{port}", flush=True)
     await stop.wait()
+    looking.cancel()
     await broker.shutdown()
+
+
+async def _look_when(broker: HardenedBroker, again: asyncio.Event) -> None:
+    while True:
+        await again.wait()
+        again.clear()
+        if isinstance(broker, GuardedBroker):
+            await broker.look_again()
 
 
 def main() -> int:
     """Parse the arguments and serve; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m broker.embedded", description="EdgeWatt's embedded MQTT broker")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=1883)
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="where it listens; others than this machine need the three files")
+    add("--port", type=int, default=1883)
+    add("--cert-file", type=Path, help="its certificate (PEM)")
+    add("--key-file", type=Path, help="the key of it (PEM)")
+    add("--users", type=Path, metavar="FILE", help="who may connect, in Mosquitto's format")
+    add("--operator", action="append", metavar="NAME", help="a user who is a person (default operator)")
+    add("--pid-file", type=Path, help="where its process id goes; SIGHUP reads the users again")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it logs a stack trace for each rude client
     try:
-        asyncio.run(serve(arguments.host, arguments.port))
+        asyncio.run(serve(arguments.host, arguments.port, _keys(arguments), arguments.pid_file))
     except (BrokerError, OSError) as error:
         print(f"cannot listen on {arguments.host}:{arguments.port}: {error}; choose another --port", file=sys.stderr)
         return 1
+    except EdgeWattError as error:
+        print(f"{error.message}; {error.hint}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _keys(arguments: argparse.Namespace) -> Keys | None:
+    """Return what makes it safe to listen. Raises InvalidError where others reach it and something is missing."""
+    given = {name: getattr(arguments, name) for name in ("cert_file", "key_file", "users")}
+    if all(given.values()):
+        return Keys(**given, operators=tuple(arguments.operator or (OPERATOR,)))
+    if any(given.values()) or not is_loopback(arguments.host):
+        missing = ", ".join(f"--{name.replace('_', '-')}" for name, path in given.items() if not path)
+        hint = "`edgewatt init` makes them, and `edgewatt up --host` uses them; without, listen on 127.0.0.1"
+        raise InvalidError(
+            f"{missing} missing: without, anybody who reaches this port commands every device", hint=hint
+        )
+    return None
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Where a broker is: `mqtt://a:1883,b:1883` read in one place, and the order in which a client tries its hosts."""
 
+import ipaddress
 import random
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -7,6 +8,17 @@ from urllib.parse import urlsplit
 from broker.errors import LinkError
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

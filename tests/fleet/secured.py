@@ -4,6 +4,7 @@ import os
 import pwd
 import signal
 import socket
+import sys
 from pathlib import Path
 
 from broker.credentials import Credentials
@@ -26,14 +27,24 @@ def make_security(data, *, names=LOCAL, asked=(), operators=(), renew=False):
 
 
 class SecuredBroker(RunningBroker):
-    """Mosquitto with TLS, users and rights of a folder of its own."""
+    """A broker with TLS, users and rights of a folder of its own."""
 
-    def __init__(self, data):
+    def __init__(self, data, kind="mosquitto"):
         self.security = make_security(data).security
         port = free_port()
-        conf = Path(data) / "mosquitto.conf"
+        super().__init__(
+            kind, data, port=port, argv=self._mosquitto(port) if kind == "mosquitto" else self._amqtt(port)
+        )
+
+    def _mosquitto(self, port):
+        conf = self.security.root.parent / "mosquitto.conf"
         conf.write_text(configuration(self.security, OURSELVES, port=port, host="127.0.0.1"))
-        super().__init__("mosquitto", data, port=port, argv=[MOSQUITTO, "-c", str(conf)])
+        return [MOSQUITTO, "-c", str(conf)]
+
+    def _amqtt(self, port):
+        files = ("--cert-file", self.security.server, "--key-file", self.security.server_key)
+        users = ("--users", self.security.passwords, "--pid-file", self.security.pid_file)
+        return [sys.executable, "-m", "broker.embedded", "--port", str(port), *map(str, (*files, *users))]
 
     @property
     def url(self):

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -72,3 +74,14 @@ async def test_what_was_not_acknowledged_does_not_delay_what_a_client_says_next(
         took_s = time.monotonic() - began
 
     assert took_s < AMQTT_WAITS_S / 2
+
+
+@pytest.mark.parametrize("words", [("--host", "0.0.0.0"), ("--host", "::"), ("--users", "passwords")])
+def test_it_listens_for_nobody_else_without_a_certificate_and_users(free_port, words):
+    argv = [sys.executable, "-m", "broker.embedded", "--port", str(free_port), *words]
+
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+
+    assert ended.returncode == 2
+    assert "--cert-file, --key-file" in ended.stderr
+    assert "edgewatt init" in ended.stderr

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from broker.credentials import Credentials
+from broker.errors import LinkError
 from broker.link import Connected, Disconnected, Packet, Will
 from broker.looped import LoopedLink
 from broker.paho import PahoLink
@@ -18,13 +19,12 @@ from tests.conftest import NO_MOSQUITTO
 from tests.fleet.secured import SecuredBroker, make_security
 
 WITHIN_S = 20
-pytestmark = NO_MOSQUITTO
 
 
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory):
-    """A secured broker that knows pi5-1 and pi5-2."""
-    running = SecuredBroker(tmp_path_factory.mktemp("secured"))
+@pytest.fixture(scope="module", params=["amqtt", pytest.param("mosquitto", marks=NO_MOSQUITTO)])
+def secured(request, tmp_path_factory):
+    """A secured broker of each kind that knows pi5-1 and pi5-2."""
+    running = SecuredBroker(tmp_path_factory.mktemp("secured"), request.param)
     running.one, running.two = running.add("pi5-1", "pi5-2")
     yield running
     running.kill()
@@ -74,7 +74,10 @@ async def test_a_device_hears_what_is_for_it_and_nothing_of_others_however_it_as
     controller = secured.credentials("controller")
     async with joined(secured, secured.one, kind=kind) as device, joined(secured, controller) as other:
         await other.link.publish("device/pi5-2/desired", b"{}", qos=1, retain=True)
-        await device.link.subscribe("#", "device/#", "device/+/cmd", "device/pi5-2/desired", "+/+/+", "fleet/#")
+        await device.link.subscribe("device/pi5-1/cmd", CONTROLLER_STATUS)
+        for wanted in ("#", "device/#", "device/+/cmd", "device/pi5-2/desired", "+/+/+", "fleet/#"):
+            with contextlib.suppress(LinkError):  # Mosquitto grants it and filters, the embedded broker refuses
+                await device.link.subscribe(wanted)
         await other.link.publish("device/pi5-2/cmd", b"ping", qos=1)
         await other.link.publish(CONTROLLER_STATUS, b"{}", qos=1)
         await other.link.publish("device/pi5-1/cmd", b"ping", qos=1)
@@ -121,7 +124,8 @@ async def test_nobody_is_silenced_by_a_stranger_or_by_a_foreign_client_id(secure
         nobody = Credentials(ca_file=secured.one.ca_file)
         assert (await refusal(secured.url, "pi5-1", nobody)).code == "not_let_in"
         async with joined(secured, secured.two, client_id="pi5-1") as thief:
-            await thief.link.subscribe("device/pi5-1/cmd")
+            with contextlib.suppress(LinkError):
+                await thief.link.subscribe("device/pi5-1/cmd")
             async with joined(secured, secured.credentials("controller")) as controller:
                 await victim.link.subscribe("device/pi5-1/cmd")
                 await controller.link.publish("device/pi5-1/cmd", b"ping", qos=1)
