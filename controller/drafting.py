@@ -151,6 +151,7 @@ def document(draft: Draft) -> dict[str, Any]:
         "already_count": len(draft.of(Standing.ALREADY)),
         "excluded": [_excluded(each) for each in excluded[:NAMED]],
         "excluded_count": len(excluded),
+        "excluded_ids": [each.device_id for each in excluded],
         "boards": _boards(draft.candidates),
         "waves": [
             {"wave": index, "devices": len(ids), "away": sum(not by_id[i].online for i in ids), "ids": ids[:NAMED]}

@@ -55,6 +55,8 @@ def tell(action: Action) -> None:
     outcomes = perform(action)
     st.session_state[_OUTCOMES] = (action.title, outcomes)
     st.toast(_summary(outcomes, action.watched))
+    if action.method == "make_rollout" and all(each.accepted for each in outcomes):
+        st.switch_page("screens/rollouts.py", query_params={"id": outcomes[0].rollout_id})
     st.rerun()
 
 

@@ -1,5 +1,6 @@
 """What the controller says, asked at most every few seconds however many people look."""
 
+import json
 import os
 import threading
 import time
@@ -77,6 +78,11 @@ def gate(model: str, device_ids: tuple[str, ...], budget_mj: float | None, polic
     return _gate(base_url(), model, device_ids, budget_mj, policy)
 
 
+def plan(model: str, device_ids: tuple[str, ...], terms: dict[str, Any]) -> Reading:
+    """Ask what a rollout to these devices would be; nothing is sent."""
+    return _plan(base_url(), model, device_ids, json.dumps(terms, sort_keys=True))
+
+
 def courses(device_ids: tuple[str, ...]) -> dict[str, Document]:
     """Return the small lines of devices by id, all in one question; none without an answer."""
     if not device_ids:
@@ -87,7 +93,7 @@ def courses(device_ids: tuple[str, ...]) -> dict[str, Document]:
 
 def forget_answers() -> None:
     """Ask anew next time: after a write."""
-    for cached in (_fresh, _slow, _fleet, _gate):
+    for cached in (_fresh, _slow, _fleet, _gate, _plan):
         cached.clear()
 
 
@@ -172,6 +178,15 @@ def _gate(url: str, model: str, device_ids: tuple[str, ...], budget_mj: float | 
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(ask, device_ids))
+
+
+@st.cache_data(ttl=SLOW_S, max_entries=20, show_spinner=False)
+def _plan(url: str, model: str, device_ids: tuple[str, ...], terms: str) -> Reading:
+    try:
+        answer = _client(url).plan_rollout(model, device_ids=device_ids, only_fitting=True, **json.loads(terms))
+    except EdgeWattError as error:
+        return Reading(problem=_problem(error))
+    return Reading(document=answer, at=time.time())
 
 
 def _problem(error: EdgeWattError) -> Problem:

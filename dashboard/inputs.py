@@ -27,6 +27,21 @@ def energy_budget(place: DeltaGenerator, label: str, help: str) -> float | None:
     )
 
 
+def latency_budget(place: DeltaGenerator) -> float | None:
+    """Draw the budget of the p95 in `place` and return it in ms, None for none."""
+    return place.number_input(
+        "p95 latency, ms",
+        min_value=0.001,
+        max_value=600_000.0,
+        value=None,
+        format="%.4g",
+        key="latency_ms",
+        bind="query-params",
+        placeholder="no budget",
+        help="The device measures it while it tries the model, and returns to the one before when it is above.",
+    )
+
+
 def search(place: DeltaGenerator, key: str, looks_in: str) -> str:
     """Draw a field for words; return them."""
     found = place.text_input(

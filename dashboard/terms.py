@@ -64,11 +64,10 @@ class Terms:
         return "; ".join(filter(None, said))
 
 
-def choose_terms(budget_mj: float | None, policy: str) -> Terms:
+def choose_terms(budget_mj: float | None, latency_ms: float | None, policy: str) -> Terms:
     """Draw what there is besides the energy, folded away: most deployments need none of it."""
-    with st.expander("Latency, conditions and soak"):
+    with st.expander("Conditions and soak"):
         left, right = st.columns(2)
-        latency_ms = left.number_input("p95 latency, ms", key="latency_ms", **_up_to(0.001, 600_000.0, "no budget"))
         soak_s = right.number_input(
             "Watch it for, s", key="soak_s", **_up_to(0.0, 43_200.0, "as the controller is set")
         )

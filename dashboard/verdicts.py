@@ -9,11 +9,14 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
-from dashboard import words
+from dashboard import views, words
 from dashboard.api import Reading
 from dashboard.markup import gauge, join, mark, pill, tag, verdict
 
 Document = dict[str, Any]
+
+DOTS = 200
+"""The most devices that the line of present values shows as dots of their own."""
 
 TONES = {
     "fits": "good",
@@ -91,6 +94,29 @@ def rows(judges: Iterable[Judged]) -> Markup:
     return tag("div", join(_row(each) for each in judges), of="ew-verdicts")
 
 
+def by_board(plan: Document) -> list[Judged]:
+    """Return what the gate says of each board, as a plan has it, in place of one answer for each device."""
+    return [
+        Judged(
+            device_id=f"{each['device_type']}: {words.count(each['devices'], 'device')}",
+            allowed=each["allowed"],
+            verdict=each["verdict"] or "",
+            sentence=each["reason"] or _costs(each),
+            document=each,
+        )
+        for each in plan.get("boards", [])
+    ]
+
+
+def present(devices: Iterable[Document], budget_mj: float | None, latency_ms: float | None) -> Markup:
+    """Return what the chosen devices spend and take now, as dots on a line with the budget as a tick."""
+    found = list(devices)
+    spent = [value for value, _ in map(views.energy, found) if value is not None]
+    took = [p95 for p95 in map(_p95, found) if p95 is not None]
+    lines = [_spread("energy", spent, "mJ", budget_mj), _spread("latency p95", took, "ms", latency_ms)]
+    return tag("div", join(lines), of="ew-present")
+
+
 def model_facts(model: Document) -> Markup:
     """Return what is known of a model in one line; an untrained one, and one that is not stored, says so first."""
     top1 = model.get("top1_pct")
@@ -103,6 +129,7 @@ def model_facts(model: Document) -> Markup:
         _scaled(model.get("params_m"), 1e6, " parameters"),
         "top-1 unknown" if top1 is None else f"top-1 {words.amount(top1, '%')}",
         model.get("format") or "",
+        f"licence {model['licence']}" if model.get("licence") else "",
     ]
     text = " · ".join(each for each in said if each and each != words.NOTHING)
     return tag("div", join([trained, tag("span", text)]), of="ew-strip")
@@ -150,6 +177,30 @@ def mqtt_lines(
 def _scaled(value: float | None, unit_size: float, unit: str) -> str:
     shown, prefix = words.scaled(None if value is None else value * unit_size)
     return words.amount(shown, f"{prefix}{unit}")
+
+
+def _costs(board: Document) -> str:
+    """Say what a board is predicted to pay, where the gate gives no reason against it."""
+    cost = words.interval(board.get("low_mj"), board.get("high_mj"))
+    return f"predicted {cost} per inference" if cost != words.NOTHING else words.amount(board.get("energy_mj"), "mJ")
+
+
+def _p95(device: Document) -> float | None:
+    found: float | None = ((device.get("latest") or {}).get("latency_ms") or {}).get("p95")
+    return found
+
+
+def _spread(name: str, values: Sequence[float], unit: str, limit: float | None) -> Markup:
+    if not values:
+        return tag("span", tag("small", f"{name} now: none of them reports any"))
+    full = max([*values, *([limit] if limit is not None else [])]) * 1.08 or 1.0
+    dots = [tag("i", of="dot", style=f"left:{value / full:.1%}") for value in sorted(values)[:DOTS]]
+    dots += [tag("i", of="tick", style=f"left:{limit / full:.1%}")] if limit is not None else []
+    low, high = min(values), max(values)
+    over = sum(value > limit for value in values) if limit is not None else 0
+    above = f", {over} of {len(values)} above the budget" if over else ""
+    said = f"{name} now: {words.figure(low)}–{words.figure(high)} {unit}{above}"
+    return tag("span", join([tag("small", said), tag("span", join(dots), of="ew-gauge", title=said)]))
 
 
 def _row(judge: Judged) -> Markup:

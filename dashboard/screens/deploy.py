@@ -1,20 +1,21 @@
 """Deploy: a model, where to, within which budget; the gate answers before anything is sent."""
 
 import time
+from collections import Counter
 from typing import Any
 
 import streamlit as st
 
 from broker.energy import MWH_BASIS_INFERENCES, mwh_from_mj
-from dashboard import actions, api, frame, verdicts, views, words
-from dashboard.actions import Action
-from dashboard.inputs import energy_budget
+from dashboard import actions, api, frame, sending, verdicts, views, words
+from dashboard.inputs import energy_budget, latency_budget
 from dashboard.markup import join, note, tag
 from dashboard.terms import Terms, choose_terms
 from dashboard.verdicts import Judged
 
 POLICIES = {"strict": "upper end of the interval", "expected": "expected value"}
-AT_ONCE = 100  # devices that one page asks the gate about
+ONE_BY_ONE = 12  # up to this many devices the gate's answer is shown for each of them; above, for each board
+MOST = 1_000
 
 
 def step(number: int, title: str, aside: str = "") -> None:
@@ -44,8 +45,8 @@ def choose_model(models: list[dict[str, Any]]) -> dict[str, Any] | None:
     return known[name]
 
 
-def choose_devices(devices: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Draw step two; return device ids, never positions."""
+def choose_devices(devices: list[dict[str, Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Draw step two; return device ids, never positions, and the tags that mean the same, where only tags are given."""
     step(2, "Where", "by id, by tag, or both")
     ids = [device["id"] for device in devices]
     by_id, by_tag = st.columns([3, 2])
@@ -63,15 +64,16 @@ def choose_devices(devices: list[dict[str, Any]]) -> tuple[str, ...]:
     tagged = [device["id"] for device in devices if set(tags) & set(words.tags(device.get("tags")))]
     chosen = tuple(dict.fromkeys([*named, *tagged]))
     if chosen:
-        late = _late([device for device in devices if device["id"] in chosen])
-        st.html(tag("small", f"{words.count(len(chosen), 'device')}: {words.listed(list(chosen), 12)}{late}"))
-    return chosen
+        among = [device for device in devices if device["id"] in chosen]
+        there = f"{words.count(len(chosen), 'device')}: {words.listed(list(chosen), 12)}{_late(among)}"
+        st.html(join([tag("p", tag("small", there)), tag("p", tag("small", _standing(among)))]))
+    return chosen, () if named else tuple(tags)
 
 
-def choose_budget() -> tuple[float | None, str]:
-    """Draw step three; return mJ per inference and the policy."""
-    step(3, "Energy budget", "the most one inference may cost")
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
+def choose_budget() -> tuple[float | None, float | None, str]:
+    """Draw step three; return mJ per inference, ms of the p95, and the policy."""
+    step(3, "Budget", "the most that one inference may cost and take")
+    left, middle, right = st.columns([2, 2, 2], vertical_alignment="bottom")
     empty = "Leave it empty to deploy without a budget; the device then has nothing to keep to."
     budget = energy_budget(left, "mJ per inference", empty)
     policy = right.segmented_control(
@@ -83,20 +85,29 @@ def choose_budget() -> tuple[float | None, str]:
         bind="query-params",
         format_func=POLICIES.__getitem__,
     )
+    latency_ms = latency_budget(middle)
     if budget is not None:
         mwh = words.amount(mwh_from_mj(budget), "mWh")
         st.html(tag("small", f"= {mwh} for a run of {MWH_BASIS_INFERENCES} inferences"))
-    return budget, policy
+    return budget, latency_ms, policy
 
 
-def hear_gate(model: str, ids: tuple[str, ...], budget_mj: float | None, policy: str) -> list[Judged]:
-    """Draw step four: what the gate says about each device."""
+def hear_gate(model: str, ids: tuple[str, ...], terms: Terms) -> tuple[list[Judged], tuple[str, ...]]:
+    """Draw step four: what the gate says of each device, of each board for many; return that and who is let through."""
     step(4, "What the gate says", "nothing is sent yet")
-    with st.spinner("Asking the gate about each device"):
-        readings = api.gate(model, ids, budget_mj, policy)
-    judges = [verdicts.judged(device_id, reading) for device_id, reading in zip(ids, readings, strict=True)]
+    with st.spinner("Asking the gate"):
+        if len(ids) <= ONE_BY_ONE:
+            readings = api.gate(model, ids, terms.budget_mj, terms.policy)
+            judges = [verdicts.judged(device_id, reading) for device_id, reading in zip(ids, readings, strict=True)]
+            allowed = tuple(judge.device_id for judge in judges if judge.allowed)
+        else:
+            plan = api.plan(model, ids, terms.arguments)
+            frame.answered(plan, "plan")
+            found = plan.get("plan") or {}
+            judges, left_out = verdicts.by_board(found), set(found.get("excluded_ids", ids))
+            allowed = tuple(device_id for device_id in ids if device_id not in left_out)
     st.html(verdicts.rows(judges))
-    return judges
+    return judges, allowed
 
 
 def offer(refused: list[Judged]) -> None:
@@ -123,81 +134,6 @@ def override(refused: list[Judged]) -> dict[str, str]:
     return {device_id: reason.strip() for device_id, reason in given.items() if reason and reason.strip()}
 
 
-def send(model: str, judges: list[Judged], reasons: dict[str, str], terms: Terms) -> None:
-    """Draw the last step: how many, the same as commands, and the button that asks for a yes."""
-    ids = tuple(judge.device_id for judge in judges if judge.allowed or judge.device_id in reasons)
-    left_out = len(judges) - len(ids)
-    step(5, "Send", f"{left_out} of {len(judges)} left out by the gate" if left_out else "")
-    if not ids:
-        st.html(note("Nothing to send", "The gate refused every device; choose another model or budget.", tone="warn"))
-        return
-    forced = [device_id for device_id in ids if device_id in reasons]
-    plan = waves(len(ids)) if len(ids) > 1 and not forced else ""
-    if plan:
-        roll_out(model, ids, plan, terms)
-        st.html(tag("small", "The same from a shell:"))
-        command = verdicts.cli_line(model, ids, terms.budget_mj, terms.policy, flags=terms.flags, plan=plan)
-        st.code(command, language="sh", wrap_lines=True)
-        return
-    over = f" The gate is overridden for **{', '.join(forced)}**." if forced else ""
-    if st.button(f"Deploy to {words.count(len(ids), 'device')}", key="deploy", type="primary"):
-        actions.ask(
-            Action(
-                title=f"Deploy {model}",
-                deed=f"Deploy to {words.count(len(ids), 'device')}",
-                consequence=f"These devices fetch `{model}`, prove it and then run it {terms.sentence}.{over}",
-                method="deploy",
-                targets=ids,
-                arguments={"model": model} | terms.arguments,
-                per_target={device_id: {"force": True, "reason": reasons[device_id]} for device_id in forced},
-            )
-        )
-    same(model, ids, reasons, terms)
-
-
-def waves(number: int) -> str:
-    """Draw whether the devices get it all at once or in waves; return the plan, empty for all at once."""
-    given = st.text_input(
-        "In waves",
-        key="plan",
-        bind="query-params",
-        placeholder=f"all {number} at once; 1,50%,100% begins with one",
-        help="How far each wave reaches, a number or % of the devices. It stops by itself when one goes wrong.",
-    )
-    return (given or "").replace(" ", "")
-
-
-def roll_out(model: str, ids: tuple[str, ...], plan: str, terms: Terms) -> None:
-    """Draw the button that asks for a yes to a rollout in waves."""
-    count = words.count(len(ids), "device")
-    if st.button(f"Roll out to {count}", key="roll-out", type="primary"):
-        actions.ask(
-            Action(
-                title=f"Roll out {model}",
-                deed=f"Roll out to {count}",
-                consequence=f"In waves of {plan}, {words.listed(list(ids), actions.SHOWN_NAMES)} fetch it, "
-                f"prove it and then run it {terms.sentence}. It pauses by itself when more than 5 % go wrong.",
-                method="make_rollout",
-                targets=(model,),
-                arguments={"device_ids": ids, "waves": plan.split(",")} | terms.arguments,
-            )
-        )
-
-
-def same(model: str, ids: tuple[str, ...], reasons: dict[str, str], terms: Terms) -> None:
-    """Draw the commands that would do the same."""
-    budget_mj, policy, flags = terms.budget_mj, terms.policy, terms.flags
-    plain = [device_id for device_id in ids if device_id not in reasons]
-    lines = [verdicts.cli_line(model, plain, budget_mj, policy, flags=flags)] if plain else []
-    lines += [verdicts.cli_line(model, [name], budget_mj, policy, why, flags=flags) for name, why in reasons.items()]
-    st.html(tag("small", "The same from a shell:"))
-    st.code("\n".join(lines), language="sh", wrap_lines=True)
-    with st.expander("Or over MQTT, without this page"):
-        broker = (api.read("status").get("broker") or {}).get("url") or ""
-        typed = verdicts.mqtt_lines(model, ids[:10], budget_mj, broker, terms=terms.command)
-        st.code(typed, language="sh", wrap_lines=True)
-
-
 def _not_stored(stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the model that the address names when it is not among those in the store but could be made."""
     name = st.session_state.get("model") or st.query_params.get("model", "")
@@ -205,6 +141,13 @@ def _not_stored(stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return []
     found = api.read_slowly("model", name=name).get("model")
     return [found] if found else []
+
+
+def _standing(devices: list[dict[str, Any]]) -> str:
+    """Return how many of the devices are live, and on which boards they are."""
+    live = sum(device.get("health") == "live" for device in devices)
+    boards = Counter(device.get("device_type") or "unknown" for device in devices)
+    return f"{live} live now · " + ", ".join(f"{number} {board}" for board, number in boards.most_common(6))
 
 
 def _late(devices: list[dict[str, Any]]) -> str:
@@ -233,19 +176,23 @@ def main() -> None:
         st.html(note(f"There are no {empty} yet", "`edgewatt demo` starts five devices with four models."))
         return
     model = choose_model(catalogue.get("models") + _not_stored(catalogue.get("models")))
-    ids = choose_devices(fleet.get("devices"))
-    budget_mj, policy = choose_budget()
-    terms = choose_terms(budget_mj, policy)
+    ids, tags = choose_devices(fleet.get("devices"))
+    budget_mj, latency_ms, policy = choose_budget()
+    if ids:
+        chosen = [device for device in fleet.get("devices") if device["id"] in set(ids)]
+        st.html(verdicts.present(chosen, budget_mj, latency_ms))
+    terms = choose_terms(budget_mj, latency_ms, policy)
     if model is None or not ids:
         st.html(note("Choose a model and a device", "The gate then says for each device whether it fits."))
         return
-    if len(ids) > AT_ONCE:
-        st.html(note(f"{len(ids):,} devices at once", f"This page sends to {AT_ONCE} at most; narrow it.", tone="warn"))
+    if len(ids) > MOST:
+        st.html(note(f"{len(ids):,} devices at once", f"This page sends to {MOST:,} at most; narrow it.", tone="warn"))
         return
-    judges = hear_gate(model["name"], ids, budget_mj, policy)
+    judges, allowed = hear_gate(model["name"], ids, terms)
     refused = [judge for judge in judges if not judge.allowed]
     offer(refused)
-    send(model["name"], judges, override(refused), terms)
+    reasons = override(refused) if len(ids) <= ONE_BY_ONE else {}
+    sending.send(model["name"], ids, allowed, reasons, terms, tags=tags)
 
 
 main()

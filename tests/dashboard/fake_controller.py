@@ -261,6 +261,17 @@ def deploy(fake, body, **_):
     return 202, {"message": "accepted", "deployment_id": made["id"], "verdict": verdict, "timestamp": time.time()}
 
 
+def rollout_plan(fake, body, **_):
+    boards, out = {}, []
+    for device_id in body["device_ids"]:
+        found = fake.find(device_id)
+        verdict = fake.gate(found, body["model_name"], body.get("max_energy_mj"), body.get("policy"), None)
+        board = boards.setdefault(found["device_type"], verdict | {"device_type": found["device_type"], "devices": 0})
+        board["devices"] += 1
+        out += [] if verdict["allowed"] else [device_id]
+    return 200, {"plan": {"boards": list(boards.values()), "excluded_ids": out}}
+
+
 def deployments(fake, *, device_id="", limit="100", offset="0", **query):
     only_open = query.get("open") == "true"
     found = [
@@ -366,6 +377,7 @@ ROUTES = [
     ("DELETE", r"/api/devices/([^/]+)", forget),
     ("POST", r"/api/devices/([^/]+)/(?:command|approve)", accept),
     ("POST", r"/api/deploy", deploy),
+    ("POST", r"/api/rollouts", rollout_plan),
     ("GET", r"/api/deployments", deployments),
     ("GET", r"/api/deployments/([^/]+)", deployment),
     ("POST", r"/api/deployments/([^/]+)/cancel", accept),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dashboard import words
 from tests.dashboard import fake_controller, fake_fleet
 from tests.dashboard.conftest import Page
 
@@ -157,11 +158,13 @@ def test_a_deployment_that_ended_can_no_longer_be_cancelled(fake):
 
 
 def test_too_many_devices_at_once_are_not_asked_about(serve):
-    fake = serve(300)
+    fake = serve(1_050)
+    for each in fake.devices:
+        each["tags"] = {"line": "A"}
 
-    page = Page("deploy", model="digits_cnn_s", tagged=["line=A", "line=B", "line=C", "line=D"])
+    page = Page("deploy", model="digits_cnn_s", tagged="line=A")
 
-    assert "This page sends to 100 at most" in page.text
+    assert "This page sends to 1,000 at most" in page.text
     assert fake.writes == []
 
 
@@ -180,3 +183,31 @@ def test_what_binds_it_besides_its_energy_is_asked_shown_as_commands_and_sent(fa
     assert body["when"] == {"soc_min_pct": 40.0, "window": "22:00-05:00"}
     assert (body["max_latency_ms"], body["max_energy_mj"]) == (30.0, 20.0)
     assert "soak_s" not in body
+
+
+def test_many_devices_are_judged_by_board_and_go_in_waves_with_a_canary(serve):
+    fake = serve(60)
+    line_b = [each for each in fake.devices if each["tags"]["line"] == "B"]
+
+    page = Page("deploy", model="digits_cnn_l", tagged="line=B", energy_mj="100", latency_ms="40")
+    refused = [each["id"] for each in line_b if each["device_type"] != "raspberry_pi_5"]
+
+    assert page.markup.count('class="ew-verdict ') == len({each["device_type"] for each in line_b})
+    assert f"{len(refused)} of {len(line_b)} left out by the gate" in page.text
+    assert "edgewatt deploy digits_cnn_l --to line=B --energy-mj 100" in page.text
+    assert "--only-fitting --plan 1,10%,50%,100%" in page.text
+    assert "--latency-ms 40" in page.text
+    page.click("roll-out").click("confirm")
+    sent = [body for _, path, body in fake.writes if path == "/api/rollouts" and not body.get("dry_run")]
+    assert not set(sent[0]["device_ids"]) & set(refused)
+    assert len(sent[0]["device_ids"]) == len(line_b) - len(refused)
+
+
+def test_the_present_figures_of_the_fleet_stand_beside_the_budget(fake):
+    spent = [fake.find(name)["latest"]["energy"]["energy_mj"] for name in ("pi5-1", "pi4-1")]
+    low, high = sorted(spent)
+
+    text = Page("deploy", model="digits_cnn_s", to=["pi5-1", "pi4-1"], energy_mj=str(low + 0.01)).text
+
+    assert f"energy now: {words.figure(low)}–{words.figure(high)} mJ, 1 of 2 above the budget" in text
+    assert "2 live now · 1 raspberry_pi_4, 1 raspberry_pi_5" in text
