@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # its home has a private name
 from typer.exceptions import TyperException
 from typer.main import get_command
 
@@ -18,6 +19,7 @@ from controller.cli import (
     balena_commands,
     bus_commands,
     calibration_commands,
+    completion_commands,
     data_commands,
     deploy_commands,
     device_commands,
@@ -35,10 +37,14 @@ from controller.cli import (
 from controller.cli.console import Console
 from controller.cli.exits import Exit, of_error
 
+COMPLETING = "_EDGEWATT_COMPLETE"
+"""Set by a shell that asks what would complete a line."""
+
 app = typer.Typer(
     name="edgewatt",
     help="Know what a model will cost a device before you ship it.\n\nExample: edgewatt demo",
     no_args_is_help=True,
+    add_completion=False,  # `edgewatt completion` says what it changes
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -77,12 +83,14 @@ security_commands.add_to(app)
 backup_commands.add_to(app)
 token_commands.add_to(app)
 self_commands.add_to(app)
+completion_commands.add_to(app)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments`, the process's own by default; return the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     console = Console(as_json="--json" in given)
+    completion_init()
     try:
         return int(get_command(app).main(given, prog_name="edgewatt", standalone_mode=False) or Exit.DONE)
     except EdgeWattError as error:
@@ -98,7 +106,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(console: Console, error: EdgeWattError, code: Exit) -> Exit:
-    console.complain(error, code)
+    if COMPLETING not in os.environ:  # a shell would print it into the line that a person types
+        console.complain(error, code)
     return code
 
 

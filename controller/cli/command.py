@@ -4,11 +4,13 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from controller.cli.completing import COMPLETERS
 from controller.cli.console import Console
 
 Body = Callable[..., int | None]
@@ -50,7 +52,8 @@ def command(app: typer.Typer, name: str, *, example: str) -> Callable[[Body], Bo
             finally:
                 console.close()
 
-        parameters = [*list(inspect.signature(body).parameters.values())[1:], *_COMMON]
+        own = list(inspect.signature(body).parameters.values())[1:]
+        parameters = [*map(_completed, own), *_COMMON]
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what inspect reads, and typer with it
             [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
         )
@@ -60,3 +63,16 @@ def command(app: typer.Typer, name: str, *, example: str) -> Callable[[Body], Bo
         return body
 
     return register
+
+
+def _completed(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Return a parameter that the shell completes, where its name is one of those that it can."""
+    completer = COMPLETERS.get(parameter.name)
+    if completer is None or get_origin(parameter.annotation) is not Annotated:
+        return parameter
+    kind, *said = get_args(parameter.annotation)
+    completing = [copy(each) for each in said]
+    for each in completing:
+        if isinstance(each, typer.models.ParameterInfo):
+            each.autocompletion = completer
+    return parameter.replace(annotation=Annotated[kind, *completing])
