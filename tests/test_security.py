@@ -91,13 +91,13 @@ def test_init_makes_all_keeps_all_and_prints_no_secret(tmp_path, capsys):
     flags = ("--data", str(tmp_path), "--host", "Broker.Example.org", "--broker-user", OURSELVES)
     code, first, said = init(capsys, *flags)
     security = Security.of(tmp_path)
-    files = {path.name: path.read_bytes() for path in security.root.iterdir()}
+    files = {path.name: path.read_bytes() for path in security.root.rglob("*") if path.is_file()}
 
     again, second, _ = init(capsys, *flags, "--json")
 
     assert (code, again) == (Exit.DONE, Exit.DONE)
     assert security.made
-    assert files == {path.name: path.read_bytes() for path in security.root.iterdir()}
+    assert files == {path.name: path.read_bytes() for path in security.root.rglob("*") if path.is_file()}
     assert set(done(second).values()) == {"kept"}
     assert "broker.example.org" in certificates.names_of(certificates.read_certificate(files["server.pem"]))
     assert {"localhost", "127.0.0.1", "::1"} <= set(
@@ -105,7 +105,7 @@ def test_init_makes_all_keeps_all_and_prints_no_secret(tmp_path, capsys):
     )
     for name in ("controller.password", "operator.password"):
         assert files[name].decode().strip() not in first + said + second
-    assert {stat.S_IMODE(path.stat().st_mode) for path in security.root.iterdir()} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in security.root.rglob("*") if path.is_file()} == {0o600}
     assert stat.S_IMODE(security.root.stat().st_mode) == 0o700
     users = read_users(security.passwords)
     assert matches(files["controller.password"].decode().strip(), users["controller"])

@@ -3,23 +3,26 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from broker.credentials import read_secret
 from broker.errors import ArtifactError, EdgeWattError
-from controller.cli import stack
+from controller.cli import secured, stack
 from controller.cli.data_folder import held
 from controller.cli.demo_fleet import DemoDevice, Trial, ask_costs, find_trial, first_budget_mj, fleet
 from controller.cli.following import command_end
 from controller.cli.nats import find_nats
-from controller.cli.ports import next_free
+from controller.cli.ports import HOST, next_free
 from controller.cli.processes import python
 from controller.cli.supervisor import Say, Supervisor, supervised
 from controller.client import Client
+from controller.security.folder import TLS_PORT, Security
 from controller.workshop import imagenet
 
+PLAIN_PORT = 1883
 ALL_LIVE_S = 45.0
 LOOK_EVERY_S = 0.2
 MEASURE_S = 30.0
@@ -42,6 +45,7 @@ class Wishes:
     broker: str
     fresh: bool = False
     imagenet: bool = False
+    host: str = HOST
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class Report:
     live: list[str]
     first_live_s: float | None = None
     trial: Trial | None = None
+    security: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -90,6 +95,8 @@ class _Story:
     async def tell(self, supervisor: Supervisor) -> None:
         """Start everything in `supervisor`, deploy the first models, and report."""
         place, devices = self.place, fleet(self.wishes.devices)
+        if place.security:
+            secured.let_in(place.security, place.data, (device.id for device in devices))
         await stack.start_broker(place, supervisor)
         await supervisor.start(stack.controller_program(place))
         for device in devices:
@@ -97,7 +104,7 @@ class _Story:
         await stack.controller_ready(place, supervisor)
         if self.wishes.dashboard:
             await supervisor.start(stack.dashboard_program(place))
-        with Client(place.controller_url) as client:
+        with _client(place) as client:
             report = await self._meet(client, devices)
             if self.wishes.dashboard:
                 await stack.dashboard_ready(place, supervisor)
@@ -188,21 +195,31 @@ def _require_imagenet() -> None:
         )
 
 
+def _client(place: stack.Stack) -> Client:
+    """Return the controller's client, as its first administrator where there are keys."""
+    if place.security is None:
+        return Client(place.controller_url)
+    token, ca_file = read_secret(str(place.security.admin_token)), str(place.security.ca)
+    return Client(place.controller_url, token=token, ca_file=ca_file)
+
+
 def _place(wishes: Wishes, data: Path, say: Say) -> stack.Stack:
     """Settle ports and broker, saying what differs from what was asked for."""
+    broker = stack.chosen_broker(wishes.broker, users=Security.of(data).made)
+    security = secured.security_of(data, wishes.host, broker)
+    wishes = replace(wishes, mqtt_port=wishes.mqtt_port or (TLS_PORT if security else PLAIN_PORT))
     chosen: dict[str, int] = {}
     for what in ("mqtt_port", "port", "dashboard_port"):
         wanted = getattr(wishes, what)
         chosen[what] = next_free(wanted, chosen.values())
         if chosen[what] != wanted:
             say(f"port {wanted} is taken; using {chosen[what]} (--{what.replace('_', '-')})")
-    broker = stack.chosen_broker(wishes.broker)
     if broker == "mosquitto":
         stack.find_mosquitto()
     elif broker == "nats":
         find_nats()
     say(f"broker: {broker}" + (f" (--broker {wishes.broker})" if wishes.broker != broker else ""))
-    return stack.Stack(data=data, broker=broker, **chosen)
+    return stack.Stack(data=data, broker=broker, host=wishes.host, security=security, **chosen)
 
 
 def _report(wishes: Wishes, place: stack.Stack, devices: tuple[DemoDevice, ...]) -> Report:
@@ -212,6 +229,7 @@ def _report(wishes: Wishes, place: stack.Stack, devices: tuple[DemoDevice, ...])
         broker_url=place.broker_url,
         broker=place.broker,
         data_dir=str(place.data),
+        security=str(place.security.root) if place.security else None,
         devices=[device.id for device in devices],
         live=[],
     )

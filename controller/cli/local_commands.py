@@ -9,7 +9,10 @@ from controller.cli.command import command
 from controller.cli.console import Console
 
 Port = Annotated[int, typer.Option(help="REST and artifacts; the next free one when taken.", min=1, max=65_535)]
-MqttPort = Annotated[int, typer.Option(help="The broker's port; the next free one when taken.", min=1, max=65_535)]
+MqttPort = Annotated[
+    int, typer.Option(help="The broker's; 0 is 1883, with TLS 8883; the next free one when taken.", min=0, max=65_535)
+]
+Host = Annotated[str, typer.Option(help="Where broker and REST listen; beyond this machine after `edgewatt init`.")]
 DashboardPort = Annotated[int, typer.Option(help="The next free one when taken.", min=1, max=65_535)]
 Dashboard = Annotated[bool, typer.Option("--dashboard/--no-dashboard", help="Start the dashboard.")]
 Data = Annotated[Path, typer.Option(help="Where everything is kept.")]
@@ -33,8 +36,9 @@ def _demo(
     devices: Annotated[int, typer.Option(help="Simulated devices.", min=1, max=200)] = 5,
     dashboard: Dashboard = True,
     port: Port = 5000,
-    mqtt_port: MqttPort = 1883,
+    mqtt_port: MqttPort = 0,
     dashboard_port: DashboardPort = 8501,
+    host: Host = "127.0.0.1",
     data: Data = Path(".edgewatt/demo"),
     broker: Broker = "amqtt",
     fresh: Fresh = False,
@@ -53,6 +57,7 @@ def _demo(
         port=port,
         mqtt_port=mqtt_port,
         dashboard_port=dashboard_port,
+        host=host,
         data=data,
         broker=broker,
         fresh=fresh,
@@ -65,8 +70,9 @@ def _up(
     *,
     dashboard: Dashboard = True,
     port: Port = 5000,
-    mqtt_port: MqttPort = 1883,
+    mqtt_port: MqttPort = 0,
     dashboard_port: DashboardPort = 8501,
+    host: Host = "127.0.0.1",
     data: Data = Path(".edgewatt/up"),
     broker: Broker = "auto",
     fresh: Fresh = False,
@@ -79,6 +85,7 @@ def _up(
         port=port,
         mqtt_port=mqtt_port,
         dashboard_port=dashboard_port,
+        host=host,
         data=data,
         broker=broker,
         fresh=fresh,

@@ -1,9 +1,10 @@
 """Whether a process answers yet, asked in its own protocol."""
 
 import socket
+import ssl
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 LOOPBACK = "127.0.0.1"
 ANSWER_S = 2.0
@@ -15,10 +16,10 @@ _CONNACK = bytes([0x20, 2])
 _DISCONNECT = bytes([0xE0, 0])
 
 
-def answers_mqtt(port: int, host: str = LOOPBACK) -> bool:
+def answers_mqtt(port: int, host: str = LOOPBACK, *, tls: bool = False) -> bool:
     """Return whether a broker at `port` acknowledges a connection, be it with a refusal."""
     try:
-        with socket.create_connection((host, port), timeout=ANSWER_S) as conversation:
+        with socket.create_connection((host, port), timeout=ANSWER_S) as plain, _spoken(plain, tls=tls) as conversation:
             conversation.sendall(_CONNECT)
             answer = conversation.recv(4)
             conversation.sendall(_DISCONNECT)
@@ -27,9 +28,13 @@ def answers_mqtt(port: int, host: str = LOOPBACK) -> bool:
     return answer.startswith(_CONNACK)
 
 
-def answers_http(port: int, path: str, host: str = LOOPBACK) -> bool:
+def answers_http(port: int, path: str, host: str = LOOPBACK, *, tls: bool = False) -> bool:
     """Return whether GET `path` at `port` is answered with 200."""
-    conversation = HTTPConnection(host, port, timeout=ANSWER_S)
+    conversation = (
+        HTTPSConnection(host, port, timeout=ANSWER_S, context=_unproven())
+        if tls
+        else HTTPConnection(host, port, timeout=ANSWER_S)
+    )
     try:
         conversation.request("GET", path)
         return conversation.getresponse().status == 200  # noqa: PLR2004 - 200 is the name of that status
@@ -47,3 +52,14 @@ def wait_until(ready: Callable[[], bool], *, within_s: float, alive: Callable[[]
             return False
         time.sleep(PAUSE_S)
     return True
+
+
+def _spoken(plain: socket.socket, *, tls: bool) -> socket.socket:
+    return _unproven().wrap_socket(plain) if tls else plain
+
+
+def _unproven() -> ssl.SSLContext:
+    """Return what takes any certificate: whether something answers is asked, and nothing is told."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

@@ -3,17 +3,20 @@
 import importlib.util
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from broker.errors import NotFoundError
+from broker.hosts import is_loopback
+from controller.cli import secured
 from controller.cli.demo_fleet import DemoDevice
 from controller.cli.nats import nats_program, nats_server
 from controller.cli.ports import HOST
 from controller.cli.processes import Program, python
 from controller.cli.readiness import answers_http, answers_mqtt
 from controller.cli.supervisor import Supervisor
+from controller.security.folder import Security
 
 START_S = 60.0
 SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
@@ -39,6 +42,8 @@ class Stack:
     mqtt_port: int
     port: int
     dashboard_port: int
+    host: str = HOST
+    security: Security | None = None
 
     @property
     def logs(self) -> Path:
@@ -47,13 +52,18 @@ class Stack:
 
     @property
     def broker_url(self) -> str:
-        """Where devices connect."""
-        return f"mqtt://{HOST}:{self.mqtt_port}"
+        """Where devices of this machine connect."""
+        return f"mqtts://localhost:{self.mqtt_port}" if self.security else f"mqtt://{HOST}:{self.mqtt_port}"
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines reach it, so that REST speaks TLS, too."""
+        return not is_loopback(self.host)
 
     @property
     def controller_url(self) -> str:
         """Where REST answers."""
-        return f"http://{HOST}:{self.port}"
+        return f"https://localhost:{self.port}" if self.exposed else f"http://{HOST}:{self.port}"
 
     @property
     def dashboard_url(self) -> str:
@@ -64,12 +74,16 @@ class Stack:
 async def start_broker(stack: Stack, supervisor: Supervisor) -> None:
     """Start the broker and return when it acknowledges connections. Raises EdgeWattError."""
     await supervisor.start(broker_program(stack))
-    await supervisor.ready("broker", partial(answers_mqtt, stack.mqtt_port), within_s=START_S)
+    await supervisor.ready(
+        "broker", partial(answers_mqtt, stack.mqtt_port, tls=stack.security is not None), within_s=START_S
+    )
 
 
 async def controller_ready(stack: Stack, supervisor: Supervisor) -> None:
     """Return when the controller can work. Raises EdgeWattError."""
-    await supervisor.ready("controller", partial(answers_http, stack.port, "/readyz"), within_s=START_S)
+    await supervisor.ready(
+        "controller", partial(answers_http, stack.port, "/readyz", tls=stack.exposed), within_s=START_S
+    )
 
 
 async def dashboard_ready(stack: Stack, supervisor: Supervisor) -> None:
@@ -81,6 +95,10 @@ async def dashboard_ready(stack: Stack, supervisor: Supervisor) -> None:
 
 def broker_program(stack: Stack) -> Program:
     """Return the broker: embedded, or mosquitto or NATS with a configuration of their own in the data folder."""
+    if stack.security and stack.broker == "mosquitto":
+        return secured.mosquitto_program(stack.security, find_mosquitto(), stack.host, stack.mqtt_port)
+    if stack.security:
+        return secured.embedded_program(stack.security, stack.host, stack.mqtt_port)
     if stack.broker == "amqtt":
         return python("broker", "-m", "broker.embedded", "--host", HOST, "--port", str(stack.mqtt_port), vital=True)
     if stack.broker == "nats":
@@ -94,11 +112,14 @@ def broker_program(stack: Stack) -> Program:
     return Program(name="broker", argv=(find_mosquitto(), "-c", str(configuration)), vital=True)
 
 
-def chosen_broker(wanted: str) -> str:
-    """Return `wanted`; for auto what is installed: mosquitto, else NATS, else the embedded broker that always is."""
+def chosen_broker(wanted: str, *, users: bool = False) -> str:
+    """Return `wanted`; for auto what is installed: mosquitto, else NATS, else the embedded broker that always is.
+
+    One that knows `users` is no NATS of ours.
+    """
     if wanted != "auto":
         return wanted
-    return "mosquitto" if _mosquitto() else "nats" if nats_server() else "amqtt"
+    return "mosquitto" if _mosquitto() else "nats" if nats_server() and not users else "amqtt"
 
 
 def find_mosquitto() -> str:
@@ -114,8 +135,9 @@ def find_mosquitto() -> str:
 
 def controller_program(stack: Stack) -> Program:
     """Return the controller: MQTT, REST and artifacts in one process."""
-    where = ("--broker", stack.broker_url, "--host", HOST, "--port", str(stack.port))
-    return python("controller", "-m", "controller", *where, "--data", str(stack.data / "controller"), vital=True)
+    where = ("--broker", stack.broker_url, "--host", stack.host, "--port", str(stack.port))
+    keys = ("--security", str(stack.security.root)) if stack.security else ()
+    return python("controller", "-m", "controller", *where, *keys, "--data", str(stack.data / "controller"), vital=True)
 
 
 def dashboard_program(stack: Stack) -> Program:
@@ -136,7 +158,9 @@ def dashboard_program(stack: Stack) -> Program:
         "client.showErrorDetails": "none",
     }
     flags = (f"--{name}={value}" for name, value in options.items())
-    return python("dashboard", "-m", "streamlit", "run", str(app), *flags, EDGEWATT_CONTROLLER_URL=stack.controller_url)
+    told = {"EDGEWATT_CONTROLLER_URL": stack.controller_url}
+    told |= {secured.CA_OF_CONTROLLER: str(stack.security.ca)} if stack.security else {}
+    return replace(python("dashboard", "-m", "streamlit", "run", str(app), *flags), env=told)
 
 
 def agent_program(stack: Stack, device: DemoDevice) -> Program:
@@ -145,7 +169,8 @@ def agent_program(stack: Stack, device: DemoDevice) -> Program:
     where = ("--broker", stack.broker_url, "--data", str(stack.data / "agents" / device.id))
     simulate = ("--simulate", "--simulate-throttle") if device.heats_up else ("--simulate",)
     pace = ("--rate", "2", "--interval", "2")
-    return python(device.id, "-m", "edge_agent", "run", *identity, *where, *simulate, *pace)
+    who = secured.device_environment(stack.security, stack.data, device.id) if stack.security else {}
+    return replace(python(device.id, "-m", "edge_agent", "run", *identity, *where, *simulate, *pace), env=who)
 
 
 def _mosquitto() -> str | None:

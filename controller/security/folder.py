@@ -95,6 +95,11 @@ class Security:
         return self.root / "config.toml"
 
     @property
+    def mqtt_options(self) -> Path:
+        """The folder of what mosquitto_pub and mosquitto_sub are told."""
+        return self.root / "mqtt"
+
+    @property
     def broker_data(self) -> Path:
         """Where the broker keeps retained messages."""
         return self.root.parent / "broker"

@@ -16,12 +16,12 @@ from broker.acl import mosquitto_acl
 from broker.credentials import read_secret
 from broker.errors import InvalidError, StorageError
 from broker.passwords import changing, hashed, matches, new_password
-from broker.signing import make_key
-from broker.topics import CONTROLLER, checked_id
+from broker.signing import Signer, make_key
+from broker.topics import CONTROLLER, OPERATOR, checked_id
 from controller.access.secret import new_secret
 from controller.security import certificates
 from controller.security.configuration import configuration
-from controller.security.folder import FOLDER, OPEN_TO_GROUP, PASSABLE, PRIVATE, SHARED, Security
+from controller.security.folder import FOLDER, OPEN_TO_GROUP, PASSABLE, PRIVATE, SHARED, TLS_PORT, Security
 
 URL_KEY_BYTES = 32
 Done = Literal["made", "kept", "renewed"]
@@ -69,6 +69,7 @@ class Making:
     def _folders(self) -> None:
         self.security.root.mkdir(parents=True, exist_ok=True)
         self.security.broker_data.mkdir(exist_ok=True)
+        self.security.mqtt_options.mkdir(exist_ok=True, mode=FOLDER)
         self.security.root.chmod(PASSABLE if self.foreign else FOLDER)
         self.security.broker_data.chmod(FOLDER)
         if self.foreign:
@@ -100,7 +101,8 @@ class Making:
             server = self._read(security.server)
             known = set(certificates.names_of(server))
             soon = server.not_valid_after_utc - self.now < certificates.RENEW_BEFORE
-            if not (renew or soon or set(asked) - known):
+            foreign = server.issuer != ca.subject
+            if not (renew or soon or foreign or set(asked) - known):
                 until = f"{server.not_valid_after_utc:%Y-%m-%d}"
                 self._note(security.server, "kept", f"for {', '.join(sorted(known))}, until {until}")
                 return
@@ -151,10 +153,10 @@ class Making:
         if security.signing_key.exists():
             self._note(security.signing_key, "kept", "signs what devices may run")
         else:
-            signer = make_key(security.signing_key)
-            self._put(security.verify_key, signer.public_key.encode() + b"\n", shared=True)
+            make_key(security.signing_key)
             self._note(security.signing_key, "made", "signs what devices may run")
-            self._note(security.verify_key, "made", "its public half: a device's verify_key")
+        public = Signer(security.signing_key).public_key
+        self._derive(security.verify_key, f"{public}\n", "its public half: a device's verify_key")
         self._once(security.admin_token, f"{new_secret()}\n".encode, "signs you in to the controller, as admin")
         self._once(security.url_key, lambda: secrets.token_bytes(URL_KEY_BYTES), "makes addresses of artifacts expire")
 
@@ -162,6 +164,9 @@ class Making:
         security = self.security
         text = configuration(security, self.broker_user)
         self._once(security.mosquitto, text.encode, "Mosquitto's configuration, ready to run", shared=True)
+        for tool in ("mosquitto_pub", "mosquitto_sub"):
+            says = f"what {tool} is told with XDG_CONFIG_HOME={security.mqtt_options}"
+            self._derive(security.mqtt_options / tool, _mqtt_options(security), says, shared=False)
         self._once(security.client_settings, _client_settings(security).encode, "settings of `edgewatt` for you here")
 
     def _once(self, path: Path, content: Callable[[], bytes], says: str, *, shared: bool = False) -> None:
@@ -171,11 +176,11 @@ class Making:
         self._put(path, content(), shared=shared)
         self._note(path, "made", says)
 
-    def _derive(self, path: Path, text: str, says: str) -> None:
+    def _derive(self, path: Path, text: str, says: str, *, shared: bool = True) -> None:
         """Keep `path` as `text`, which follows from other files."""
         before = path.read_text("utf-8") if path.exists() else None
         if before != text:
-            self._put(path, text.encode(), shared=True)
+            self._put(path, text.encode(), shared=shared)
         self._note(path, "kept" if before == text else "made" if before is None else "renewed", says)
 
     def _put(self, path: Path, content: bytes, *, shared: bool = False) -> None:
@@ -236,3 +241,9 @@ def _client_settings(security: Security) -> str:
         f'broker_url = "mqtts://localhost:8883"\nbroker_username = "operator"\n'
         f'broker_password_file = "{security.password_of("operator")}"\nbroker_ca_file = "{security.ca}"\n'
     )
+
+
+def _mqtt_options(security: Security) -> str:
+    """Return the options of mosquitto_pub and mosquitto_sub for a person, so that none of them is typed."""
+    password = read_secret(str(security.password_of(OPERATOR)))
+    return f"-h localhost\n-p {TLS_PORT}\n--cafile {security.ca}\n-u {OPERATOR}\n-P {password}\n"
