@@ -17,6 +17,7 @@ from broker.hosts import hosts
 from broker.link import Link, Will
 from broker.messages import ControllerStatus
 from broker.paho import PahoLink
+from broker.systemd import Systemd
 from broker.topics import CONTROLLER_STATUS
 from broker.wire import encode
 from controller import lives
@@ -253,7 +254,7 @@ async def serve(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
         with listening(settings.host, settings.port) as door:
-            async with link:
+            async with link, Systemd.of().attended(lambda: parts.ingest.ticks, lambda: lives.in_words(parts.ingest)):
                 works = [parts.ingest.run(), parts.workshop.run(), parts.archive.run()]
                 works += [parts.webhook.run()] if parts.webhook else []
                 running = [asyncio.create_task(work) for work in works]

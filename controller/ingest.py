@@ -60,6 +60,7 @@ class Ingest:
     last_loss: str | None = None
     losses: Counter[str] = field(default_factory=Counter)
     storage_fault: str | None = None
+    ticks: int = 0
     _rivals: Rivals = field(init=False)
     _sleepers: Sleepers = field(init=False)
     _renewal: Renewal = field(init=False)
@@ -258,6 +259,7 @@ class Ingest:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            self.ticks += 1
             try:
                 self._pass_time()
                 self.alerts.tick(self.clock(), self.storage_fault)

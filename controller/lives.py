@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from controller.alerts.webhook import place
+from controller.ingest import Ingest
 from controller.settings import Settings
 from controller.store import Store
 
@@ -27,6 +28,12 @@ def end(store: Store, at: float) -> None:
     """Say that it ends on purpose; a life without this was cut off."""
     with store.transaction():
         store.add_event(at, "controller", "the controller ended")
+
+
+def in_words(ingest: Ingest) -> str:
+    """Return in one line how this life goes."""
+    broker = "connected" if ingest.link.connected else f"not connected: {ingest.last_loss or 'not yet'}"
+    return f"{ingest.service.store.count_devices()} devices, broker {broker}"
 
 
 def _facts(settings: Settings, version: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from broker.hosts import address
 from broker.local_policy import in_words
 from broker.messages import RuntimeInfo
 from broker.paho import PahoLink
+from broker.systemd import Systemd
 from edge_agent import enroll, power, vitals
 from edge_agent.alone import alone_in
 from edge_agent.benchmark import command as benchmark
@@ -83,15 +84,16 @@ async def serve(settings: Settings, host: str, port: int) -> bool:
     Each waking is a life of its own, as after a reboot. An agent that sleeps by exit prints when to start it again.
     """
     runtimes, leaving = _runtimes(settings), asyncio.Event()
-    while True:
-        again, wake_at = await _live(settings, host, port, runtimes, leaving)
-        if wake_at is None or leaving.is_set():
-            return again
-        if settings.sleep_by == "exit":
-            print(f"{wake_at:.0f}")
-            return False
-        if not await sleep(wake_at - time.time(), leaving):
-            return False
+    async with Systemd.of().attended(time.monotonic):
+        while True:
+            again, wake_at = await _live(settings, host, port, runtimes, leaving)
+            if wake_at is None or leaving.is_set():
+                return again
+            if settings.sleep_by == "exit":
+                print(f"{wake_at:.0f}")
+                return False
+            if not await sleep(wake_at - time.time(), leaving):
+                return False
 
 
 async def _live(

@@ -1,5 +1,6 @@
 """Backups: whole or not there, whoever writes meanwhile and wherever they are cut off; nothing is lost on the way."""
 
+import grp
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from controller.schema import migrations
 from controller.store import Store
 
 T0 = 1_800_000_000.0
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 MODEL = b"weights of a model " * 5_000
 
 
@@ -56,7 +58,7 @@ def take(data, out, **more):
 
 
 def restore(file, data, **more):
-    return restoring.restore(file, data, steps=more.pop("steps", migrations.names), at=T0 + 60, **more)
+    return restoring.restore(file, data, steps=more.pop("steps", migrations.names), at=more.pop("at", T0 + 60), **more)
 
 
 def devices(data):
@@ -95,7 +97,7 @@ def test_what_was_backed_up_comes_back_whole(data, tmp_path):
 
 def test_half_made_things_stay_out_and_secrets_go_only_where_they_are_asked_for(data, tmp_path):
     without = take(data, tmp_path / "b.tar").manifest
-    with_secrets = take(data, tmp_path / "s.tar", secrets=True).manifest
+    with_secrets = take(data, tmp_path / "s.tar", secrets=data / "security").manifest
 
     names = {entry.name for entry in without.files}
     assert not [name for name in names if name.startswith(("workshop/", "uploads/incoming", "security/"))]
@@ -103,6 +105,21 @@ def test_half_made_things_stay_out_and_secrets_go_only_where_they_are_asked_for(
     assert (tmp_path / "s.tar").stat().st_mode & 0o777 == 0o600
     restore(tmp_path / "s.tar", tmp_path / "new")
     assert (tmp_path / "new/security/ca.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "new/security").stat().st_mode & 0o777 == 0o710
+
+
+@AS_ROOT
+def test_the_group_that_reads_secrets_still_reads_them_when_root_restores(data, tmp_path):
+    for path in (data, data / "security", data / "security/ca.key"):
+        os.chown(path, 12_345, grp.getgrnam("daemon").gr_gid)
+    take(data, tmp_path / "s.tar", secrets=data / "security")
+    os.chown(data, 12_345, 12_345)
+
+    for backup in ("s.tar", "b.tar"):
+        take(data, tmp_path / "b.tar") if backup == "b.tar" else None
+        restored = restore(tmp_path / backup, data, force=True, at=T0 + len(backup) + ord(backup[0]))
+        key = (restored.data / "security/ca.key").stat()
+        assert (key.st_uid, key.st_gid, key.st_mode & 0o777) == (12_345, grp.getgrnam("daemon").gr_gid, 0o600)
 
 
 def test_a_restore_without_secrets_keeps_those_that_are_in_the_folder(data, tmp_path):
@@ -269,6 +286,11 @@ def test_with_the_database_in_postgresql_the_rest_is_backed_up(data, tmp_path):
     assert not (tmp_path / "new/controller.db").exists()
 
 
+def test_secrets_that_are_asked_for_and_not_there_are_missed(data, tmp_path):
+    with pytest.raises(NotFoundError, match="no keys and passwords in"):
+        take(data, tmp_path / "b.tar", secrets=tmp_path / "none")
+
+
 def test_a_folder_keeps_the_newest_backups_and_whatever_is_not_ours(data, tmp_path):
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept/edgewatt-before-the-move.tar").write_text("mine")
@@ -412,7 +434,7 @@ def test_the_command_line_says_what_it_did_and_in_json_too(data, tmp_path, capsy
     assert f"what was there before is in {data}.before-" in restored
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@AS_ROOT
 def test_restored_by_root_the_files_belong_to_who_owned_the_folder(data, tmp_path):
     take(data, tmp_path / "b.tar")
     os.chown(data, 12_345, 12_345)
@@ -420,3 +442,11 @@ def test_restored_by_root_the_files_belong_to_who_owned_the_folder(data, tmp_pat
     restore(tmp_path / "b.tar", data, force=True)
 
     assert {path.stat().st_uid for path in (data, *data.rglob("*"))} == {12_345}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_cannot_be_read_is_named(data, tmp_path):
+    (data / "predictors/active").chmod(0)
+
+    with pytest.raises(StorageError, match=r"cannot read .*predictors/active"):
+        take(data, tmp_path / "b.tar")

@@ -25,8 +25,8 @@ INSIDE = "data/"
 
 COUNTED = ("devices", "deployments", "events", "rollouts", "telemetry")
 
-LEFT_OUT = frozenset({"workshop", "logs", "lock", LOCK})
-"""What is made anew or means nothing elsewhere: half-made models, logs of processes, locks."""
+LEFT_OUT = frozenset({SECURITY, "broker", "agents", "workshop", "logs", "lock", LOCK})
+"""What goes another way, is not the controller's, or is made anew: half-made models, logs of processes, locks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +83,18 @@ def foreign(why: str) -> ArtifactError:
     return ArtifactError(f"this is no backup of EdgeWatt: {why}", hint="`edgewatt backup --out FILE.tar` makes one")
 
 
-def kept_files(data: Path, *, secrets: bool) -> Iterator[str]:
-    """Give the names of the files of a data folder that belong into a backup, without the database, in order."""
+def kept_files(data: Path, secrets: Path | None) -> Iterator[tuple[str, Path]]:
+    """Give the files that belong into a backup, without the database: their names in it, and where they lie.
+
+    `secrets` is the folder of keys and passwords, wherever it is, None to leave it out.
+    """
     for path in sorted(data.rglob("*")):
         name = path.relative_to(data)
-        if _belongs(name, secrets=secrets) and path.is_file() and not path.is_symlink():
-            yield name.as_posix()
+        if _belongs(name) and path.is_file() and not path.is_symlink():
+            yield name.as_posix(), path
+    for path in sorted(secrets.iterdir()) if secrets is not None and secrets.is_dir() else ():
+        if path.is_file():
+            yield f"{SECURITY}/{path.name}", path
 
 
 def stamp(at: float) -> str:
@@ -101,9 +107,9 @@ def stamped(at: float) -> str:
     return f"edgewatt-{stamp(at)}.tar"
 
 
-def _belongs(name: Path, *, secrets: bool) -> bool:
+def _belongs(name: Path) -> bool:
     first = name.parts[0]
-    if first in LEFT_OUT or (first == SECURITY and not secrets):
+    if first in LEFT_OUT:
         return False
     if len(name.parts) == 1 and (first.startswith(DATABASE) or first.endswith(".log")):
         return False  # the database goes as a copy, and copies of it that an upgrade left stay

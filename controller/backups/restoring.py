@@ -16,12 +16,15 @@ from broker.errors import ArtifactError, ConflictError, NotFoundError, StorageEr
 from controller.backups import contents
 from controller.backups.contents import INSIDE, MANIFEST, SECURITY, Entry, Manifest
 from controller.backups.exchange import replace_folder
+from controller.backups.owners import give_to_group, give_to_owner, group_name
 from controller.backups.workplace import sync_folder, workplace
 from controller.inuse import nobody_in
 from controller.models.whole import disk_errors
 
 WORKPLACE = ".edgewatt-restore-"
 CHUNK_BYTES = 1 << 20
+PASSABLE = 0o710
+"""A folder whose names its owner reads, while the broker's group reaches the files that it may read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ def restore(file: Path, data: Path, *, steps: Collection[str], at: float, force:
             manifest = _unpack(file, new)
             _known(manifest, steps)
             security = _secrets(manifest, data, new)
-            _give_to_owner(new, data if data.exists() else data.parent)
+            give_to_owner(new, data if data.exists() else data.parent, groups_of=new / SECURITY)
             return Restored(data=data, manifest=manifest, before=_put(new, data, at), security=security)
 
 
@@ -107,6 +110,8 @@ def _unpack(file: Path, into: Path | None) -> Manifest:
                 continue
             name = _safe(member.name)
             found[name] = _copy(content, name, into, mode=member.mode & 0o777)
+            if into and member.gname:
+                give_to_group(into / name, member.gname)
     if manifest is None:
         raise _damaged(file, "it ends before its table of contents")
     _compare(file, manifest, found)
@@ -192,21 +197,16 @@ def _known(manifest: Manifest, steps: Collection[str]) -> None:
 
 def _secrets(manifest: Manifest, data: Path, new: Path) -> str:
     """Take over the secrets that are in `data` when the backup has none; return whose the new folder has."""
-    if manifest.secrets:
-        return "backup" if (new / SECURITY).is_dir() else "none"
-    if not (data / SECURITY).is_dir():
+    whose = "backup" if manifest.secrets else "folder"
+    if whose == "folder" and (data / SECURITY).is_dir():
+        shutil.copytree(data / SECURITY, new / SECURITY)
+        for path in (data / SECURITY).iterdir():
+            give_to_group(new / SECURITY / path.name, group_name(path.stat()))
+    if not (new / SECURITY).is_dir():
         return "none"
-    shutil.copytree(data / SECURITY, new / SECURITY)
-    return "folder"
-
-
-def _give_to_owner(new: Path, model: Path) -> None:
-    """Give everything below `new` to who owns `model`; only root may, and only root has to."""
-    owner = model.stat()
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        return
-    for path in (new, *new.rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    (new / SECURITY).chmod(PASSABLE)
+    give_to_group(new / SECURITY, group_name(next((new / SECURITY).glob("*.pem"), new).stat()))
+    return whose
 
 
 def _put(new: Path, data: Path, at: float) -> Path | None:

@@ -19,6 +19,7 @@ import msgspec
 from broker.errors import ConflictError, NotFoundError, StorageError
 from controller.backups import contents
 from controller.backups.contents import DATABASE, FORMAT, INSIDE, MANIFEST, VERSION, Entry, Manifest
+from controller.backups.owners import group_name
 from controller.backups.workplace import sync_folder, workplace
 from controller.models.whole import disk_errors
 
@@ -38,19 +39,29 @@ class Backup:
 
 
 def take(
-    data: Path, out: Path, *, version: str, at: float, secrets: bool = False, elsewhere: bool = False, keep: int = 0
+    data: Path,
+    out: Path,
+    *,
+    version: str,
+    at: float,
+    secrets: Path | None = None,
+    elsewhere: bool = False,
+    keep: int = 0,
 ) -> Backup:
     """Write a backup of `data` to the file `out`, or under a name of its own into the folder `out`.
 
-    `elsewhere`: the database is in PostgreSQL and not taken. `keep` > 0 leaves so many backups in the folder.
+    `secrets` is the folder of keys and passwords where those go along. `elsewhere`: the database is in PostgreSQL and
+    not taken. `keep` > 0 leaves so many backups in the folder.
     Raises NotFoundError where there is nothing to back up, ConflictError where `out` exists, StorageError.
     """
     _look(data, elsewhere=elsewhere)
+    if secrets is not None and not secrets.is_dir():
+        raise NotFoundError(f"there are no keys and passwords in {secrets}", code="no_data", hint="`edgewatt init`")
     target = _target(out, at, keep=keep)
     with disk_errors(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         with workplace(target.parent, WORKPLACE) as place:
-            _room(data, place, secrets=secrets)
+            _room(data, place, secrets)
             manifest = _write(data, place / target.name, version=version, at=at, secrets=secrets, elsewhere=elsewhere)
             (place / target.name).rename(target)
             sync_folder(target.parent)
@@ -77,12 +88,12 @@ def _target(out: Path, at: float, *, keep: int) -> Path:
     return target
 
 
-def _room(data: Path, place: Path, *, secrets: bool) -> None:
+def _room(data: Path, place: Path, secrets: Path | None) -> None:
     """Refuse at once what cannot fit: the database is there twice for a moment."""
     database = sum(
         path.stat().st_size for path in data.glob(f"{DATABASE}*") if path.name in (DATABASE, f"{DATABASE}-wal")
     )
-    needed = 2 * database + sum(_size(data / name) for name in contents.kept_files(data, secrets=secrets))
+    needed = 2 * database + sum(_size(path) for _, path in contents.kept_files(data, secrets))
     free = shutil.disk_usage(place).free
     if needed > free:
         raise StorageError(
@@ -91,22 +102,22 @@ def _room(data: Path, place: Path, *, secrets: bool) -> None:
         )
 
 
-def _write(data: Path, file: Path, *, version: str, at: float, secrets: bool, elsewhere: bool) -> Manifest:
+def _write(data: Path, file: Path, *, version: str, at: float, secrets: Path | None, elsewhere: bool) -> Manifest:
     """Write the tar: model files before the database and again after it, so that none that it names is missing."""
     with file.open("xb") as raw:
         os.fchmod(raw.fileno(), 0o600)
         with tarfile.open(fileobj=raw, mode="w:gz" if file.suffix == ".gz" else "w") as tar:
             members = _Members(tar, at)
-            members.add_all(data, (name for name in contents.kept_files(data, secrets=secrets) if _is_model(name)))
+            members.add_all(each for each in contents.kept_files(data, secrets) if _is_model(each[0]))
             steps, counts = ((), {}) if elsewhere else _add_database(data / DATABASE, file.parent / DATABASE, members)
-            members.add_all(data, contents.kept_files(data, secrets=secrets))
+            members.add_all(contents.kept_files(data, secrets))
             manifest = Manifest(
                 format=FORMAT,
                 version=VERSION,
                 edgewatt=version,
                 made_at=at,
                 database="elsewhere" if elsewhere else "sqlite",
-                secrets=secrets,
+                secrets=secrets is not None,
                 steps=steps,
                 counts=counts,
                 files=tuple(members.entries.values()),
@@ -160,19 +171,25 @@ class _Members:
     at: float
     entries: dict[str, Entry] = field(default_factory=dict)
 
-    def add_all(self, data: Path, names: Iterable[str]) -> None:
+    def add_all(self, files: Iterable[tuple[str, Path]]) -> None:
         """Add files that are not in yet; one that has gone meanwhile is not missed."""
-        for name in names:
-            if name not in self.entries:
-                try:
-                    self.add(data / name, name)
-                except FileNotFoundError:
-                    continue
+        for name, path in files:
+            if name in self.entries:
+                continue
+            try:
+                self.add(path, name)
+            except FileNotFoundError:
+                continue
+            except PermissionError as error:
+                said = f"cannot read {path}: {error.strerror}"
+                raise StorageError(said, code="cannot_read", hint="run this as the user of the controller") from None
 
     def add(self, path: Path, name: str) -> None:
         with path.open("rb") as file:
             stat, reader = os.fstat(file.fileno()), _Hashing(file)
             info = self._info(INSIDE + name, stat.st_size, stat.st_mode & 0o777)
+            if name.startswith(f"{contents.SECURITY}/"):
+                info.gname = group_name(stat)
             self.tar.addfile(info, reader)
         self.entries[name] = Entry(name=name, size=stat.st_size, sha256=reader.hash.hexdigest())
 

@@ -43,10 +43,12 @@ def _backup(
 
     settings = load({"data": data})
     with console.busy("copying"):
-        made = take(settings.data, out, version=version("edgewatt"), at=time.time(), secrets=with_secrets, keep=keep)
+        secrets = settings.security_folder.root
+        taken = secrets if with_secrets else None
+        made = take(settings.data, out, version=version("edgewatt"), at=time.time(), secrets=taken, keep=keep)
     console.show({"success": True, **said.of_backup(made)})
     if not console.as_json:
-        for line in said.backup_lines(made, security=(settings.data / "security").is_dir()):
+        for line in said.backup_lines(made, security=secrets.is_dir()):
             console.say(line)
 
 
@@ -78,7 +80,7 @@ def _restore(
             console.say(f"{file} is whole: {said.contents_of(manifest)}")
         return
     with console.busy("restoring"):
-        done = restoring.restore(file, load({"data": data}).data, steps=migrations.names, at=time.time(), force=force)
+        done = restoring.restore(file, data or load({}).data, steps=migrations.names, at=time.time(), force=force)
     console.show({"success": True, **said.of_restored(done)})
     if not console.as_json:
         for line in said.restored_lines(done):
