@@ -13,7 +13,8 @@ import streamlit as st
 
 from broker.errors import EdgeWattError, UnreachableError
 from controller.client import Client, Document
-from dashboard.credentials import service_token
+from dashboard import visitor
+from dashboard.visitor import Visitor
 
 DEFAULT_URL = "http://127.0.0.1:5000"
 FRESH_S = 2.0
@@ -22,6 +23,8 @@ SLOW_S = 10.0
 """The same for answers about the whole fleet."""
 SCANNED = 2_000
 """The most devices that the attention list looks through."""
+CLIENTS = 200
+"""The most visitors whose connections to the controller are kept."""
 KEPT = 400
 """The most answers kept for the time when the controller does not answer."""
 
@@ -54,33 +57,34 @@ def base_url() -> str:
 
 
 def client() -> Client:
-    """Return the one client of this process, for writes too."""
-    return _client(base_url())
+    """Return the client of who looks, for writes too; sessions of the same visitor share one."""
+    who = visitor.current()
+    return _client(_whose(), base_url(), who)
 
 
 def read(what: str, **arguments: Any) -> Reading:
     """Ask one reading method of the client; never raises."""
-    return _fresh(base_url(), what, tuple(sorted(arguments.items())))
+    return _fresh(_whose(), what, tuple(sorted(arguments.items())), client())
 
 
 def read_slowly(what: str, **arguments: Any) -> Reading:
     """Ask as `read` does, with an answer that may be some seconds older."""
-    return _slow(base_url(), what, tuple(sorted(arguments.items())))
+    return _slow(_whose(), what, tuple(sorted(arguments.items())), client())
 
 
 def fleet() -> Reading:
     """Return up to 2,000 devices in one document, `{total, devices}`."""
-    return _fleet(base_url())
+    return _fleet(_whose(), client())
 
 
 def gate(model: str, device_ids: tuple[str, ...], budget_mj: float | None, policy: str) -> list[Reading]:
     """Ask the gate about each device, in their order; nothing is deployed."""
-    return _gate(base_url(), model, device_ids, budget_mj, policy)
+    return _gate(_whose(), model, device_ids, budget_mj=budget_mj, policy=policy, _client=client())
 
 
 def plan(model: str, device_ids: tuple[str, ...], terms: dict[str, Any]) -> Reading:
     """Ask what a rollout to these devices would be; nothing is sent."""
-    return _plan(base_url(), model, device_ids, json.dumps(terms, sort_keys=True))
+    return _plan(_whose(), model, device_ids, json.dumps(terms, sort_keys=True), client())
 
 
 def courses(device_ids: tuple[str, ...]) -> dict[str, Document]:
@@ -97,9 +101,21 @@ def forget_answers() -> None:
         cached.clear()
 
 
-@st.cache_resource(show_spinner=False)
-def _client(url: str) -> Client:
-    return Client(url, origin="dashboard", timeout=5.0, token=service_token())
+def _whose() -> str:
+    """Return what keeps the answers of one controller to one visitor apart from all others."""
+    return f"{base_url()} {visitor.current().key}"
+
+
+@st.cache_resource(show_spinner=False, max_entries=CLIENTS, on_release=Client.close)
+def _client(whose: str, _url: str, _visitor: Visitor) -> Client:  # noqa: ARG001 - the cache tells clients apart by it
+    return Client(
+        _url,
+        origin="dashboard",
+        timeout=5.0,
+        token=_visitor.token,
+        headers=_visitor.headers,
+        ca_file=os.environ.get("EDGEWATT_CONTROLLER_CA_FILE", ""),
+    )
 
 
 class _LastGood:
@@ -128,10 +144,10 @@ def _last_good() -> _LastGood:
     return _LastGood()
 
 
-def _ask(url: str, what: str, arguments: tuple[tuple[str, Any], ...]) -> Reading:
-    key = (url, what, arguments)
+def _ask(whose: str, what: str, arguments: tuple[tuple[str, Any], ...], client: Client) -> Reading:
+    key = (whose, what, arguments)
     try:
-        document: Document = getattr(_client(url), what)(**dict(arguments))
+        document: Document = getattr(client, what)(**dict(arguments))
     except UnreachableError as error:
         at, kept = _last_good().get(key)
         return Reading(document=kept, at=at, problem=_problem(error))
@@ -141,21 +157,21 @@ def _ask(url: str, what: str, arguments: tuple[tuple[str, Any], ...]) -> Reading
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=KEPT, show_spinner=False)
-def _fresh(url: str, what: str, arguments: tuple[tuple[str, Any], ...]) -> Reading:
-    return _ask(url, what, arguments)
+def _fresh(whose: str, what: str, arguments: tuple[tuple[str, Any], ...], _client: Client) -> Reading:
+    return _ask(whose, what, arguments, _client)
 
 
 @st.cache_data(ttl=SLOW_S, max_entries=KEPT, show_spinner=False)
-def _slow(url: str, what: str, arguments: tuple[tuple[str, Any], ...]) -> Reading:
-    return _ask(url, what, arguments)
+def _slow(whose: str, what: str, arguments: tuple[tuple[str, Any], ...], _client: Client) -> Reading:
+    return _ask(whose, what, arguments, _client)
 
 
 @st.cache_data(ttl=SLOW_S, max_entries=4, show_spinner=False)
-def _fleet(url: str) -> Reading:
+def _fleet(whose: str, _client: Client) -> Reading:
     found: list[Document] = []
     reading = Reading()
     while len(found) < SCANNED:
-        reading = _ask(url, "devices", (("limit", 500), ("offset", len(found))))
+        reading = _ask(whose, "devices", (("limit", 500), ("offset", len(found))), _client)
         page = reading.get("devices", [])
         found += page
         if not page or len(found) >= reading.get("total", 0):
@@ -166,10 +182,18 @@ def _fleet(url: str) -> Reading:
 
 
 @st.cache_data(ttl=SLOW_S, max_entries=100, show_spinner=False)
-def _gate(url: str, model: str, device_ids: tuple[str, ...], budget_mj: float | None, policy: str) -> list[Reading]:
+def _gate(
+    whose: str,  # noqa: ARG001 - the cache tells answers apart by it
+    model: str,
+    device_ids: tuple[str, ...],
+    *,
+    budget_mj: float | None,
+    policy: str,
+    _client: Client,
+) -> list[Reading]:
     def ask(device_id: str) -> Reading:
         try:
-            answer = _client(url).deploy(device_id, model, max_energy_mj=budget_mj, policy=policy, dry_run=True)
+            answer = _client.deploy(device_id, model, max_energy_mj=budget_mj, policy=policy, dry_run=True)
         except EdgeWattError as error:
             verdict = error.facts.get("verdict")
             document = {"verdict": verdict} if verdict else None
@@ -181,9 +205,15 @@ def _gate(url: str, model: str, device_ids: tuple[str, ...], budget_mj: float | 
 
 
 @st.cache_data(ttl=SLOW_S, max_entries=20, show_spinner=False)
-def _plan(url: str, model: str, device_ids: tuple[str, ...], terms: str) -> Reading:
+def _plan(
+    whose: str,  # noqa: ARG001 - the cache tells answers apart by it
+    model: str,
+    device_ids: tuple[str, ...],
+    terms: str,
+    _client: Client,
+) -> Reading:
     try:
-        answer = _client(url).plan_rollout(model, device_ids=device_ids, only_fitting=True, **json.loads(terms))
+        answer = _client.plan_rollout(model, device_ids=device_ids, only_fitting=True, **json.loads(terms))
     except EdgeWattError as error:
         return Reading(problem=_problem(error))
     return Reading(document=answer, at=time.time())

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import actions, api, frame, style
+from dashboard import actions, api, frame, signing_in, style
 
 # The groups of the navigation, and of each page its script and its name.
 PAGES = {
@@ -18,7 +18,9 @@ ON_DEMAND = frozenset({"balena"})
 st.set_page_config(page_title="EdgeWatt", page_icon=":material/bolt:", layout="wide")
 st.logo(style.MARK, size="large")
 style.apply()
-hidden = {name for name in ON_DEMAND if not (api.read("status").get(name) or {}).get("configured")}
+entered = signing_in.admitted()
+status = api.read("status") if entered else api.Reading()
+hidden = {name for name in ON_DEMAND if not (status.get(name) or {}).get("configured")}
 page = st.navigation(
     {
         group: [
@@ -33,8 +35,10 @@ page = st.navigation(
         ]
         for group, pages in PAGES.items()
     },
-    position="top",
+    position="top" if entered else "hidden",
 )
-frame.status_line()
-page.run()
-actions.settle()
+if entered:
+    frame.status_line()
+    signing_in.way_out()
+    page.run()
+    actions.settle()

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, api, frame
+from dashboard import actions, api, frame, visitor
 from dashboard.actions import Action
 
 DEEDS = {
@@ -30,10 +30,11 @@ def draw(device_id: str) -> None:
     """Draw what can be done to the device; outside every live part."""
     device = api.read("device", device_id=device_id).get("device") or {}
     frame.remember("device", facts_of(device))
+    if not visitor.may():
+        return
     with st.container(horizontal=True, vertical_alignment="center"):
-        if not device.get("approved", True) and st.button(
-            "Approve", key="approve", type="primary", help=DEEDS["approve"]
-        ):
+        waits = not device.get("approved", True) and visitor.may("admin")
+        if waits and st.button("Approve", key="approve", type="primary", help=DEEDS["approve"]):
             actions.ask(_action(device_id, "approve"))
         st.page_link("screens/deploy.py", label="Deploy here", query_params={"to": device_id}, icon=":material/upload:")
         if st.button("Ping", key="ping", help="Ask whether the agent answers"):
@@ -45,7 +46,7 @@ def draw(device_id: str) -> None:
             label = "Roll back" if name == "rollback" else name.capitalize()
             if st.button(label, key=name, disabled=idle, help=DEEDS[name]):
                 actions.ask(_action(device_id, name))
-        if st.button("Forget", key="forget", help=DEEDS["forget"]):
+        if visitor.may("admin") and st.button("Forget", key="forget", help=DEEDS["forget"]):
             actions.ask(_action(device_id, "forget"))
 
 

@@ -5,7 +5,8 @@ import time
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard import actions, api, views, words
+from controller.client import Document
+from dashboard import actions, api, signing_in, views, visitor, words
 from dashboard.api import Reading
 from dashboard.markup import EMPTY, join, note, tag
 
@@ -22,14 +23,17 @@ def title(text: str, detail: Markup | str = "") -> None:
 def status_line() -> None:
     """Draw broker, controller, age of the last message, open deployments and what was refused; live."""
     reading = api.read("status")
-    st.html(line(reading, time.time()))
+    lost = reading.problem is not None and reading.problem.code == "not_signed_in"
+    if (lost and visitor.known()) or signing_in.ended():
+        st.rerun()
+    st.html(line(reading, time.time(), visitor.known()))
     if reading.problem is not None:
         st.html(trouble(reading, time.time()))
 
 
-def line(reading: Reading, now: float) -> Markup:
-    """Return the status line of what `GET /api/status` answered."""
-    local = tag("span", "no sign-in: local use only", of="local", title="Anyone who reaches this page can deploy.")
+def line(reading: Reading, now: float, who: Document) -> Markup:
+    """Return the status line of what `GET /api/status` answered, for `who` of `GET /api/whoami`."""
+    local = _signed_in(who)
     if reading.problem is not None or reading.document is None:
         lamp = tag("span", join(["controller ", tag("b", "does not answer")]), of="lamp bad")
         return tag("div", join([lamp, local]), of="ew-strip")
@@ -88,6 +92,14 @@ def answered(reading: Reading, what: str) -> bool:
     elif problem is not None:
         st.html(note(f"No {what} to show", problem.message, tone="warn", hint=problem.hint))
     return False
+
+
+def _signed_in(who: Document) -> Markup:
+    if not who.get("signed_in"):
+        said = "Anyone who reaches this page can deploy."
+        return tag("span", "no sign-in: local use only", of="local", title=said)
+    until = f"until {words.clock(who['expires_at'])}" if who.get("expires_at") else "until you sign out"
+    return tag("span", join(["signed in as ", tag("b", who["name"]), f", {who['role']}"]), of="who", title=until)
 
 
 def _lamp(name: str, state: str, title: str) -> Markup:

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard import actions, api
+from dashboard import actions, api, visitor
 from dashboard.actions import Action
 from dashboard.markup import join, link, tag
 
@@ -28,6 +28,8 @@ def links(views: Sequence[Document], now: Mapping[str, str]) -> Markup:
 
 def edit(views: Sequence[Document], now: Mapping[str, str]) -> None:
     """Draw how a view is saved under a name, and how one is removed."""
+    if not visitor.may():
+        return
     asked = {name: value for name, value in now.items() if name in FIELDS and value}
     with st.popover("Views", icon=":material/bookmark:", help="Keep this filter under a name, for everybody."):
         name = st.text_input("Name of this view", key="view-name", max_chars=40, placeholder="line A, dearest first")

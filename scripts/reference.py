@@ -13,6 +13,8 @@ from broker.conditions import WAITS_FOR
 from broker.phases import CONTROLLER_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CONTROLLER_STATUS, ROUTES
 from controller import rollout_state, standing
+from controller.access.roles import SAYS as ROLE_SAYS
+from controller.access.rules import RULES
 from controller.alerts import state as alert_state
 from controller.alerts.builtin import BUILT_IN
 from controller.alerts.quantities import QUANTITIES
@@ -145,6 +147,23 @@ def alert_rules() -> str:
     )
 
 
+def roles() -> str:
+    """Return the page of roles: what each may do, and which one each path of REST needs."""
+    each_says = "\n".join(f"| `{role}` | {says} |" for role, says in ROLE_SAYS.items())
+    paths = "\n".join(
+        f"| {method} | `{path}` | {f'`{role}`' if role else 'nobody has to sign in'} |"
+        for (method, path), role in sorted(RULES.items(), key=lambda item: (item[0][1], item[0][0]))
+    )
+    return _page(
+        "Roles",
+        "[Sign in](../how-to/sign-in.md) says how to get a token. Each role may also do what those before it may:",
+        f"| role | does |\n|---|---|\n{each_says}",
+        "What each path of REST needs where access is required; WS is a websocket, and what is not here needs an "
+        "`admin`. The address of a file in a command is signed, and needs no token.",
+        f"| method | path | role |\n|---|---|---|\n{paths}",
+    )
+
+
 def command_line() -> str:
     """Return the page of the command line."""
     codes = "\n".join(f"| {int(code)} | {says} |" for code, says in EXITS.items())
@@ -185,6 +204,7 @@ PAGES = {
     "log.md": log,
     "rollout-phases.md": rollouts,
     "alert-rules.md": alert_rules,
+    "roles.md": roles,
     "cli.md": command_line,
     "conversions.md": converted,
 }

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from broker.errors import EdgeWattError
-from dashboard import actions, api, boards, frame, paging, words
+from dashboard import actions, api, boards, frame, paging, visitor, words
 from dashboard.api import Reading
 from dashboard.markup import heading, note
 
@@ -89,7 +89,7 @@ def pins(slug: str, releases: list[dict[str, Any]], names: dict[str, str]) -> No
         index=None,
         placeholder="Choose a board, or the fleet",
     )
-    if third.button("Pin…", key="pin", type="primary", disabled=whom is None or release is None):
+    if visitor.may() and third.button("Pin…", key="pin", type="primary", disabled=whom is None or release is None):
         plan(slug, str(whom or ""), release["id"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from broker.energy import MWH_BASIS_INFERENCES, mwh_from_mj
-from dashboard import actions, api, frame, sending, verdicts, views, words
+from dashboard import actions, api, frame, sending, signing_in, verdicts, views, visitor, words
 from dashboard.inputs import energy_budget, latency_budget
 from dashboard.markup import join, note, tag
 from dashboard.terms import Terms, choose_terms
@@ -168,6 +168,10 @@ def main() -> None:
     """Draw the steps as far as the choices go."""
     frame.title("Deploy a model", "The gate says what it will cost each device before anything is sent.")
     actions.report()
+    if not visitor.may():
+        said = "Deploying needs the role operator; what runs where is on the other pages."
+        st.html(note(f"You are signed in as {visitor.known()['role']}", said, hint=signing_in.HINT))
+        return
     catalogue, fleet = api.read_slowly("models", limit=500, stored=True), api.fleet()
     if not frame.answered(catalogue, "models") or not frame.answered(fleet, "devices"):
         return

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, api, frame, inputs, life, paging, tables, words
+from dashboard import actions, api, frame, inputs, life, paging, tables, visitor, words
 from dashboard.actions import Action
 from dashboard.markup import heading, link, note
 
@@ -79,7 +79,7 @@ def cancel(deployment_id: str) -> None:
     """Draw the button that ends a deployment; outside the live part."""
     deployment = api.read("deployment", deployment_id=deployment_id).get("deployment") or {}
     frame.remember("deployment", (deployment_id, deployment.get("terminal")))
-    if not deployment or deployment.get("terminal"):
+    if not deployment or deployment.get("terminal") or not visitor.may():
         return
     if st.button("Cancel this deployment", key="cancel"):
         where = deployment["device_id"]

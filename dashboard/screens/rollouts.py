@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, api, frame, inputs, paging, rollouts, words
+from dashboard import actions, api, frame, inputs, paging, rollouts, visitor, words
 from dashboard.actions import Action
 from dashboard.markup import heading, link, note
 
@@ -86,6 +86,8 @@ def steer(rollout_id: str) -> None:
     if not found:
         return
     frame.remember("rollout", _drawn(found))
+    if not visitor.may():
+        return
     have = sum(found["counts"].get(name, 0) for name in ("done", "breached"))
     failed = found["counts"].get("failed", 0)
     with st.container(horizontal=True):

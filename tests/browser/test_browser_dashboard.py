@@ -1,9 +1,9 @@
 """The dashboard in a real browser: streamlit as a process, headless Chromium, a fake controller."""
 
+import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 import dashboard
+from tests.fleet.brokers import free_port
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
@@ -36,18 +37,8 @@ def controller():
 
 @pytest.fixture(scope="module")
 def address(controller, tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    where = tmp_path_factory.mktemp("streamlit")
-    app = str(Path(dashboard.__file__).with_name("app.py"))
-    command = [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}", "--server.address=127.0.0.1"]
-    environment = os.environ | {"EDGEWATT_CONTROLLER_URL": controller, "HOME": str(where)}
-    with (where / "log").open("w") as log, subprocess.Popen(command, cwd=where, env=environment, stderr=log) as process:
-        url = f"http://127.0.0.1:{port}"
-        _await_health(url)
+    with dashboard_at(controller, tmp_path_factory.mktemp("streamlit"), free_port()) as url:
         yield url
-        process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +116,19 @@ def test_a_link_to_a_page_works_as_the_first_request(browser, address):
     first.get_by_role("heading", name="pi5-2").wait_for()
     first.get_by_text("89% above").wait_for()
     first.close()
+
+
+@contextlib.contextmanager
+def dashboard_at(controller, where, port):
+    """Run the dashboard as a process with its files in `where`; gives its address."""
+    app = str(Path(dashboard.__file__).with_name("app.py"))
+    command = [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}", "--server.address=127.0.0.1"]
+    environment = os.environ | {"EDGEWATT_CONTROLLER_URL": controller, "HOME": str(where)}
+    with (where / "log").open("w") as log, subprocess.Popen(command, cwd=where, env=environment, stderr=log) as process:
+        url = f"http://127.0.0.1:{port}"
+        _await_health(url)
+        yield url
+        process.terminate()
 
 
 def _await_health(url):

@@ -39,6 +39,8 @@ class FakeController:
         self.models = fake_fleet.models()
         self.listed = fake_fleet.listed()
         self.writes = []
+        self.tokens = {}  # of whoever has to sign in: by secret the name and the role
+        self.asked_for = []  # whom the dashboard's own token named, and with which role
         self.views = {}
         self.booked = 5
         self.open_sockets = []
@@ -364,6 +366,12 @@ def forget(fake, device_id, **_):
     return 200, {}
 
 
+def whoami(who, headers):
+    name, role = who or ("", "admin")
+    told = {"name": headers["X-EdgeWatt-User"] or name, "role": headers["X-EdgeWatt-Role"] or role}
+    return 200, told | {"signed_in": who is not None, "expires_at": None, "via": None, "access_required": bool(who)}
+
+
 ROUTES = [
     ("GET", r"/livez|/readyz", lambda *_, **__: (200, {})),
     ("GET", r"/api/status", status),
@@ -409,7 +417,14 @@ def _handler(fake):
             body = json.loads(self.rfile.read(length)) if length else None
             if self.command != "GET":
                 fake.writes.append((self.command, unquote(url.path), body))
-            code, document = self._answer(url.path, query, body)
+            fake.asked_for.append((self.headers["X-EdgeWatt-User"], self.headers["X-EdgeWatt-Role"]))
+            who = fake.tokens.get((self.headers["Authorization"] or "").removeprefix("Bearer "))
+            if fake.tokens and who is None:
+                code, document = 401, {"error": "this token is unknown", "code": "not_signed_in", "hint": ""}
+            elif url.path == "/api/whoami":
+                code, document = whoami(who, self.headers)
+            else:
+                code, document = self._answer(url.path, query, body)
             payload = json.dumps({"success": code < 400} | document).encode()
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
@@ -437,7 +452,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", type=int, default=5)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--token", nargs=3, metavar=("SECRET", "NAME", "ROLE"), action="append", default=[])
     given = parser.parse_args()
     with FakeController(count=given.devices, port=given.port) as running:
+        running.tokens = {secret: (name, role) for secret, name, role in given.token}
         print(running.url, flush=True)  # noqa: T201 - the caller reads the address from here
         threading.Event().wait()
