@@ -132,7 +132,7 @@ async def list_silences(parts: Given) -> dict[str, Any]:
     return {"success": True, "as_of": now, "silences": [asdict(each) for each in parts.alerts.silences(now)]}
 
 
-@router.post("/silences", status_code=201)
+@router.post("/silences")
 async def silence(parts: Given, origin: Origin, body: NewSilenceBody) -> dict[str, Any]:
     """Silence a device, a rule, or that rule on that device, also before anything fires."""
     made = parts.alerts.silence(
