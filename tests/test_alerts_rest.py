@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.rollups import Rollups
 from tests.alerting import AlertFleet
 
 HOT = {"quantity": "temperature_c", "comparison": ">=", "threshold": 70.0}
@@ -162,6 +163,11 @@ async def test_a_preview_says_how_often_it_would_have_fired_and_changes_nothing(
     assert (found["devices"][0]["device_id"], found["devices"][0]["fired"]) == ("pi5-1", 3)
     assert (found["readings"], found["devices_meant"]) == (21, 2)
     assert fleet.listed("all") == before
+    with fleet.store.transaction():
+        while Rollups(store=fleet.store).tick(fleet.at + 3_600.0):
+            pass
+    summed = (await ask(fleet, "POST", "/rules/preview", HOT | {"for_s": 60.0, "days": 7.0})).json()
+    assert (summed["sentence"], summed["readings"]) == (found["sentence"], 21)
     higher = (await ask(fleet, "POST", "/rules/preview", HOT | {"threshold": 90.0})).json()
     assert (higher["fired"], higher["sentence"]) == (0, "would not have fired in 7 days on any of 2 devices")
     narrow = (await ask(fleet, "POST", "/rules/preview", HOT | {"device_ids": ["pi5-2"], "days": 1.0})).json()

@@ -10,14 +10,21 @@ import msgspec
 from controller.alerts.quantities import Reading, kind_of
 from controller.alerts.rule import Rule
 from controller.alerts.state import Alert, AlertState, NoNews, Note, Read, step
+from controller.rollups import MINUTE_S, floor_to
+from controller.schema_rollups import FIGURES
 from controller.store import Row, Store
 
 DAY_S = 86_400.0
-BUCKET_S = 60.0
-MOST_READINGS = 1_000_000
-"""Readings that one preview looks at: a second or two of work, a few milliseconds at a time."""
+MOST_MINUTES = 1_000_000
+"""Minutes of devices that one preview looks at: a few seconds of work, some milliseconds at a time."""
+
+KEPT = frozenset({*FIGURES, "throttled"})
+"""What is kept by minute."""
 
 MOST_NAMED = 20
+
+
+_ROLLED = "SELECT until FROM rolled WHERE device_id = ?"
 
 
 @dataclass(slots=True)
@@ -26,6 +33,7 @@ class Found:
 
     device_id: str
     readings: int = 0
+    minutes: int = 0
     fired: int = 0
     first_at: float | None = None
     last_at: float | None = None
@@ -34,14 +42,15 @@ class Found:
 
 async def preview(store: Store, rule: Rule, *, days: float, at: float) -> dict[str, Any]:
     """Return how often and where `rule` would have fired in the last `days`, and how much was looked at."""
-    if not rule.watched.column:
+    if rule.watched.column not in KEPT:
         return {"fired": None, "devices": [], "sentence": f"{rule.quantity} is not kept over time: no preview of it"}
     rows = store.query("SELECT id, info FROM devices ORDER BY id")
     meant = [row["id"] for row in rows if rule.watches(row["id"], row["info"] or {})]
     found: list[Found] = []
     for device_id in meant:
-        found.append(await _of_device(store, rule, device_id, since=at - days * DAY_S, until=at))
-        if sum(each.readings for each in found) >= MOST_READINGS:
+        since, until = floor_to(at - days * DAY_S, MINUTE_S), floor_to(at, MINUTE_S) + MINUTE_S
+        found.append(await _of_device(store, rule, device_id, since=since, until=until))
+        if sum(each.minutes for each in found) >= MOST_MINUTES:
             break
     return _document(rule, found, len(meant), days)
 
@@ -50,8 +59,8 @@ async def _of_device(store: Store, rule: Rule, device_id: str, *, since: float, 
     found, alert = Found(device_id), Alert(rule=rule.name, subject=device_id, since=since)
     while since < until:
         for row in _minutes(store, rule, device_id, since, min(since + DAY_S, until)):
-            found.readings += row["readings"]
-            for reading in _readings(rule, row):
+            found.readings, found.minutes = found.readings + row["readings"], found.minutes + 1
+            for reading in _readings(rule, row) if _matters(rule, alert, row) else ():
                 alert = _replayed(rule, alert, reading, found)
         since += DAY_S
         await asyncio.sleep(0)  # the fleet goes on meanwhile
@@ -61,15 +70,28 @@ async def _of_device(store: Store, rule: Rule, device_id: str, *, since: float, 
 
 
 def _minutes(store: Store, rule: Rule, device_id: str, since: float, until: float) -> list[Row]:
-    """Return the readings of a device by minute and source: how many, when, the lowest and the highest."""
-    column = rule.watched.column
-    return store.query(
-        f"SELECT CAST((ts - ?) / ? AS INTEGER) AS minute, energy_source, count(*) AS readings, "  # noqa: S608 - our own columns
-        f"min(ts) AS begins, max(ts) AS ends, min({column}) AS low, max({column}) AS high FROM telemetry "
-        f"WHERE device_id = ? AND ts > ? AND ts <= ? AND {column} IS NOT NULL GROUP BY minute, energy_source "
-        "ORDER BY minute",
-        [since, BUCKET_S, device_id, since, until],
+    """Return a device's minutes by source, oldest first: how many readings, when, the lowest and the highest."""
+    column, [rolled] = rule.watched.column, store.query(_ROLLED, [device_id]) or [{"until": since}]
+    summed = min(max(rolled["until"], since), until)
+    low, high, count = (column,) * 3 if column == "throttled" else (f"{column}_min", f"{column}_max", f"{column}_n")
+    kept = store.query(
+        f"SELECT ts AS begins, ts + {MINUTE_S - 1} AS ends, energy_source, {'samples' if low == high else count} "  # noqa: S608 - our own columns
+        f"AS readings, {low} AS low, {high} AS high FROM telemetry_minutes "
+        f"WHERE device_id = ? AND ts >= ? AND ts < ? AND {low} IS NOT NULL ORDER BY ts",
+        [device_id, since, summed],
     )
+    newest = store.query(
+        f"SELECT floor(ts / {MINUTE_S}) AS minute, energy_source, count(*) AS readings, min(ts) AS begins, "  # noqa: S608 - same
+        f"max(ts) AS ends, min({column}) AS low, max({column}) AS high FROM telemetry WHERE device_id = ? "
+        f"AND ts >= ? AND ts < ? AND {column} IS NOT NULL GROUP BY minute, energy_source ORDER BY minute",
+        [device_id, summed, until],
+    )
+    return kept + newest
+
+
+def _matters(rule: Rule, alert: Alert, row: Row) -> bool:
+    """Return whether a minute can change anything: something is under way, or its worst reading is beyond."""
+    return alert.state is not AlertState.OK or rule.breached(row["low"]) or rule.breached(row["high"])
 
 
 def _readings(rule: Rule, row: Row) -> Iterator[Reading]:
@@ -86,7 +108,7 @@ def _readings(rule: Rule, row: Row) -> Iterator[Reading]:
 
 def _replayed(rule: Rule, alert: Alert, reading: Reading, found: Found) -> Alert:
     """Return what an alert becomes by the next reading of the past, and count what that would have said."""
-    if alert.reading_at is not None and reading.at - alert.reading_at > max(rule.no_data_after_s, BUCKET_S):
+    if alert.reading_at is not None and reading.at - alert.reading_at > max(rule.no_data_after_s, MINUTE_S):
         alert, _ = step(alert, NoNews(why=""), rule, alert.reading_at + rule.no_data_after_s)
     before = alert
     after, effects = step(before, Read(reading=reading), rule, reading.at)

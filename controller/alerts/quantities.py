@@ -56,7 +56,7 @@ Reader = Callable[[Facts], Reading | None]
 class Quantity:
     """Something that is watched: its `unit` and whose it is.
 
-    One of telemetry has the `path` of its field in a sample, and the `column` in which it is kept.
+    One of telemetry has the `path` of its field in a sample; one that is kept by minute the `column` of that.
     """
 
     name: str
@@ -187,7 +187,7 @@ _ALL = (
     _told("latency_p95_ms", "ms", "95 % of the inferences are faster", "latency_ms", "p95"),
     _told("energy_mj", "mJ", "energy of an inference", "energy", "energy_mj", is_energy=True),
     _told("power_mw", "mW", "power of the board", "energy", "power_mw", is_energy=True),
-    _told("top1_pct", "%", "correct answers on labelled inputs"),
+    Quantity(name="top1_pct", unit="%", says="correct answers on labelled inputs", path=("top1_pct",)),
     Quantity(
         name="budget_used_percent",
         unit="%",
