@@ -9,7 +9,7 @@ PAGES = {
     "Fleet": {"fleet": "Overview", "device": "Device"},
     "Ship": {"deploy": "Deploy", "deployments": "Deployments", "rollouts": "Rollouts", "models": "Models"},
     "Understand": {"predictions": "Predictions"},
-    "Watch": {"events": "Events", "balena": "Balena"},
+    "Watch": {"alerts": "Alerts", "events": "Events", "balena": "Balena"},
 }
 
 ON_DEMAND = frozenset({"balena"})

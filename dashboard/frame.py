@@ -8,7 +8,7 @@ from markupsafe import Markup
 from controller.client import Document
 from dashboard import actions, api, signing_in, views, visitor, words
 from dashboard.api import Reading
-from dashboard.markup import EMPTY, join, note, tag
+from dashboard.markup import EMPTY, join, link, note, tag
 
 LIVE_S = 5.0
 """How often numbers are drawn again."""
@@ -52,6 +52,7 @@ def line(reading: Reading, now: float, who: Document) -> Markup:
         _said("last message", words.ago(None if age is None else age + held)),
         _said("open deployments", words.figure(deployments.get("open"), 9)),
         _said("open rollouts", words.figure(rollouts.get("open"), 9)) if rollouts.get("open") else EMPTY,
+        _alerts(reading.get("alerts")),
         _said("refused messages", f"{refused:,}", reasons or "every message was understood"),
         _said("dropped", f"{dropped:,}", "what the controller was too busy to take") if dropped else EMPTY,
         local,
@@ -105,6 +106,14 @@ def _signed_in(who: Document) -> Markup:
 def _lamp(name: str, state: str, title: str) -> Markup:
     off = " bad" if state.startswith("not ") else ""
     return tag("span", join([f"{name} ", tag("b", state)]), of=f"lamp{off}", title=title)
+
+
+def _alerts(counts: dict[str, int] | None) -> Markup:
+    """Return how many alerts need somebody, as a link to them; nothing while none does."""
+    if not counts or not counts.get("open"):
+        return EMPTY
+    worst = f", {counts['critical']} critical" if counts.get("critical") else ""
+    return tag("span", link(join(["open alerts ", tag("b", f"{counts['open']:,}{worst}")]), "alerts"))
 
 
 def _said(name: str, value: str, title: str = "") -> Markup:

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, api, deeds, frame, history, inputs, past, portrait, tables, views, words
+from dashboard import actions, alerts, api, deeds, frame, history, inputs, past, portrait, tables, views, words
 from dashboard.markup import heading, link, note
 
 CHART_S = 15.0
@@ -31,6 +31,15 @@ def now(device_id: str) -> None:
     left.html(portrait.model_now(device))
     right.html(heading("Latest answers", "label, confidence, truth"))
     right.html(portrait.answers(device, history.answers(device.get("messages") or {}), at))
+
+
+@st.fragment(run_every=frame.LIVE_S)
+def open_alerts(device_id: str) -> None:
+    """Draw the alerts of the device that nobody has seen or silenced; live, and nothing while there are none."""
+    found = api.read("alerts", device_id=device_id).get("alerts")
+    if found:
+        st.html(heading("Open alerts", "worst first"))
+        st.html(alerts.few(found, time.time()))
 
 
 @st.fragment(run_every=CHART_S)
@@ -171,6 +180,7 @@ def main(device_id: str) -> None:
     if api.read("device", device_id=device_id).document is None:
         return
     deeds.draw(device_id)
+    open_alerts(device_id)
     part = st.segmented_control(
         "Part",
         list(PARTS),
