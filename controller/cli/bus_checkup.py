@@ -1,47 +1,47 @@
-"""Whether the broker answers from here, what it is, and whether it is still the right one for the fleet."""
+"""Whether the broker answers from here, is guarded, keeps what it should, and is still the right one for the fleet."""
 
 import asyncio
-import secrets
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from broker.credentials import Credentials
 from broker.errors import EdgeWattError
-from broker.link import Packet
+from broker.hosts import Hosts, hosts, is_loopback
+from controller.cli import bus_probe
 from controller.cli.broker_access import broker_credentials
-from controller.cli.finding import Finding
-from controller.cli.joining import joined
+from controller.cli.bus_probe import Heard
+from controller.cli.finding import Finding, Verdict
+from controller.settings import outgoing_ip
 
-WITHIN_S = 2.5
 EMBEDDED = "amqtt"
 MOST_EMBEDDED = 300
 """Devices on the embedded broker: it takes in an eighth of what Mosquitto does, and 250 kB for each of them."""
 
 FITS_ALL = "our client ids (no spaces), keepalives and payloads fit it and every other MQTT 3.1.1 broker"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """What a newcomer to a broker was given."""
-
-    presence: bool = False
-    version: str | None = None
+RENEW_DAYS = 30
+DAY_S = 86_400.0
 
 
 def bus(url: str, devices: int) -> Iterator[Finding]:
     """Yield how the broker at `url` is for a fleet of `devices`."""
     try:
-        heard = asyncio.run(_listen(url))
+        where, who = hosts(url), broker_credentials()
+        heard = asyncio.run(bus_probe.ask(url, who))
     except EdgeWattError as error:
-        hint = "start one with `edgewatt up`, or name it with EDGEWATT_BROKER_URL"
+        hint = error.hint or "start one with `edgewatt up`, or name it with EDGEWATT_BROKER_URL"
         yield Finding(what="broker from here", verdict="fail", says=error.message, hint=hint)
         return
     yield Finding(what="broker from here", verdict="ok", says=f"answers at {url}")
+    yield _encryption(where, who)
+    yield _strangers(where)
+    yield rights(heard, who.username, local=_local(where))
     yield fitness(heard.version, devices)
     if heard.presence:
         yield Finding(what="retained", verdict="ok", says="the controller's presence is kept for who comes later")
     else:
         hint = "is a controller on this broker, and may we read fleet/#? see `edgewatt bus acl`"
         yield Finding(what="retained", verdict="warn", says="no presence of a controller is kept", hint=hint)
+    yield durability(heard, time.time())
 
 
 def fitness(version: str | None, devices: int) -> Finding:
@@ -54,28 +54,73 @@ def fitness(version: str | None, devices: int) -> Finding:
     return Finding(what="broker's size", verdict="ok", says=f"{name}, for {devices:,} devices; {FITS_ALL}")
 
 
-async def _listen(url: str) -> Heard:
-    """Return what the broker at `url` gives a newcomer. Raises LinkError."""
-    from broker.paho import PahoLink  # noqa: PLC0415 - imported on use
-    from broker.topics import BROKER_VERSION, CONTROLLER_STATUS  # noqa: PLC0415
+def rights(heard: Heard, username: str | None, *, local: bool) -> Finding:
+    """Return whether the broker keeps users to their rights: what nobody may write was written and not heard."""
+    what = "broker's rights"
+    if not heard.unguarded:
+        said = f"kept: {username or 'we'} may read the fleet, and what nobody may write did not pass"
+        return Finding(what=what, verdict="ok", says=said)
+    if local and username is None:
+        return Finding(what=what, verdict="ok", says="none: whoever is on this machine may do everything")
+    hint = "give the broker the rights that `edgewatt bus acl` prints; `edgewatt init` makes the whole configuration"
+    return Finding(what=what, verdict="fail", says="not kept: a topic that nobody may write took ours", hint=hint)
 
-    heard: dict[str, Packet] = {}
-    name = f"edgewatt-doctor-{secrets.token_hex(4)}"
-    async with PahoLink(url, name, credentials=broker_credentials(), lasting=False) as link:
-        events = link.events()
-        await joined(events, url)
-        await link.subscribe(CONTROLLER_STATUS, BROKER_VERSION)
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                async for event in events:
-                    if isinstance(event, Packet):
-                        heard[event.topic] = event
-                    if len(heard) == 2:  # noqa: PLR2004 - all that was asked for
-                        break
-        except TimeoutError:
-            pass
-    version = heard.get(BROKER_VERSION)
-    return Heard(
-        presence=CONTROLLER_STATUS in heard and heard[CONTROLLER_STATUS].retain,
-        version=None if version is None else version.payload.decode("utf-8", "replace")[:200],
+
+def durability(heard: Heard, now: float) -> Finding:
+    """Return what is known of how long the broker keeps retained documents."""
+    what = "retained, over a restart"
+    if not heard.kept:
+        hint = "may this user write fleet/doctor/probe? `edgewatt bus acl`; and is the broker's persistence on?"
+        return Finding(what=what, verdict="warn", says="the document that we left was not given back", hint=hint)
+    if heard.uptime_s is not None and heard.kept_at is not None and heard.kept_at < now - heard.uptime_s:
+        hours = heard.uptime_s / 3_600
+        said = f"yes: a document from before the broker's start, {hours:,.1f} h ago, is still there"
+        return Finding(what=what, verdict="ok", says=said)
+    said = "kept for who comes later; a restart was not seen yet: one document stays for the next checkup to find"
+    return Finding(what=what, verdict="ok", says=said)
+
+
+def holds(until: float, now: float) -> Finding:
+    """Return for how long a certificate that was believed still holds."""
+    days = (until - now) / DAY_S
+    verdict: Verdict = "ok" if days >= RENEW_DAYS else "warn"
+    hint = (
+        ""
+        if verdict == "ok"
+        else "`edgewatt init --renew` on its machine, then let broker and controller read it again"
     )
+    said = f"TLS: authority and name are right, the certificate holds {days:,.0f} days"
+    return Finding(what="broker's TLS", verdict=verdict, says=said, hint=hint)
+
+
+def _encryption(where: Hosts, who: Credentials) -> Finding:
+    host, port = where.nodes[0]
+    if where.tls:
+        try:
+            return holds(bus_probe.certificate(host, port, who), time.time())
+        except (OSError, ValueError) as error:
+            said = f"the certificate could not be looked at: {error}"
+            return Finding(what="broker's TLS", verdict="warn", says=said, hint="run the checkup again")
+    if _local(where):
+        return Finding(what="broker's TLS", verdict="ok", says="none, on this machine only")
+    hint = "`edgewatt init` makes what a broker needs for mqtts://; see docs/how-to/secure.md"
+    said = f"passwords and commands go to {host} in the clear"
+    return Finding(what="broker's TLS", verdict="fail", says=said, hint=hint)
+
+
+def _strangers(where: Hosts) -> Finding:
+    """Return whether somebody without a user gets in, from another machine, too, where that can be tried."""
+    what, (host, port) = "strangers", where.nodes[0]
+    others = () if not is_loopback(host) else tuple(ip for ip in (outgoing_ip(),) if not is_loopback(ip))
+    found = bus_probe.open_to_all((*others, host), port, tls=where.tls)
+    if found is None:
+        return Finding(what=what, verdict="ok", says="nobody gets in without a user")
+    if is_loopback(found):
+        return Finding(what=what, verdict="ok", says="anybody gets in, on this machine only")
+    hint = "`edgewatt init --data DIR`, then a broker with its mosquitto.conf, or `edgewatt up --data DIR --host …`"
+    said = f"anybody who reaches {found}:{port} gets in without a user, and may command every device"
+    return Finding(what=what, verdict="fail", says=said, hint=hint)
+
+
+def _local(where: Hosts) -> bool:
+    return all(is_loopback(host) for host, _ in where.nodes)

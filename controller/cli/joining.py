@@ -11,7 +11,15 @@ WITHIN_S = 10.0
 START = "start a broker with `edgewatt up`, or name another with EDGEWATT_BROKER_URL"
 SIGN_IN = "set broker_username and broker_password_file; `edgewatt config show` says what is set"
 TRUST = "set broker_ca_file to the ca.pem of the broker's security folder"
-HINTS = {"not_let_in": SIGN_IN, "untrusted": TRUST, "closed_early": "write mqtts:// for a broker with TLS"}
+RENEW = "on its machine: `edgewatt init` with what is missing, then `kill -HUP` the broker"
+HINTS = {
+    "not_let_in": SIGN_IN,
+    "untrusted": TRUST,
+    "closed_early": "write mqtts:// for a broker with TLS",
+    "no_tls": "write mqtt:// for a port without TLS",
+    "not_yet_valid": "synchronise the clocks (NTP)",
+    **dict.fromkeys(("expired", "wrong_name"), RENEW),
+}
 
 
 async def joined(events: AsyncIterator[Event], url: str) -> None:

@@ -13,19 +13,30 @@ PAUSE_S = 0.05
 # MQTT 3.1.1 CONNECT, clean session, keepalive 10 s, empty client id; and the CONNACK's first two bytes.
 _CONNECT = bytes([0x10, 12, 0, 4]) + b"MQTT" + bytes([4, 2, 0, 10, 0, 0])
 _CONNACK = bytes([0x20, 2])
+_WELCOME = _CONNACK + bytes([0, 0])
 _DISCONNECT = bytes([0xE0, 0])
 
 
 def answers_mqtt(port: int, host: str = LOOPBACK, *, tls: bool = False) -> bool:
     """Return whether a broker at `port` acknowledges a connection, be it with a refusal."""
+    return _answer(port, host, tls=tls).startswith(_CONNACK)
+
+
+def admits_anybody(port: int, host: str = LOOPBACK, *, tls: bool = False) -> bool:
+    """Return whether a broker at `port` lets in a client without a user."""
+    return _answer(port, host, tls=tls) == _WELCOME
+
+
+def _answer(port: int, host: str, *, tls: bool) -> bytes:
+    """Return what a broker says to a client without a user, nothing when there is none."""
     try:
         with socket.create_connection((host, port), timeout=ANSWER_S) as plain, _spoken(plain, tls=tls) as conversation:
             conversation.sendall(_CONNECT)
             answer = conversation.recv(4)
             conversation.sendall(_DISCONNECT)
     except OSError:
-        return False
-    return answer.startswith(_CONNACK)
+        return b""
+    return answer
 
 
 def answers_http(port: int, path: str, host: str = LOOPBACK, *, tls: bool = False) -> bool:
