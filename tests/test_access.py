@@ -12,6 +12,7 @@ from controller.access.allowance import Allowance
 from controller.access.roles import Role
 from controller.access.rules import RULES
 from controller.api import live
+from controller.api.exact import MOST_BYTES
 from tests.controlling import WITHIN_S, controller, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -227,6 +228,25 @@ async def test_writes_are_limited_for_each_and_reads_are_not(running):
     assert asks[1] == 429
     running.clock.now += 30
     assert (await ask(running, "POST", "/api/device/stop", Role.OPERATOR, json=body)).status_code == 404
+
+
+async def test_who_is_not_signed_in_may_not_write_without_end_where_nobody_has_to_be(running):
+    running.door.allowance = Allowance(per_min=LIMITS | {"writes": 2})
+    codes = [(await ask(running, "POST", "/api/enroll", json={"token": "wrong"})).status_code for _ in range(3)]
+
+    assert codes[2] == 429
+    assert 429 not in codes[:2]
+
+
+async def test_a_body_has_a_limit_whatever_it_is(running):
+    large = b" " * (MOST_BYTES + 1)
+    for kind in ("application/json", "text/plain", ""):
+        headers = {"Content-Type": kind} if kind else {}
+        for path in ("/api/devices/nobody/approve", "/api/predict-energy"):
+            refused = await ask(running, "POST", path, Role.ADMIN, headers=headers, content=large)
+            assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
+    unread = await ask(running, "POST", "/api/deploy", content=large)
+    assert unread.status_code == 401
 
 
 async def test_a_page_of_another_site_cannot_write_with_our_browser(open_one):

@@ -4,6 +4,7 @@ from broker.errors import AccessError
 from controller.access.allowance import MOST_KNOWN, Allowance, place
 from controller.access.roles import Role
 from controller.access.rules import needed
+from controller.api.app import described
 
 T0 = 1_800_000_000.0
 
@@ -14,6 +15,15 @@ def test_what_is_not_in_the_table_needs_an_admin():
     assert needed("GET", "/api/devices/x/y/z") is Role.ADMIN
     assert needed("HEAD", "/models/abc") is Role.VIEWER
     assert needed("DELETE", "/api/devices/pi5-1") is Role.ADMIN
+
+
+def test_the_description_says_how_to_sign_in_and_as_what():
+    document = described("1").openapi()
+    stop, live = document["paths"]["/api/device/{deed}"]["post"], document["paths"]["/livez"]["get"]
+
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert (stop["x-role"], stop["security"]) == ("operator", [{"token": []}])
+    assert (live["x-role"], live["security"]) == (None, [])
 
 
 def allowance(most=3):

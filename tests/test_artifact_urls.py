@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from broker.errors import InvalidError
 from broker.phases import Phase
-from controller.access.urls import VALID_S, url_key
+from controller.access.urls import VALID_S, url_key, void
 from controller.patience import DEADLINE_S
 from controller.renewal import LOOK_EVERY_S
 from edge_agent.admission import Arrival, Repeat, Start, decide
@@ -140,6 +140,20 @@ async def test_a_forgotten_device_has_no_address_any_more_even_when_it_comes_bac
         back = await fetched(running, command.artifact.url)
 
     assert [(answer.status_code, answer.json()["code"]) for answer in (gone, back)] == [(403, "bad_url")] * 2
+
+
+async def test_a_revoked_devices_addresses_are_dead_and_what_it_converges_to_is_signed_anew(running):
+    async with running.joined("pi5-8") as device:
+        command, _ = await commanded(running, device)
+        with running.parts.service.store.transaction():
+            void(running.parts.service.store, device.id, running.clock())
+        gone = await fetched(running, command.artifact.url)
+        renewed = running.door.urls.fresh(command.artifact, device.id, running.clock())
+        again = await fetched(running, renewed.url)
+
+    assert (gone.status_code, gone.json()["code"]) == (403, "bad_url")
+    assert again.status_code == 200
+    assert running.door.urls.fresh(renewed, device.id, running.clock()) is renewed
 
 
 async def test_what_a_device_converges_to_gets_a_fresh_address_and_is_the_same_command(running):

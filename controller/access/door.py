@@ -88,6 +88,8 @@ class Door:
             return LOCAL
         role = needed(asked.method, asked.path)
         if role is None:
+            if asked.writes:
+                self.allowance.take("writes", place(asked.address), at)
             return None
         if asked.secret is None and asked.path.startswith(FILES) and "signature=" in asked.query:
             return self._device(asked, at)

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from broker.commands import ArtifactRef
 from broker.errors import AccessError, InvalidError
@@ -29,8 +29,8 @@ HINT = "each command carries the address for its device; a person downloads with
 class Urls:
     """Makes and checks addresses; they are plain while `required` says no.
 
-    The signature covers file, device, when the device registered, and the end: a device that is forgotten and comes
-    back is another one.
+    The signature covers file, device, when the device registered and was last revoked, and the end: a device that is
+    forgotten and comes back is another one.
     """
 
     base_url: str
@@ -41,17 +41,19 @@ class Urls:
     def of(self, sha256: str, device_id: str, at: float) -> str:
         """Return where `device_id` fetches the file."""
         plain = f"{self.base_url}/models/sha256/{sha256}"
-        device = self.store.device(device_id) if self.required() else None
-        if device is None:
+        expires = str(int(at + VALID_S))
+        signature = self._signature(sha256, device_id, expires) if self.required() else None
+        if signature is None:
             return plain
-        expires = int(at + VALID_S)
-        signature = self._signature(sha256, device_id, device["registered_at"], expires)
         return f"{plain}?{urlencode({'device': device_id, 'expires': expires, 'signature': signature})}"
 
     def fresh(self, ref: ArtifactRef, device_id: str, at: float) -> ArtifactRef:
         """Return `ref` with an address that is good for long enough; the same when its own is, or is not ours."""
         ours = ref.url.startswith(f"{self.base_url}/models/sha256/{ref.sha256}")
-        if not ours or not self.required() or _ends(ref.url) - at >= DEADLINE_S:
+        if not ours or not self.required():
+            return ref
+        query = dict(parse_qsl(urlsplit(ref.url).query))
+        if self._is_ours(ref.sha256, device_id, query) and int(query["expires"]) - at >= DEADLINE_S:
             return ref
         return replace(ref, url=self.of(ref.sha256, device_id, at))
 
@@ -61,26 +63,40 @@ class Urls:
         What has ended is good for as long as a deployment of this file to this device is under way: one that slept
         goes on with what its journal holds.
         """
-        device_id, expires = query.get("device", ""), query.get("expires", "")
-        device = self.store.device(device_id) if ENDS.fullmatch(expires) else None
-        told = query.get("signature", "").encode()
-        good = device is not None and hmac.compare_digest(
-            told, self._signature(sha256, device_id, device["registered_at"], int(expires)).encode()
-        )
-        if not good:
+        device_id = query.get("device", "")
+        if not self._is_ours(sha256, device_id, query):
             raise AccessError("the address of this file is not signed by this controller", code="bad_url", hint=HINT)
-        if int(expires) <= at and not self._under_way(device_id, sha256):
+        if int(query["expires"]) <= at and not self._under_way(device_id, sha256):
             raise AccessError("the address of this file has expired", code="url_expired", hint=HINT)
         return device_id
+
+    def _is_ours(self, sha256: str, device_id: str, query: Mapping[str, str]) -> bool:
+        """Return whether the signature in `query` is that of this file, this device as it is now, and this end."""
+        expires = query.get("expires", "")
+        made = self._signature(sha256, device_id, expires) if ENDS.fullmatch(expires) else None
+        return made is not None and hmac.compare_digest(query.get("signature", "").encode(), made.encode())
 
     def _under_way(self, device_id: str, sha256: str) -> bool:
         still_open = Deployments(self.store).find(device_id=device_id, open_only=True)
         return any(each.artifact is not None and each.artifact.sha256 == sha256 for each in still_open)
 
-    def _signature(self, sha256: str, device_id: str, registered_at: float, expires: int) -> str:
-        said = f"{sha256}\n{device_id}\n{registered_at!r}\n{expires}".encode()
-        made = hmac.new(self.key, said, hashlib.sha256).digest()
+    def _signature(self, sha256: str, device_id: str, expires: str) -> str | None:
+        """Return the signature, None for a device that is not here."""
+        device = self.store.device(device_id)
+        if device is None:
+            return None
+        life = f"{device['registered_at']!r} {self.store.remembered(_voided(device_id))!r}"
+        made = hmac.new(self.key, f"{sha256}\n{device_id}\n{life}\n{expires}".encode(), hashlib.sha256).digest()
         return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+
+
+def void(store: Store, device_id: str, at: float) -> None:
+    """Let no address that `device_id` has be good any more; call it inside a transaction."""
+    store.remember(_voided(device_id), at)
+
+
+def _voided(device_id: str) -> str:
+    return f"addresses void: {device_id}"
 
 
 def url_key(path: Path) -> bytes:
@@ -94,10 +110,3 @@ def url_key(path: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise InvalidError(f"{path} is damaged", code="bad_key", hint="remove it: a new one is made at the next start")
     return key
-
-
-def _ends(url: str) -> float:
-    """Return when an address ends, 0 for a plain one."""
-    _, _, rest = url.partition("&expires=")
-    digits = rest.partition("&")[0]
-    return float(digits) if ENDS.fullmatch(digits) else 0.0

@@ -29,7 +29,7 @@ from controller.api import (
     system,
     uploads,
 )
-from controller.api.described import RESPONSES, with_examples
+from controller.api.described import RESPONSES, with_examples, with_roles
 from controller.api.exact import Exact
 from controller.api.guard import Guard
 from controller.api.once import Once
@@ -73,7 +73,7 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
         if not self.openapi_schema:
-            self.openapi_schema = with_examples(super().openapi())
+            self.openapi_schema = with_roles(with_examples(super().openapi()))
         return self.openapi_schema
 
 

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from controller.access.rules import needed
+
 FAILURE: dict[str, Any] = {
     "description": (
         "What went wrong, in one form: `error` is a sentence, `code` is for programs, `hint` says what to do. "
+        "401 nobody is signed in, 403 the role does not allow it, 429 too much at once (`Retry-After`), "
         "404 nothing of that name (the hint names the nearest), 409 refused by the gate or not possible now, "
         "413 too large, 422 a field that makes no sense (`field` names it), "
         "502 balena's fault or token, 503 no broker, hub or balena, 504 not in time, 507 a full disk."
@@ -61,9 +64,24 @@ REQUESTS: dict[str, Any] = {
     "/api/device/{deed}": {"device_id": "pi5-1"},
     "/api/devices/{device_id}/command": {"op": "ping"},
     "/api/models/download": {"model_name": "mobilenetv3_small_075", "format": "onnx", "wait": False},
+    "/api/tokens": {"name": "ci", "role": "operator", "expires": "90d"},
     "/api/plan": {"energy_wh_per_day": 2.0, "min_top1": 90.0, "rate_hz": 1.0},
 }
 """A body for each of the main paths; a test asks with every one of them."""
+
+
+SCHEME = {"type": "http", "scheme": "bearer", "description": "A token of `edgewatt tokens create`: ew_…"}
+
+
+def with_roles(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the OpenAPI `document` with how to sign in, and at each path which role that has to have."""
+    document["components"]["securitySchemes"] = {"token": SCHEME}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            role = needed(method.upper(), path)
+            operation["security"] = [{"token": []}] if role else []
+            operation["x-role"] = role.value if role else None
+    return document
 
 
 def with_examples(document: dict[str, Any]) -> dict[str, Any]:

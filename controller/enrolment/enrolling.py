@@ -9,6 +9,7 @@ from broker.errors import ConflictError, InvalidError
 from broker.hosts import hosts
 from broker.passwords import changing, hashed, new_password, read_users
 from broker.topics import CONTROLLER, checked_id
+from controller.access import urls
 from controller.enrolment import bundle
 from controller.enrolment.invitations import Invitation, Invitations
 from controller.security.folder import Security
@@ -78,6 +79,7 @@ class Enrolling:
         with self.store.transaction(), changing(security.passwords) as users:
             withdrawn = Invitations(self.store).withdraw(device_id)
             was_in = users.pop(device_id, None) is not None
+            urls.void(self.store, device_id, at)
             if was_in or withdrawn:
                 self._tell(at, f"{device_id} was revoked: its credentials are void", device_id, who)
         return was_in or bool(withdrawn)
