@@ -158,6 +158,14 @@ class PahoLink:
         if packet.qos:
             self._client.ack(packet.mid, packet.qos)
 
+    async def drop(self) -> None:
+        """Cut the connection, so that the broker tells our Will; it is not made again."""
+        await asyncio.to_thread(self._client.loop_stop)
+        if (cut := self._client.socket()) is not None:
+            cut.close()
+        self._connected = False
+        self._fail_answers("dropped")
+
     async def close(self) -> None:
         """Disconnect cleanly, so that no Will is sent."""
         self._client.disconnect()

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from broker.commands import Probe
-from broker.errors import EdgeWattError
+from broker.errors import EdgeWattError, StorageError
 from broker.hosts import hosts
 from broker.link import Link, Will
 from broker.messages import ControllerStatus
@@ -34,8 +35,9 @@ from controller.balena.account import account
 from controller.book import Book
 from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
+from controller.composing import rolling_in, workshop_in
 from controller.corrections import Calibrations, Corrections
-from controller.drafting import Drafting
+from controller.database import Connection
 from controller.enrolment.enrolling import Enrolling
 from controller.enrolment.reloading import Reload
 from controller.flags import flags
@@ -60,18 +62,17 @@ from controller.predict.versions import Versions
 from controller.records import Commands, Deployments, Measurements
 from controller.resolving import Resolving
 from controller.retention import Retention
-from controller.rolling import Rolling
-from controller.rollout_records import News, Participants, Rollouts
+from controller.rollout_records import News
 from controller.service import Service
-from controller.serving import Server, check_exposure, configured, listening
+from controller.serving import check_exposure, listening, served
 from controller.settings import Settings, load
+from controller.standby import Turn, announce
 from controller.store import Store
 from controller.subjects import Subjects
 from controller.succession import Succession
+from controller.working import Work
 from controller.workshop.orders import Orders
-from controller.workshop.process import WORKER, Limits
-from controller.workshop.records import Jobs
-from controller.workshop.workshop import Workshop
+from controller.workshop.process import WORKER
 
 logger = logging.getLogger("controller")
 
@@ -102,7 +103,7 @@ def compose(
     measurements, corrections = Measurements(store), Corrections(store)
     deployments, outbox = Deployments(store), Outbox(store, first_retry_s=settings.redelivery_s)
     bookkeeping = Bookkeeping(store=store, book=Book(store))
-    workshop = _workshop(settings, store, artifacts, worker)
+    workshop = workshop_in(settings, store, artifacts, worker)
     orders = Orders(artifacts=artifacts, jobs=workshop.jobs, listed=networks)
     judge = Judge(
         catalogue=catalogue,
@@ -169,7 +170,7 @@ def compose(
             link=link,
             hearing=hearing,
             calibrating=calibrating,
-            rolling=_rolling(settings, store, service),
+            rolling=rolling_in(settings, store, service),
             succession=Succession(service=service, answering=answering),
             keeping=keeping,
             alerts=alerts,
@@ -208,6 +209,7 @@ def compose(
         version=version("edgewatt"),
         broker_url=settings.broker,
         data_dir=settings.data.resolve(),
+        database=settings.database,
     )
 
 
@@ -217,60 +219,54 @@ def _webhook(settings: Settings, alerts: AlertDesk, clock: Callable[[], float]) 
     return Webhook(url=settings.alert_webhook_url, notices=alerts.notices, clock=clock)
 
 
-def _rolling(settings: Settings, store: Store, service: Service) -> Rolling:
-    return Rolling(
-        service=service,
-        drafting=Drafting(store=store, judge=service.judge),
-        rollouts=Rollouts(store),
-        participants=Participants(store=store),
-        news=service.lifecycle.news,
-        downloads=settings.max_downloads,
-    )
-
-
-def _workshop(settings: Settings, store: Store, artifacts: ArtifactStore, worker: Sequence[str]) -> Workshop:
-    return Workshop(
-        store=store,
-        jobs=Jobs(store),
-        artifacts=artifacts,
-        folder=settings.data.resolve() / "workshop",
-        limits=Limits(timeout_s=settings.conversion_timeout_s, memory_mb=settings.conversion_memory_mb),
-        worker=worker,
-    )
-
-
 async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises EdgeWattError when it cannot begin."""
-    epoch = secrets.token_hex(6)
-    store = Store(settings.data / "controller.db")
+    """Stand by, or act, until SIGTERM or SIGINT. Raises EdgeWattError when it cannot begin."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    turn = Turn(settings)
+    turn.open()
+    with listening(settings.host, settings.port) as door:
+        async with Systemd.of().attended(turn.beat, turn.in_words):
+            while not stopping.is_set():
+                connection = await turn.wait(door, stopping)
+                if connection is not None:
+                    await _act(turn, connection, door, stopping)
+            turn.close()
+
+
+async def _act(turn: Turn, connection: Connection, door: socket.socket, stopping: asyncio.Event) -> None:
+    """Be the active controller until told to stop, or until the database is lost, and with it the right to act."""
+    epoch, settings = secrets.token_hex(6), turn.settings
     will = Will(topic=CONTROLLER_STATUS, payload=encode(ControllerStatus(online=False, epoch=epoch, reason="lost")))
     link = PahoLink(settings.broker, CLIENT_ID, will=will, credentials=settings.credentials)
     try:
+        store = Store(settings.place, connection)
         parts = compose(settings, store, link, epoch)
         check_exposure(settings, parts.door.tokens)
-        lives.begin(store, settings, parts.version, parts.clock())
-        server = Server(configured(zero_copy(create(parts)), settings))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.stop)
-        with listening(settings.host, settings.port) as door:
-            async with link, Systemd.of().attended(lambda: parts.ingest.ticks, lambda: lives.in_words(parts.ingest)):
-                works = [parts.ingest.run(), parts.workshop.run(), parts.archive.run()]
-                works += [parts.webhook.run()] if parts.webhook else []
-                running = [asyncio.create_task(work) for work in works]
-                for task in running:
-                    task.add_done_callback(lambda _: server.stop())
-                await server.serve([door])
-                await parts.ingest.say_goodbye()
-                lives.end(store, parts.clock())
-                for task in running:
-                    task.cancel()
-                await asyncio.wait(running)
-                for task in running:
-                    if not task.cancelled():
-                        task.result()
+        with store.transaction():
+            lives.begin(store, settings, parts.version, parts.clock())
+            announce(store, settings.own_url, epoch, parts.clock())
+        turn.pulse, turn.status = lambda: parts.ingest.ticks, lambda: lives.in_words(parts.ingest)
+        async with link:
+            works = [parts.ingest.run(), parts.workshop.run(), parts.archive.run()]
+            work = Work(*works, *([parts.webhook.run()] if parts.webhook else []))
+            try:
+                async with served(zero_copy(create(parts)), door, settings):
+                    await work.over(stopping, connection)
+                    if connection.lost:
+                        await link.drop()
+                if not connection.lost:
+                    await parts.ingest.say_goodbye()
+                    lives.end(store, parts.clock())
+            finally:
+                await work.end(forgiven=connection.lost)
+    except StorageError as error:
+        if not connection.lost:
+            raise
+        logger.error("the database is lost: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
     finally:
-        store.close()
+        connection.close()
 
 
 def main() -> int:

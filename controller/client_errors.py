@@ -31,6 +31,8 @@ _KINDS: tuple[type[EdgeWattError], ...] = (
     AccessError,
 )
 _BY_CODE: dict[str, type[EdgeWattError]] = {kind.code: kind for kind in _KINDS} | {
+    "database_unreachable": StorageError,
+    "standby": UnreachableError,
     "no_prediction": RefusedError,
     "no_format": RefusedError,
     "local_policy": RefusedError,

@@ -1,16 +1,35 @@
 """What the store needs of a database: one connection that speaks SQL, whatever file or server is behind it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
+from broker.errors import StorageError
+from controller import sqlite
 from controller.sqlite import Migrations, Size
 from controller.upgrade import Upgraded
 
 EVERY = 2**63 - 1
 """The limit of a list that has none."""
 
+VALUE_REFUSED = "value_refused"
+"""The code of a StorageError that comes again whenever the same is written."""
+
 Arguments = Sequence[Any] | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a PostgreSQL database is, `postgresql://user@host/name`; without a password libpq looks for one itself."""
+
+    url: str
+    password: str | None = field(default=None, repr=False)
+
+
+Place = Path | Server | None
+"""A file, a server's database, or nothing but memory."""
 
 
 class Cursor(Protocol):
@@ -40,6 +59,10 @@ class Connection(Protocol):
     errors: type[Exception]
 
     @property
+    def lost(self) -> bool:
+        """Whether it is gone for good."""
+
+    @property
     def in_transaction(self) -> bool:
         """Whether `begin` was called and neither end of it."""
 
@@ -48,6 +71,9 @@ class Connection(Protocol):
 
     def executemany(self, sql: str, rows: Iterable[Arguments], /) -> object:
         """Run one statement for each of `rows`."""
+
+    def take(self) -> bool:
+        """Hold the database until the connection ends; return False while another one does."""
 
     def begin(self) -> None:
         """Begin a transaction that writes."""
@@ -100,6 +126,21 @@ class Schema(Protocol):
 
     def execute(self, sql: str) -> object:
         """Run a statement that every database understands."""
+
+
+def connect(place: Place) -> Connection:
+    """Open a database, whose tables may be older than this program. Raises StorageError."""
+    if not isinstance(place, Server):
+        return sqlite.connect(place)
+    try:
+        from controller import postgres  # noqa: PLC0415 - only who asks for a server needs its library
+    except ImportError:
+        raise StorageError(
+            "PostgreSQL needs a library that is not installed",
+            code="extra_missing",
+            hint="pip install 'edgewatt[postgres]'",
+        ) from None
+    return postgres.connect(place)
 
 
 @lru_cache

@@ -19,6 +19,8 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="where REST listens (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="where REST listens (default 5000)")
     parser.add_argument("--data", type=Path, help="folder of the database and the artifacts (default .edgewatt)")
+    parser.add_argument("--database", help="postgresql://user@host/name (default a file in --data; extra postgres)")
+    parser.add_argument("--database-password-file", help="a file that holds its password (default PGPASSFILE)")
     parser.add_argument("--security", type=Path, help="folder that `edgewatt init` made (default `security` in --data)")
     parser.add_argument("--devices-broker", help="how devices reach the broker (default mqtts://HOST:PORT)")
     parser.add_argument("--broker-reload", help="a command, or the broker's pid file: lets it read its users again")

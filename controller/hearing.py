@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from broker.commands import Ack, Fault
@@ -15,6 +15,7 @@ from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS,
 from broker.wire import document
 from controller import history
 from controller.adoption import Adoption, asks_us, is_typed_again
+from controller.database import VALUE_REFUSED
 from controller.deployment import Deployment, Heard
 from controller.doing import stepped
 from controller.introduction import changes
@@ -25,10 +26,6 @@ from controller.service import Service
 from controller.stream import Stream
 
 logger = logging.getLogger(__name__)
-
-MAX_CLOCK_SKEW_S = 86_400.0
-EARLIEST_TS = 1_577_836_800.0
-"""2020-01-01: a board that says it is earlier has no clock."""
 
 KEPT_MESSAGES = 10
 KEPT_BYTES = 2_000
@@ -92,20 +89,20 @@ class Hearing:
         try:
             with self.service.store.savepoint():
                 self._dispatch(device_id, route, message, packet, at)
-        except StorageError:
-            raise
         except EdgeWattError as error:
+            if isinstance(error, StorageError) and error.code != VALUE_REFUSED:
+                raise
             self._refuse(device_id, packet, error, at)
 
     def flush(self) -> dict[str, tuple[Telemetry, float]]:
         """Write what was gathered: samples in one statement, counts, each device's newest reading; return the last."""
         store, newest = self.service.store, dict(self._newest)
-        history.add_samples(store, self._samples)
+        self._counts[VALUE_REFUSED] += history.add_samples(store, self._samples)
         for device_id, (sample, at) in newest.items():
             store.put_device(device_id, reading=sample, reading_at=at)
         self._presence.on_readings(newest)
         store.add_gaps(dict(self._gaps))
-        store.count(dict(self._counts))
+        store.count(dict(+self._counts))
         self._clear()
         return newest
 
@@ -247,7 +244,7 @@ class Hearing:
 
     def _on_telemetry(self, device_id: str, message: Telemetry, at: float) -> None:
         for sample in message.samples:
-            placed = _placed(sample, at)
+            placed = history.placed(sample, at)
             if placed is not sample:
                 self._counts["clock_off"] += 1
             self._samples.append((device_id, placed, at))
@@ -292,9 +289,3 @@ def _entry(packet: Packet, at: float, error: str | None = None) -> dict[str, Any
     """Return a packet as people may read it."""
     text = packet.payload[:KEPT_BYTES].decode("utf-8", "replace")
     return {"at": at, "topic": packet.topic[:200], "payload": text, "retained": packet.retain, "error": error}
-
-
-def _placed(sample: Telemetry, at: float) -> Telemetry:
-    """Return `sample` at the time it came, when the time it tells cannot be."""
-    ts = sample.ts or 0.0
-    return sample if EARLIEST_TS <= ts <= at + MAX_CLOCK_SKEW_S else replace(sample, ts=at)

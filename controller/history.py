@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from broker.errors import StorageError
 from broker.messages import Telemetry
+from controller.database import VALUE_REFUSED
 from controller.rollups import HOUR_S, MINUTE_S, floor_to, note_late
 from controller.schema import SAMPLE_COLUMNS
 from controller.schema_rollups import FIGURES
@@ -19,6 +22,9 @@ CHARTED = FIGURES
 COURSES = ("latency_p95_ms", "energy_mj")
 """What the list of devices draws beside its figures."""
 MAX_POINTS = 2_000
+MAX_CLOCK_SKEW_S = 86_400.0
+EARLIEST_TS = 1_577_836_800.0
+"""2020-01-01: a board that says it is earlier has no clock."""
 
 _ONE = ", ".join(
     f"{c} AS {c}_min, {c} AS {c}_max, {c} AS {c}_sum, CASE WHEN {c} IS NULL THEN 0 ELSE 1 END AS {c}_n" for c in CHARTED
@@ -38,11 +44,30 @@ _MINUTES, _HOURS = (
 )
 
 
-def add_samples(store: Store, samples: Iterable[tuple[str, Telemetry, float]]) -> None:
-    """Store (device, sample, received at); a sample that came before is ignored."""
+def placed(sample: Telemetry, at: float) -> Telemetry:
+    """Return `sample` at the time it came, when the time it tells cannot be."""
+    ts = sample.ts or 0.0
+    return sample if EARLIEST_TS <= ts <= at + MAX_CLOCK_SKEW_S else replace(sample, ts=at)
+
+
+def add_samples(store: Store, samples: Iterable[tuple[str, Telemetry, float]]) -> int:
+    """Store (device, sample, received at), each once, and return how many the database has no place for."""
     rows = [_row(*sample) for sample in samples]
-    store.connection.executemany(_INSERT, rows)
+    refused = _add(store, rows) if rows else 0
     note_late(store, ((row[0], row[1], row[4]) for row in rows))
+    return refused
+
+
+def _add(store: Store, rows: list[tuple[Any, ...]]) -> int:
+    try:
+        with store.savepoint():
+            store.connection.executemany(_INSERT, rows)
+    except StorageError as error:
+        if error.code != VALUE_REFUSED:
+            raise
+        half = len(rows) // 2
+        return _add(store, rows[:half]) + _add(store, rows[half:]) if half else 1
+    return 0
 
 
 def read_buckets(store: Store, device_id: str, *, since: float, until: float, points: int) -> tuple[float, list[Row]]:

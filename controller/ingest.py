@@ -174,9 +174,6 @@ class Ingest:
             with self.service.store.transaction():
                 self.service.outbox.wake_all(self.clock())
                 self.service.lifecycle.repeat_desired(self.clock())
-        except StorageError as error:
-            self.storage_fault = error.message
-            logger.error("connected, but nothing can be written: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
         except LinkError as error:
             logger.warning("presence not published: %s", error)
         else:
@@ -196,11 +193,15 @@ class Ingest:
     async def _publish(self) -> None:
         while True:
             self._wake.clear()
-            if self.link.connected and self._greeting_due:
-                await self._greet()
-            if self.link.connected:
-                await self._drain()
-                await self._ask_again()
+            try:
+                if self.link.connected and self._greeting_due:
+                    await self._greet()
+                if self.link.connected:
+                    await self._drain()
+                    await self._ask_again()
+            except StorageError as error:
+                self.storage_fault = error.message
+                logger.error("connected, but the database fails: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._wake.wait()

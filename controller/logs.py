@@ -64,7 +64,7 @@ CAUSES: dict[str, str] = {
     "device": "a device; `who` is its id",
 }
 
-REFUSALS = ("malformed", "oversize", "unsupported", "bad_topic", "bad_id", "unknown_device")
+REFUSALS = ("malformed", "oversize", "unsupported", "bad_topic", "bad_id", "unknown_device", "value_refused")
 """Why a message is refused; other counts are of messages that were odd, and taken."""
 
 TOLD = frozenset({Phase.REQUESTED, Phase.ROLLING_BACK, *TERMINAL})

@@ -1,9 +1,10 @@
 """The door of REST: a socket, and uvicorn behind it."""
 
+import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -40,6 +41,18 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         ) from None
     with door:
         yield door
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, door: socket.socket, settings: Settings) -> AsyncIterator[None]:
+    """Let `app` answer behind `door`, which stays open after it."""
+    server = Server(configured(app, settings))
+    serving = asyncio.create_task(server.serve([door.dup()]))
+    try:
+        yield
+    finally:
+        server.stop()
+        await serving
 
 
 def check_exposure(settings: Settings, tokens: Tokens) -> None:

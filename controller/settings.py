@@ -15,6 +15,7 @@ from broker.hosts import address
 from broker.signing import Signer
 from broker.topics import CONTROLLER
 from controller.alerts.webhook import checked
+from controller.database import Place, Server
 from controller.security.folder import NAME, TLS_PORT, Security
 
 PREFIX = "EDGEWATT_"
@@ -45,6 +46,8 @@ class Settings:
     addresses in `trusted_proxies` (or networks, with commas between) it is believed whom they speak for. Somebody may
     ask for `max_writes_per_min` and `max_predictions_per_min`, an address be wrong `max_failed_sign_ins_per_min` times.
     Devices reach the broker at `devices_broker`; `broker_reload`, a command or a pid file, tells it of new users.
+    What is known is kept in a file in `data`, or in `database`: `postgresql://user@host/name`, whose password is in
+    `database_password_file` or where libpq looks for it.
     `conversion_timeout_s` and `conversion_memory_mb` (10^6 bytes) bound the process that makes a model.
     """
 
@@ -88,11 +91,15 @@ class Settings:
     max_failed_sign_ins_per_min: int = 20
     devices_broker: str = ""
     broker_reload: str = ""
+    database: str = ""
+    database_password_file: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         address(self.broker)
         checked(self.alert_webhook_url)
+        if self.database:
+            _check_database(self.database)
         if self.registration not in ("open", "approve"):
             raise InvalidError(f"registration '{self.registration}' is neither open nor approve", field="registration")
         if not self.artifact_quota_mb > 0:
@@ -127,8 +134,11 @@ class Settings:
     @property
     def base_url(self) -> str:
         """Where devices fetch artifacts."""
-        if self.artifact_base_url:
-            return self.artifact_base_url.rstrip("/")
+        return self.artifact_base_url.rstrip("/") or self.own_url
+
+    @property
+    def own_url(self) -> str:
+        """Where this controller's REST is, whatever stands before it."""
         host = self.host if self.host not in ("0.0.0.0", "::", "") else outgoing_ip()  # noqa: S104 - compared, not bound
         return f"{'https' if self.tls_cert_file else 'http'}://{host}:{self.port}"
 
@@ -147,6 +157,13 @@ class Settings:
             cert_file=self.cert_file,
             key_file=self.key_file,
         )
+
+    @property
+    def place(self) -> Place:
+        """Where what is known is kept. Raises InvalidError when the database's password cannot be read."""
+        if not self.database:
+            return self.data / "controller.db"
+        return Server(self.database, read_secret(self.database_password_file))
 
 
 def load(flags: dict[str, Any], environment: dict[str, str] | None = None) -> Settings:
@@ -199,6 +216,16 @@ def outgoing_ip() -> str:
         except OSError:
             return "127.0.0.1"
         return str(probe.getsockname()[0])
+
+
+def _check_database(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres"):
+        hint = "postgresql://user@host/name, or nothing for a file in the data folder"
+        raise InvalidError("database is no address of PostgreSQL", hint=hint, field="database")
+    if parts.password is not None or "password=" in parts.query:
+        hint = "put it into database_password_file, or where PGPASSFILE says, and leave it out of the address"
+        raise InvalidError("database has a password in it, which others could read", hint=hint, field="database")
 
 
 def _from_file(path: str | None) -> dict[str, Any]:

@@ -4,12 +4,13 @@ sqlite-utils is loaded without pandas, which it would load where it is installed
 needs pandas only to guess the types of a data frame's columns, which nobody here stores.
 """
 
+import fcntl
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from broker.errors import StorageError
 from controller.upgrade import Upgraded, bring_up, refuse_newer
@@ -27,6 +28,9 @@ finally:
 
 __all__ = ["Database", "Migrations", "SQLiteConnection", "connect"]
 
+
+ACTIVE_LOCK = "active.lock"
+"""The file beside the database that the active controller holds."""
 
 FREE_SHARE = 0.25
 FREE_PAGES = 2_500
@@ -60,6 +64,28 @@ class SQLiteConnection(sqlite3.Connection):
     """A connection to a file, or to memory."""
 
     errors: type[Exception] = sqlite3.Error
+    lost = False
+    path: Path | None = None
+    _lock: IO[bytes] | None = None
+
+    def take(self) -> bool:
+        """Hold the file for this connection, among those that ask; return False while another one does."""
+        if self.path is None or self._lock is not None:
+            return True
+        lock = self.path.with_name(ACTIVE_LOCK).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        self._lock = lock
+        return True
+
+    def close(self) -> None:
+        """End the connection, and what it held."""
+        super().close()
+        if self._lock is not None:
+            self._lock.close()
 
     def begin(self) -> None:
         """Begin a transaction that writes; others wait for its end."""
@@ -104,6 +130,7 @@ def connect(path: Path | None) -> SQLiteConnection:
         connection = sqlite3.connect(
             path or ":memory:", check_same_thread=False, isolation_level=None, factory=SQLiteConnection
         )
+        connection.path = path
         for pragma in ("synchronous=NORMAL", "busy_timeout=5000"):
             connection.execute(f"PRAGMA {pragma}")
     except (sqlite3.Error, OSError) as error:

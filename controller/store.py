@@ -7,17 +7,15 @@ devices, events and counts; deployments, samples and the outbox have modules of 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from broker.errors import StorageError
 from broker.wire import document
-from controller.database import Connection, upsert
+from controller.database import Connection, Place, connect, upsert
 from controller.logs import Kind
 from controller.schema import migrations
-from controller.sqlite import connect
 
 Row = dict[str, Any]
 
@@ -28,15 +26,15 @@ DOCUMENTS = frozenset({"info", "status", "state", "desired", "reading", "facts"}
 class Store:
     """The controller's memory; survives kill -9 at any moment."""
 
-    def __init__(self, path: Path | None) -> None:
-        """Open `path` (None: in memory) and bring its schema up to date. Raises StorageError."""
+    def __init__(self, place: Place, connection: Connection | None = None) -> None:
+        """Open `place`, or use a `connection` to it, and bring its schema up to date. Raises StorageError."""
         self._ids: set[str] | None = None
-        self.connection: Connection = connect(path)
+        self.connection = connection or connect(place)
         try:
             self.upgraded = self.connection.migrate(migrations)
         except self.connection.errors as error:
             raise StorageError(
-                f"cannot open the database {path}: {error}", hint="check the folder's rights and free space"
+                f"cannot open the database {place}: {error}", hint="check the folder's rights and free space"
             ) from error
 
     def close(self) -> None:
@@ -67,6 +65,10 @@ class Store:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what is inside if it fails, and leave the transaction around it as it was."""
+        if not self.connection.in_transaction:
+            with self.transaction():
+                yield
+            return
         self.connection.execute("SAVEPOINT part")
         try:
             yield

@@ -2,16 +2,20 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from controller.balena.token import VARIABLE
 from controller.cli.app import run
+from controller.store import Store
+from tests.controlling import KEPT
 from tests.fleet.brokers import MOSQUITTO, NATS, RunningBroker
 from tests.fleet.brokers import free_port as find_free_port
 
 LIVE_TOKEN = "LIVE_BALENA_TOKEN"
 NO_MOSQUITTO = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
+STORES = ("sqlite", "postgres")
 NO_NATS = pytest.mark.skipif(NATS is None, reason="nats-server is not installed: pip install 'edgewatt[native]'")
 
 
@@ -56,6 +60,55 @@ def amqtt(tmp_path):
     running = RunningBroker("amqtt", tmp_path)
     yield running
     running.kill()
+
+
+def pytest_addoption(parser):
+    """Let a run of any tests keep what controllers know in PostgreSQL."""
+    parser.addoption("--store", choices=STORES, help="where controllers keep what they know; both where that is tested")
+
+
+@pytest.fixture(scope="session")
+def databases():
+    """A PostgreSQL server for tests that kill nothing, one in each process, and a database that is emptied for each."""
+    postgres = pytest.importorskip("tests.fleet.postgres", reason="pip install 'edgewatt[postgres]'")
+    if not postgres.BINARIES:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    running = postgres.Databases()
+    yield running
+    running.remove()
+
+
+@pytest.fixture(params=STORES)
+def place(request, tmp_path):
+    """Where a store is kept: in a file, or in an empty database of a server."""
+    if request.config.getoption("--store") not in (None, request.param):
+        pytest.skip("another --store is asked for")
+    return tmp_path / "controller.db" if request.param == "sqlite" else request.getfixturevalue("databases").empty()
+
+
+@pytest.fixture
+def store(place):
+    """An empty store of each kind."""
+    opened = Store(place)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def each_store(place):
+    """Let the controllers of a test keep what they know in a store of each kind."""
+    KEPT.place = None if isinstance(place, Path) else place
+    yield
+    KEPT.place = None
+
+
+@pytest.fixture(autouse=True)
+def _asked_store(request):
+    """Keep what controllers know in PostgreSQL where the whole run asks for it."""
+    if request.config.getoption("--store") == "postgres" and "place" not in request.fixturenames:
+        KEPT.place = request.getfixturevalue("databases").empty()
+    yield
+    KEPT.place = None
 
 
 @pytest.fixture

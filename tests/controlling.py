@@ -13,6 +13,7 @@ from broker.memory import MemoryHub
 from controller.__main__ import compose
 from controller.api.app import create
 from controller.api.parts import Parts
+from controller.database import Place
 from controller.serving import Server, configured, listening
 from controller.settings import Settings
 from controller.store import Store
@@ -21,6 +22,16 @@ from tests.fleet.devices import FakeDevice
 
 WITHIN_S = 20
 FAKE_WORKER = str(Path(__file__).with_name("fake_worker.py"))
+
+
+@dataclass
+class Kept:
+    """Where the stores of controllers are, other than in their folders."""
+
+    place: Place = None
+
+
+KEPT = Kept()
 
 
 @dataclass(repr=False)
@@ -79,7 +90,7 @@ async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=Non
     Models are made by the fake worker that does what `worker` says, by the real one for None.
     """
     hub = hub or MemoryHub()
-    store = Store(folder / "controller.db")
+    store = Store(KEPT.place or folder / "controller.db")
     link = hub.link("controller")
     given = Settings(data=folder, soak_s=0, probe_inferences=5, **settings)
     argv = (FAKE_WORKER, worker) if worker else WORKER

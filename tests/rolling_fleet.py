@@ -21,6 +21,7 @@ from controller.database import EVERY
 from controller.serving import Server, listening
 from controller.settings import Settings
 from controller.store import Store
+from tests.controlling import KEPT
 
 MODEL = "digits_cnn_s"
 NOON = 1_800_000_000.0
@@ -40,7 +41,7 @@ class RollingFleet:
 
     def open(self):
         """Begin as a controller does that was just started."""
-        self.store = Store(self.folder / "controller.db")
+        self.store = Store(KEPT.place or self.folder / "controller.db")
         given = Settings(data=self.folder, soak_s=0, **self.settings)
         self.parts = compose(given, self.store, MemoryHub().link("controller"), "e1", listed={})
         object.__setattr__(self.parts, "clock", lambda: self.at)

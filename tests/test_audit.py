@@ -11,7 +11,6 @@ from controller.cli.app import run
 from controller.introduction import changes
 from controller.predict.versions import Versions
 from controller.settings import Settings
-from controller.store import Store
 from controller.stream import KEPT_LOG_LINES
 from tests.controlling import controller
 
@@ -105,9 +104,8 @@ async def test_the_broker_is_told_of_when_it_goes_and_when_it_comes_back(running
     assert (await told(running, "connected again"))["who"] == "controller"
 
 
-def test_a_controller_that_begins_tells_what_is_set_otherwise_and_no_secret(tmp_path):
+def test_a_controller_that_begins_tells_what_is_set_otherwise_and_no_secret(tmp_path, store):
     (tmp_path / "password").write_text("s3cret")
-    store = Store(None)
     lives.begin(store, Settings(password_file=str(tmp_path / "password")), "1", 1.0)
     lives.end(store, 2.0)
     lives.begin(store, Settings(password_file=str(tmp_path / "password"), soak_s=20.0), "2", 3.0)

@@ -10,7 +10,7 @@ from broker.link import Packet
 from broker.messages import ControllerStatus, Energy, LogLine, Telemetry
 from broker.topics import CONTROLLER_STATUS, LOG, ROUTES, TELEMETRY
 from broker.wire import MAX_PAYLOAD_BYTES, decode, encode
-from controller.hearing import EARLIEST_TS
+from controller.history import EARLIEST_TS
 from controller.rivals import Rivals
 from tests.controlling import controller
 

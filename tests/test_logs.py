@@ -28,13 +28,6 @@ T0 = 1_800_000_000.0
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def store():
-    opened = Store(None)
-    yield opened
-    opened.close()
-
-
 def fill(store, number, *, kind="device", at=T0, step_s=1.0, **more):
     with store.transaction():
         for n in range(number):

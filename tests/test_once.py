@@ -9,7 +9,6 @@ from fastapi.responses import JSONResponse
 
 from controller.answers import KEPT_S, Answers
 from controller.api.once import Once
-from controller.store import Store
 from tests.controlling import controller
 
 T0 = 1_800_000_000.0
@@ -19,10 +18,10 @@ KEY = {"Idempotency-Key": "a-key"}
 class Counting:
     """An application that counts what it does, and can be made to wait or fail."""
 
-    def __init__(self):
+    def __init__(self, store):
         self.at, self.done, self.status, self.go = T0, 0, 202, asyncio.Event()
         self.go.set()
-        self.store = Store(None)
+        self.store = store
         self.app = FastAPI()
         self.app.add_middleware(Once, answers=Answers(self.store), clock=lambda: self.at)
         self.app.post("/do")(self.do)
@@ -39,10 +38,8 @@ class Counting:
 
 
 @pytest.fixture
-async def counting():
-    made = Counting()
-    yield made
-    made.store.close()
+async def counting(store):
+    return Counting(store)
 
 
 async def test_the_same_write_is_done_once_and_answered_alike(counting):

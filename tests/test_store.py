@@ -1,6 +1,5 @@
 """The database: whole transactions, samples once, buckets that keep their extremes."""
 
-import sqlite3
 import subprocess
 import sys
 
@@ -23,12 +22,10 @@ T0 = 1_800_000_000.0
 
 
 @pytest.fixture
-def store():
-    with_devices = Store(None)
+def store(store):
     for device_id in ("pi5-1", "jetson-1"):
-        with_devices.add_device(device_id, T0, approved=True)
-    yield with_devices
-    with_devices.close()
+        store.add_device(device_id, T0, approved=True)
+    return store
 
 
 def sample(seq, energy_mj=None, source="simulated", **more):
@@ -44,7 +41,8 @@ def test_a_transaction_that_fails_leaves_nothing(store):
     assert not store.has_device("bbb-1")
 
 
-def test_a_full_disk_is_said_in_a_sentence_and_nothing_is_half_written(store):
+def test_a_full_disk_is_said_in_a_sentence_and_nothing_is_half_written():
+    store = Store(None)
     pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
     store.connection.execute(f"PRAGMA max_page_count = {pages}")
 
@@ -53,6 +51,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_nothing_is_half_written(store):
             store.add_event(T0, "log", f"{n} " + "x" * 500)
 
     assert store.events() == []
+    store.close()
 
 
 def test_what_was_committed_survives_kill_9(tmp_path):
@@ -212,5 +211,7 @@ def test_an_order_that_nobody_took_in_time_is_taken_out(store):
 
 
 def test_the_tables_refuse_a_value_of_another_type(store):
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(StorageError), store.transaction():
         store.put_device("pi5-1", gaps="many")
+
+    assert store.device("pi5-1")["gaps"] == 0

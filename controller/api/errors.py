@@ -43,6 +43,7 @@ STATUS_OF_CODE = {
     "not_signed_in": 401,
     "too_many_requests": 429,
     "bad_enrolment": 403,
+    "database_unreachable": 503,
     "upload_stalled": 408,
     "too_large": 413,
     "extra_missing": 501,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from broker.errors import AccessError, InvalidError
+from broker.errors import AccessError, InvalidError, StorageError
 from controller.access.door import Asked, Door
 from controller.api.errors import refusal
 from controller.api.exact import told
@@ -26,7 +26,7 @@ class Guard:
             return
         try:
             principal = self.door.admit(Asked.of(scope), self.clock())
-        except (AccessError, InvalidError) as error:
+        except (AccessError, InvalidError, StorageError) as error:
             await refusal(error)(scope, told(b"", None), send)
             return
         scope.setdefault("state", {})["principal"] = principal

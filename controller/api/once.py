@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from broker.errors import StorageError
 from controller.answers import Answers, Earlier
 from controller.api.errors import answer
+from controller.api.errors import refusal as refused
 from controller.api.exact import read, told
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Once:
         try:
             earlier = self.answers.begin(key, _fingerprint(scope, body), self.clock())
         except StorageError as error:
-            await answer(507, error.message, error.code, error.hint)(scope, receive, send)
+            await refused(error)(scope, receive, send)
             return
         if earlier is not None:
             await self._again(earlier, key, scope, body, send)

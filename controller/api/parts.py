@@ -52,6 +52,7 @@ class Parts:
     version: str
     broker_url: str
     data_dir: Path
+    database: str
 
     @property
     def predictor(self) -> FleetPredictor:

@@ -23,7 +23,12 @@ async def live() -> dict[str, bool]:
 
 @router.get("/readyz")
 async def ready(parts: Given) -> JSONResponse:
-    """Say whether the controller can work: 503 without a broker, 507 while the database cannot be written."""
+    """Say whether the controller can work: 503 without a broker or its database's server, 507 while that is full.
+
+    One that stands by for another answers 503 (`standby`) and names the active one.
+    """
+    if parts.service.store.connection.lost:
+        return answer(503, "the database cannot be reached", "database_unreachable", "is PostgreSQL running?")
     if parts.ingest.storage_fault:
         return answer(507, parts.ingest.storage_fault, "disk_full", "free some disk space")
     if not parts.ingest.link.connected:
@@ -42,6 +47,7 @@ async def status(parts: Given) -> dict[str, Any]:
     return {
         "success": True,
         "controller": {
+            "role": "active",
             "epoch": ingest.epoch,
             "version": parts.version,
             "started_at": parts.started_at,
@@ -72,6 +78,7 @@ async def status(parts: Given) -> dict[str, Any]:
         "storage": _storage(parts, now),
         "artifact_base_url": parts.service.artifact_base_url,
         "data_dir": str(parts.data_dir),
+        "database": parts.database or str(parts.data_dir / "controller.db"),
     }
 
 

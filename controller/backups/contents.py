@@ -10,6 +10,7 @@ import msgspec
 
 from broker.errors import ArtifactError
 from controller.inuse import LOCK
+from controller.sqlite import ACTIVE_LOCK
 
 FORMAT = "edgewatt-backup"
 VERSION = 1
@@ -25,7 +26,7 @@ INSIDE = "data/"
 
 COUNTED = ("devices", "deployments", "events", "rollouts", "telemetry")
 
-LEFT_OUT = frozenset({SECURITY, "broker", "agents", "workshop", "logs", "lock", LOCK})
+LEFT_OUT = frozenset({SECURITY, "broker", "agents", "workshop", "logs", "lock", LOCK, ACTIVE_LOCK})
 """What goes another way, is not the controller's, or is made anew: half-made models, logs of processes, locks."""
 
 

@@ -29,7 +29,8 @@ def checkup(console: Console) -> list[Finding]:
 
 def _controller(status: dict[str, Any]) -> Finding:
     uptime_s = status["controller"].get("uptime_s") or 0.0
-    return Finding(what="controller", verdict="ok", says=f"answers, up for {uptime_s:,.0f} s")
+    role = status["controller"].get("role") or "of an older version"
+    return Finding(what="controller", verdict="ok", says=f"answers, {role}, up for {uptime_s:,.0f} s")
 
 
 def _versions(status: dict[str, Any]) -> Finding:
@@ -66,7 +67,9 @@ def _store(status: dict[str, Any]) -> Iterator[Finding]:
         hint = f"free some space in {status.get('data_dir')}, and look at its rights"
         yield Finding(what="store", verdict="fail", says=fault, hint=hint)
     else:
-        yield Finding(what="store", verdict="ok", says=f"{status.get('data_dir')} can be written")
+        yield Finding(
+            what="store", verdict="ok", says=f"{status.get('database') or status.get('data_dir')} can be written"
+        )
     if free_mb is not None:
         low = free_mb < LOW_MB
         hint = "free some space, or lower --artifact-quota-mb of the controller" if low else ""

@@ -44,6 +44,7 @@ class Wishes:
     data: Path
     broker: str
     fresh: bool = False
+    database: str = ""
     imagenet: bool = False
     host: str = HOST
 
@@ -219,7 +220,9 @@ def _place(wishes: Wishes, data: Path, say: Say) -> stack.Stack:
     elif broker == "nats":
         find_nats()
     say(f"broker: {broker}" + (f" (--broker {wishes.broker})" if wishes.broker != broker else ""))
-    return stack.Stack(data=data, broker=broker, host=wishes.host, security=security, **chosen)
+    return stack.Stack(
+        data=data, broker=broker, host=wishes.host, security=security, database=wishes.database, **chosen
+    )
 
 
 def _report(wishes: Wishes, place: stack.Stack, devices: tuple[DemoDevice, ...]) -> Report:

@@ -75,6 +75,9 @@ def _up(
     host: Host = "127.0.0.1",
     data: Data = Path(".edgewatt/up"),
     broker: Broker = "auto",
+    database: Annotated[
+        str, typer.Option(help="postgresql://user@host/name instead of a file in the data folder (extra `postgres`).")
+    ] = "",
     fresh: Fresh = False,
 ) -> None:
     """Start broker, controller and dashboard on this machine, for devices of your own."""
@@ -88,6 +91,7 @@ def _up(
         host=host,
         data=data,
         broker=broker,
+        database=database,
         fresh=fresh,
     )
 

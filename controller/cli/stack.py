@@ -44,6 +44,7 @@ class Stack:
     dashboard_port: int
     host: str = HOST
     security: Security | None = None
+    database: str = ""
 
     @property
     def logs(self) -> Path:
@@ -137,7 +138,9 @@ def controller_program(stack: Stack) -> Program:
     """Return the controller: MQTT, REST and artifacts in one process."""
     where = ("--broker", stack.broker_url, "--host", stack.host, "--port", str(stack.port))
     keys = ("--security", str(stack.security.root)) if stack.security else ()
-    return python("controller", "-m", "controller", *where, *keys, "--data", str(stack.data / "controller"), vital=True)
+    kept = ("--database", stack.database) if stack.database else ()
+    data = ("--data", str(stack.data / "controller"))
+    return python("controller", "-m", "controller", *where, *keys, *kept, *data, vital=True)
 
 
 def dashboard_program(stack: Stack) -> Program:

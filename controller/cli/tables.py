@@ -119,9 +119,10 @@ def status(document: Document) -> list[Table]:
     """Return one screen: who is up, the fleet by health, what moves."""
     broker, received = document.get("broker") or {}, document.get("messages") or {}
     controller = document.get("controller") or {}
+    role = text(controller.get("role"))
     refused = sum((received.get("refused") or {}).values())
     facts = [
-        ("controller", f"{text(controller.get('version'))}, up for {span(controller.get('uptime_s'))}"),
+        ("controller", f"{text(controller.get('version'))}, {role}, up for {span(controller.get('uptime_s'))}"),
         ("broker", _broker(broker)),
         ("messages", f"{received.get('received', 0):,} received, {refused:,} refused"),
         ("open rollouts", text((document.get("rollouts") or {}).get("open"))),

@@ -137,7 +137,8 @@ class Workshop:
         try:
             outcome = await self._attempt(job, folder)
         except asyncio.CancelledError:
-            self._apply(self.known(job.id), Interrupted(politely=True))
+            with suppress(StorageError):  # the next life finds out by itself
+                self._apply(self.known(job.id), Interrupted(politely=True))
             raise
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

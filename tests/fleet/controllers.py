@@ -13,7 +13,7 @@ from tests.fleet.brokers import free_port
 class RunningController:
     """`python -m controller` (or a launcher in its place) on a free port, with its own data folder."""
 
-    def __init__(self, broker_url, folder, *, launcher=None, environment=None, arguments=()):
+    def __init__(self, broker_url, folder, *, launcher=None, environment=None, arguments=(), ready="/readyz"):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = Path(folder)
@@ -22,7 +22,8 @@ class RunningController:
             *("--probe-inferences", "5", "--soak-s", "0", *arguments),
         ]
         self.environment = environment
-        self._log = self.folder / "controller.log"
+        self.ready = ready
+        self._log = self.folder / f"controller-{self.port}.log"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.start(launcher)
 
@@ -38,7 +39,7 @@ class RunningController:
         argv = [sys.executable, *(launcher or ("-m", "controller")), *self.arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, env=self.environment)
-        if not wait_until(self._ready, within_s=60, alive=lambda: self.alive):
+        if not wait_until(lambda: self.is_ready(self.ready), within_s=60, alive=lambda: self.alive):
             self.kill()
             raise AssertionError(f"the controller did not start: {self.log[-3000:]}")
 
@@ -72,8 +73,9 @@ class RunningController:
     def phase(self, deployment_id):
         return self.get(f"/api/deployments/{deployment_id}").json().get("deployment", {}).get("phase")
 
-    def _ready(self):
+    def is_ready(self, path="/readyz"):
+        """Return whether it says so; the one that stands by lives, and is not ready."""
         try:
-            return self.get("/readyz").status_code == 200
+            return self.get(path).status_code == 200
         except httpx.HTTPError:
             return False

@@ -1,0 +1,38 @@
+"""Puts together the collaborators of a controller that have settings of their own."""
+
+from collections.abc import Sequence
+
+from controller.drafting import Drafting
+from controller.models.store import ArtifactStore
+from controller.rolling import Rolling
+from controller.rollout_records import Participants, Rollouts
+from controller.service import Service
+from controller.settings import Settings
+from controller.store import Store
+from controller.workshop.process import Limits
+from controller.workshop.records import Jobs
+from controller.workshop.workshop import Workshop
+
+
+def rolling_in(settings: Settings, store: Store, service: Service) -> Rolling:
+    """Return what makes rollouts and carries them on."""
+    return Rolling(
+        service=service,
+        drafting=Drafting(store=store, judge=service.judge),
+        rollouts=Rollouts(store),
+        participants=Participants(store=store),
+        news=service.lifecycle.news,
+        downloads=settings.max_downloads,
+    )
+
+
+def workshop_in(settings: Settings, store: Store, artifacts: ArtifactStore, worker: Sequence[str]) -> Workshop:
+    """Return what makes models, with `worker` as its process."""
+    return Workshop(
+        store=store,
+        jobs=Jobs(store),
+        artifacts=artifacts,
+        folder=settings.data.resolve() / "workshop",
+        limits=Limits(timeout_s=settings.conversion_timeout_s, memory_mb=settings.conversion_memory_mb),
+        worker=worker,
+    )
