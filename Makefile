@@ -1,7 +1,7 @@
 # `make demo` starts a whole fleet on this machine, `make test` runs all tests; both work from an empty checkout.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs clean system tflite
+.PHONY: help demo test check bench docs audit sbom clean system tflite
 SHELL := bash
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -34,8 +34,16 @@ bench: .venv/.dev ## every benchmark, one table, JSON beside it
 docs: .venv/.dev ## write the generated reference pages
 	@$(BIN)/python -m scripts.reference
 
+audit: .venv/.demo .venv-audit/.made ## look the installed packages up in an advisory database (3: it did not answer)
+	@.venv-audit/bin/python -m scripts.advisories .venv
+
+sbom: .venv/.demo .venv-audit/.made ## the bill of materials of what is installed, as CycloneDX: build/edgewatt.cdx.json
+	@mkdir -p build
+	@.venv-audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
+		-o build/edgewatt.cdx.json $(BIN)/python && echo build/edgewatt.cdx.json
+
 clean: ## remove the environment and what tools left behind
-	rm -rf .venv .venv-tflite build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-tflite .venv-audit build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system:
@@ -54,6 +62,11 @@ tflite: .venv/.dev
 	@echo "installing EdgeWatt with its development tools and PyTorch (3 GB, some minutes, once)"
 	@$(PIP) -e '.[dev]'
 	@touch $@ .venv/.demo
+
+.venv-audit/.made: pyproject.toml | .venv/bin/python
+	@$(BIN)/python -m venv .venv-audit
+	@.venv-audit/bin/python -m pip --disable-pip-version-check install --quiet '.[audit]'
+	@touch $@
 
 .venv/bin/python:
 	@test -n '$(PYTHON)' || { echo 'EdgeWatt needs Python 3.11 or newer: make PYTHON=/path/to/python'; exit 1; }
