@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import altair as alt
 import pandas as pd
 from markupsafe import Markup
 
@@ -11,10 +10,10 @@ from dashboard import history, words
 from dashboard.api import Reading
 from dashboard.markup import EMPTY, join, tag
 
-Chart = tuple[str, str, alt.LayerChart]
+Titled = tuple[str, str, drawn.Chart]
 
 
-def charts(reading: Reading, predicted: dict[str, Any] | None, budget_mj: float | None) -> list[Chart]:
+def charts(reading: Reading, predicted: dict[str, Any] | None, budget_mj: float | None) -> list[Titled]:
     """Return (title, remark, chart) of everything that was reported in the range; nothing for an empty one."""
     rows, bucket_s = reading.get("series", []), reading.get("bucket_s") or 5.0
     if not rows:
@@ -26,14 +25,14 @@ def charts(reading: Reading, predicted: dict[str, Any] | None, budget_mj: float 
         marks=history.marks(reading.get("deployments", [])),
         throttled=history.throttled(table, bucket_s),
     )
-    found: list[Chart] = []
+    found: list[Titled] = []
     if spent["energy"].notna().any():
         limits = _limits(predicted, budget_mj)
         found.append(("Energy per inference", limits, drawn.energy(spent, window, predicted, budget_mj)))
     lines = (
-        ("Latency", "as reported: p50, p95, highest", {"p50": "p50", "p95": "p95", "peak": "max"}, "ms", True),
+        ("Latency", "as reported; p95 dashed, max dotted", {"p50": "p50", "p95": "p95", "peak": "max"}, "ms", True),
         ("Temperature", "", {"heat": "temperature"}, "°C", False),
-        ("CPU and memory", "in use", {"cpu": "CPU", "ram": "memory"}, "%", True),
+        ("CPU and memory", "in use; memory dashed", {"cpu": "CPU", "ram": "memory"}, "%", True),
         ("Storage used", "", {"disk": "storage"}, "MB", False),
         ("Battery", "state of charge", {"soc": "charge"}, "%", True),
     )

@@ -42,8 +42,8 @@ def test_deployments_stand_as_marks_and_the_prediction_as_a_band_in_the_chart():
 
     _, aside, chart = past.charts(reading, {"low_mj": 1.0, "high_mj": 2.0}, 3.0)[0]
 
-    assert "m: rolled back" in str(chart.to_dict())
-    assert "predicted 1–2 mJ" in str(chart.to_dict())
+    assert "m: rolled back" in str(chart.spec)
+    assert "predicted 1–2 mJ" in str(chart.spec)
     assert aside == "band: predicted 1–2 mJ · line: budget 3 mJ"
 
 

@@ -56,7 +56,7 @@ def charts(device_id: str, minutes: int) -> None:
     for pair in (drawn[index : index + 2] for index in range(0, len(drawn), 2)):
         for column, (title, aside, chart) in zip(st.columns(2), pair, strict=False):
             column.html(heading(title, aside))
-            column.altair_chart(chart, width="stretch")
+            column.vega_lite_chart(chart.data, chart.spec, width="stretch")
     st.html(past.legend(reading))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import api, charts, frame, inputs, paging, shelf, words
+from dashboard import api, frame, inputs, maps, paging, shelf, words
 from dashboard.markup import heading, link, note
 
 PAGE_ROWS = 100
@@ -58,7 +58,7 @@ def draw(reading: api.Reading, query: dict[str, Any], page: int, devices: list[d
     spots = shelf.spots(models, forecast)
     if len(spots) > 1:
         st.html(heading("Accuracy against energy", f"predicted for {board}; bars: 95 % interval"))
-        st.altair_chart(charts.cost(pd.DataFrame(spots), named=len(spots) <= shelf.NAMED_UP_TO), width="stretch")
+        st.altair_chart(maps.cost(pd.DataFrame(spots), named=len(spots) <= shelf.NAMED_UP_TO), width="stretch")
     if board and not forecast:
         why = "Nothing measured is like it, so there is no number rather than a guess."
         hint = "Measure on one device: edgewatt devices measure ID MODEL"

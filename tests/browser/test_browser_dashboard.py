@@ -1,53 +1,21 @@
 """The dashboard in a real browser: streamlit as a process, headless Chromium, a fake controller."""
 
-import contextlib
-import os
 import re
-import shutil
-import subprocess
-import sys
-import time
-from pathlib import Path
 
-import httpx
 import pytest
 
-import dashboard
-from tests.fleet.brokers import free_port
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-FLAGS += ("--disable-component-update", "--disable-sync")
-ROOT = Path(dashboard.__file__).parent.parent
+from tests.browser.conftest import dashboard_of, fake_controller
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
-]
 
 
 @pytest.fixture(scope="module")
-def controller():
-    command = [sys.executable, "-m", "tests.dashboard.fake_controller"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        yield process.stdout.readline().strip()
-        process.terminate()
-
-
-@pytest.fixture(scope="module")
-def address(controller, tmp_path_factory):
-    with dashboard_at(controller, tmp_path_factory.mktemp("streamlit"), free_port()) as url:
+def address(tmp_path_factory):
+    with (
+        fake_controller("--devices", "5") as controller,
+        dashboard_of(controller, tmp_path_factory.mktemp("streamlit")) as url,
+    ):
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    home = str(tmp_path_factory.mktemp("chromium"))
-    with sync_api.sync_playwright() as play:
-        context = play.chromium.launch_persistent_context(home, executable_path=CHROMIUM, args=list(FLAGS))
-        yield context
-        context.close()
 
 
 @pytest.fixture
@@ -116,27 +84,3 @@ def test_a_link_to_a_page_works_as_the_first_request(browser, address):
     first.get_by_role("heading", name="pi5-2").wait_for()
     first.get_by_text("89% above").wait_for()
     first.close()
-
-
-@contextlib.contextmanager
-def dashboard_at(controller, where, port):
-    """Run the dashboard as a process with its files in `where`; gives its address."""
-    app = str(Path(dashboard.__file__).with_name("app.py"))
-    command = [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}", "--server.address=127.0.0.1"]
-    environment = os.environ | {"EDGEWATT_CONTROLLER_URL": controller, "HOME": str(where)}
-    with (where / "log").open("w") as log, subprocess.Popen(command, cwd=where, env=environment, stderr=log) as process:
-        url = f"http://127.0.0.1:{port}"
-        _await_health(url)
-        yield url
-        process.terminate()
-
-
-def _await_health(url):
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        try:
-            if httpx.get(f"{url}/_stcore/health", timeout=1).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"streamlit at {url} did not start in 30 s")

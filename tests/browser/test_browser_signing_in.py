@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from tests.browser.test_browser_dashboard import CHROMIUM, FLAGS, ROOT, dashboard_at
-from tests.fleet.brokers import free_port
+from tests.browser.conftest import CHROMIUM, FLAGS, ROOT, dashboard_of
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 pytestmark = [
@@ -23,7 +22,7 @@ def address(tmp_path_factory):
     command = [sys.executable, "-m", "tests.dashboard.fake_controller", "--token", VERA, "vera", "viewer"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         controller = process.stdout.readline().strip()
-        with dashboard_at(controller, tmp_path_factory.mktemp("streamlit"), free_port()) as url:
+        with dashboard_of(controller, tmp_path_factory.mktemp("streamlit")) as url:
             yield url
         process.terminate()
 

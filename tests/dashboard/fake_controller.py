@@ -82,6 +82,13 @@ class FakeController:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
+    def add_long_names(self, text="a-very-long-name-" * 12):
+        """Add a device, a model and a deployment that are called `text`, as far as 200 characters."""
+        name = text[:200]
+        self.devices.append(fake_fleet.device(name, name, {"line": name}, model="digits_cnn_s"))
+        self.models.append(self.models[0] | {"name": name, "source": name})
+        self.add(self.devices[-1], name, events=[{"at": time.time(), "phase": "failed", "reason": name}])
+
     def find(self, device_id):
         return next((each for each in self.devices if each["id"] == device_id), None)
 
@@ -453,8 +460,14 @@ if __name__ == "__main__":
     parser.add_argument("--devices", type=int, default=5)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--token", nargs=3, metavar=("SECRET", "NAME", "ROLE"), action="append", default=[])
+    parser.add_argument("--empty", action="store_true", help="no device and no model")
+    parser.add_argument("--long-names", action="store_true", help="a device and a model of 200 characters besides")
     given = parser.parse_args()
-    with FakeController(count=given.devices, port=given.port) as running:
+    with FakeController(count=0 if given.empty else given.devices, port=given.port) as running:
         running.tokens = {secret: (name, role) for secret, name, role in given.token}
+        if given.empty:
+            running.models, running.listed = [], []
+        if given.long_names:
+            running.add_long_names()
         print(running.url, flush=True)  # noqa: T201 - the caller reads the address from here
         threading.Event().wait()

@@ -95,9 +95,7 @@ def test_when_the_controller_goes_away_the_last_good_data_stay_with_their_age(fa
 def test_hostile_names_of_200_characters_are_shown_as_text(serve, name):
     fake = serve(2)
     ugly = ("<script>alert(1)</script>" * 8)[:200]
-    fake.devices.append(fake_fleet.device(ugly, ugly, {"line": ugly}, model="digits_cnn_s"))
-    fake.models.append(fake.models[0] | {"name": ugly, "source": ugly})
-    fake.add(fake.devices[-1], ugly, events=[{"at": time.time(), "phase": "failed", "reason": ugly}])
+    fake.add_long_names(ugly)
 
     page = Page(name, id=ugly) if name == "device" else Page(name)
 

@@ -1,0 +1,41 @@
+"""axe-core finds nothing serious on any page: light and dark, with a fleet, with long names, and empty."""
+
+import pytest
+
+from tests.browser.conftest import ROOT, dashboard_of, drawn, fake_controller
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
+GRAVE = {"serious", "critical"}
+ASKED = {
+    "device": "?id=pi5-2",
+    "deploy": "?model=digits_cnn_l&to=pi5-1&to=pi4-1&energy_mj=100",
+    "predictions": "?board=raspberry_pi_5&energy_mj=20",
+}
+PAGES = sorted(script.stem for script in (ROOT / "dashboard" / "screens").glob("*.py"))
+
+
+@pytest.fixture(scope="module", params=["--long-names", "--empty"])
+def address(request, tmp_path_factory):
+    with (
+        fake_controller(request.param) as controller,
+        dashboard_of(controller, tmp_path_factory.mktemp("streamlit")) as url,
+    ):
+        yield url
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_serious_stands_in_anybodys_way(browser, address, name):
+    page = browser.new_page()
+    found = {}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.goto(f"{address}/{'' if name == 'fleet' else name}{ASKED.get(name, '')}")
+        response = axe.Axe().run(drawn(page)).response
+        found |= {(scheme, each["id"]): places(each) for each in response["violations"] if each["impact"] in GRAVE}
+    page.close()
+
+    assert found == {}
+
+
+def places(violation):
+    return [(node["html"][:160], node["any"][:1] and node["any"][0]["message"]) for node in violation["nodes"]][:4]
