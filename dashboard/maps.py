@@ -4,6 +4,7 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
+import streamlit as st
 
 from dashboard import style
 
@@ -121,6 +122,16 @@ def _half() -> Any:
     return alt.condition("datum.stands == 'on the frontier' || datum.picked", alt.value(0.45), alt.value(0.16))
 
 
+@st.cache_data(max_entries=100, show_spinner=False)
+def document(which: str, rows: pd.DataFrame, **options: Any) -> dict[str, Any]:
+    """Return one of these charts as a Vega-Lite document, made once for the same rows: making one is slow."""
+    made: dict[str, Any] = _CHARTS[which](rows, **options).to_dict()
+    return made
+
+
 def _finished(layers: list[Any], height: int) -> alt.LayerChart:
     chart: alt.LayerChart = alt.layer(*layers).properties(height=height).configure_view(strokeWidth=0)
     return chart
+
+
+_CHARTS: dict[str, Any] = {"frontier": frontier, "cost": cost, "errors": errors, "told_and_came": told_and_came}

@@ -44,7 +44,7 @@ def send(
             model, tags or going, terms.budget_mj, terms.policy, flags=[*terms.flags, *shorter], plan=plan
         )
         st.html(tag("small", "The same from a shell:"))
-        st.code(command, language="sh", wrap_lines=True)
+        st.code(command, language=None, wrap_lines=True)
     else:
         at_once(model, going, forced, terms)
 
@@ -115,8 +115,8 @@ def same(model: str, ids: tuple[str, ...], reasons: Mapping[str, str], terms: Te
     lines = [verdicts.cli_line(model, plain, budget_mj, policy, flags=flags)] if plain else []
     lines += [verdicts.cli_line(model, [name], budget_mj, policy, why, flags=flags) for name, why in reasons.items()]
     st.html(tag("small", "The same from a shell:"))
-    st.code("\n".join(lines), language="sh", wrap_lines=True)
+    st.code("\n".join(lines), language=None, wrap_lines=True)
     with st.expander("Or over MQTT, without this page"):
         broker = (api.read("status").get("broker") or {}).get("url") or ""
         typed = verdicts.mqtt_lines(model, ids[:10], budget_mj, broker, terms=terms.command)
-        st.code(typed, language="sh", wrap_lines=True)
+        st.code(typed, language=None, wrap_lines=True)

@@ -18,6 +18,8 @@ LEDGER_ROWS = 50
 def now(device_id: str) -> None:
     """Draw who the device is, its figures and its model's answers; live."""
     reading = api.read("device", device_id=device_id)
+    if reading.document is None:
+        frame.title(device_id)
     if not frame.answered(reading, "device"):
         return
     device, at = reading.get("device"), time.time()

@@ -30,6 +30,7 @@ def summary(query: dict[str, str], need: str) -> None:
     status, fleet = api.read("status"), api.fleet()
     if not frame.answered(fleet, "fleet"):
         return
+    frame.redraw_if_changed("fleet", bool(fleet.get("total")))
     ended = api.read_slowly("deployments", limit=200).get("deployments", [])
     paused = api.read("rollouts", phase="paused", limit=20).get("rollouts", [])
     cases = views.attention(fleet.get("devices", []), ended, now, more=views.stalled(paused, now))
@@ -39,9 +40,9 @@ def summary(query: dict[str, str], need: str) -> None:
     frame.title(says.title, says.detail)
     if total == 0:
         st.html(note("Start a fleet", "Simulated devices, a broker and a controller, all on this machine:"))
-        st.code("edgewatt demo", language="sh")
+        st.code("edgewatt demo", language=None)
         st.html(note("Or bring a board", "On the board, with the address of your broker:"))
-        st.code("edgewatt-agent run --id my-board --broker mqtt://BROKER:1883", language="sh")
+        st.code("edgewatt-agent run --id my-board --broker mqtt://BROKER:1883", language=None)
         return
     st.html(tables.tiles(status.get("devices") or {"total": total}, query["health"], query))
     if cases:
@@ -104,6 +105,7 @@ def _address() -> dict[str, str]:
 
 actions.report()
 summary(_address(), st.query_params.get("need", ""))
-if api.fleet().get("total", 0):
+frame.remember("fleet", bool(api.fleet().get("total")))
+if api.fleet().get("total"):
     given, number = filters()
     devices(given, number)

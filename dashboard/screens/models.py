@@ -58,7 +58,8 @@ def draw(reading: api.Reading, query: dict[str, Any], page: int, devices: list[d
     spots = shelf.spots(models, forecast)
     if len(spots) > 1:
         st.html(heading("Accuracy against energy", f"predicted for {board}; bars: 95 % interval"))
-        st.altair_chart(maps.cost(pd.DataFrame(spots), named=len(spots) <= shelf.NAMED_UP_TO), width="stretch")
+        named = len(spots) <= shelf.NAMED_UP_TO
+        st.vega_lite_chart(None, maps.document("cost", pd.DataFrame(spots), named=named), width="stretch")
     if board and not forecast:
         why = "Nothing measured is like it, so there is no number rather than a guess."
         hint = "Measure on one device: edgewatt devices measure ID MODEL"

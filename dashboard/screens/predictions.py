@@ -31,7 +31,7 @@ def which_model() -> None:
         picked = pick(compared)
         rows = pd.DataFrame(frontier.spots(compared, budget_mj, picked))
         st.html(heading("Accuracy against energy", frontier.headline(compared, budget_mj)))
-        st.altair_chart(maps.frontier(rows, budget_mj), width="stretch")
+        st.vega_lite_chart(None, maps.document("frontier", rows, budget_mj=budget_mj), width="stretch")
         chosen(compared, picked, budget_mj)
         kept = {"board": board, "published": "true" if published else ""}
         kept |= {"energy_mj": f"{budget_mj:g}"} if budget_mj is not None else {}
@@ -112,7 +112,7 @@ def how_good() -> None:
     if boards:
         rows = trust.errors(boards)
         if rows:
-            st.altair_chart(maps.errors(pd.DataFrame(rows)), width="stretch")
+            st.vega_lite_chart(None, maps.document("errors", pd.DataFrame(rows)), width="stretch")
         st.html(trust.board_table(boards))
     else:
         st.html(note("No figures", "The predictor says nothing about its training."))
@@ -133,7 +133,7 @@ def measured_since(reading: Reading) -> None:
         hint = "edgewatt devices measure ID MODEL"
         st.html(note("Nothing to compare yet", "Deploy a model, or measure one on a device:", hint=hint))
         return
-    st.altair_chart(maps.told_and_came(pd.DataFrame(points)), width="stretch")
+    st.vega_lite_chart(None, maps.document("told_and_came", pd.DataFrame(points)), width="stretch")
     boards, families = summary.get("per_device_type") or {}, summary.get("per_family") or {}
     if boards:
         st.html(trust.group_table(boards, "Board"))
