@@ -35,7 +35,7 @@ class AlertFleet(RollingFleet):
         super().open()
         self.bus = SimpleNamespace(connected=True, dropped=0)
         self.alerts = self.parts.alerts
-        self.alerts.own.link = self.bus
+        self.alerts.own.link = self.alerts.evaluating.finder.link = self.bus
         self.storage_fault = None
 
     def forget_everything(self):
@@ -46,7 +46,6 @@ class AlertFleet(RollingFleet):
         self.sessions.clear()
         self.at += 1_000.0
         self.alerts.__init__(evaluating=self._anew().evaluating, own=self._anew().own)
-        self.alerts.own.link = self.bus
         self.bus.connected = True
 
     def _anew(self):

@@ -47,6 +47,16 @@ def test_the_status_counts_what_is_open(edgewatt):
     assert "3 (1 critical)" in out
 
 
+def test_tab_completes_the_ids_of_alerts(edgewatt, monkeypatch, capsys):
+    monkeypatch.setenv("_EDGEWATT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "edgewatt alerts ack too")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    with pytest.raises(SystemExit):
+        edgewatt()
+
+    assert capsys.readouterr().out.split() == ["too-hot@pi5-2", "too-hot@pi5-1"]
+
+
 def test_one_that_is_seen_leaves_the_list(edgewatt):
     code, out, _ = edgewatt("alerts", "ack", "too-hot@pi5-1", "--note", "fan")
 

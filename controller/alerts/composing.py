@@ -23,7 +23,7 @@ def compose_alerts(store: Store, link: Link, folder: Path, skews: Mapping[str, f
             book=RuleBook(stored=StoredRules(store=store)),
             alerts=Alerts(store=store),
             silences=Silences(store=store),
-            finder=FactFinder(store=store, rollout_records=Rollouts(store), skews=skews),
+            finder=FactFinder(store=store, link=link, rollout_records=Rollouts(store), skews=skews),
             telling=Telling(store=store, notices=Notices(store=store) if notices else None),
         ),
         own=OwnFacts(store=store, link=link, folder=folder),

@@ -19,6 +19,7 @@ from controller.alerts.rule import Rule
 from controller.alerts.rulebook import RuleBook
 from controller.alerts.state import Acknowledged, Alert, AlertState, Note, step
 from controller.alerts.telling import Telling, meant
+from controller.sleep import clock
 from controller.store import Store
 
 LONGEST_SILENCE_S = 30 * 86_400.0
@@ -60,11 +61,6 @@ class AlertDesk:
     def notices(self) -> Notices | None:
         """What waits for the receiver, where one is set."""
         return self.telling.notices
-
-    @property
-    def behind(self) -> int:
-        """How many devices with news wait to be looked at."""
-        return self.evaluating.behind
 
     def heard(self, newest: Mapping[str, tuple[Telemetry, float]], packets: list[Packet]) -> None:
         """Note what has to be looked at, after a batch was written; inside its transaction."""
@@ -144,7 +140,7 @@ class AlertDesk:
         )
         with self.store.transaction():
             self.evaluating.silences.add(made)
-            self._tell(f"{meant(made)} is silenced for {for_s / 60:.0f} min", made, why, who, at)
+            self._tell(f"{meant(made)} is silenced until {clock(made.until, at)}", made, why, who, at)
         return made
 
     def silences(self, at: float) -> list[Silence]:

@@ -47,6 +47,7 @@ class Evaluating:
     elapsed: Callable[[], float] = time.monotonic
     evaluated: int = 0
     behind: int = 0
+    took_s: float = 0.0
     _due: dict[str, None] = field(default_factory=dict)
     _sweep: deque[str] = field(default_factory=deque)
     _swept_at: float = 0.0
@@ -71,6 +72,7 @@ class Evaluating:
     def tick(self, at: float, own: Mapping[str, Reading]) -> None:
         """Look at the controller (`own` readings), at rollouts, and at devices until the budget is used up."""
         began = self.elapsed()
+        self.finder.look(at)
         self._silences = self.silences.active(at)
         for silence in self.silences.expired(at):
             self.telling.silence_over(silence, at)
@@ -84,7 +86,7 @@ class Evaluating:
             self._look_at_devices(names, at)
             if self.elapsed() - began >= BUDGET_S:
                 break
-        self.behind = len(self._due)
+        self.behind, self.took_s = len(self._due), self.elapsed() - began
 
     def forget(self) -> None:
         """Trust nothing that was kept in memory: the transaction around it was undone."""

@@ -34,9 +34,15 @@ class FactFinder:
     """Collects facts; `skews` holds by device how far its clock was off in its newest live sample."""
 
     store: Store
+    link: Link
     rollout_records: Rollouts
     skews: Mapping[str, float]
     _rises: Rises = field(default_factory=Rises)
+    _hears_since: float | None = None
+
+    def look(self, at: float) -> None:
+        """Note whether the bus is heard, and since when."""
+        self._hears_since = (self._hears_since or at) if self.link.connected else None
 
     def devices(self, names: Sequence[str], at: float, rules: Sequence[Rule]) -> Iterator[Facts]:
         """Yield what is known of each device that is there."""
@@ -51,6 +57,7 @@ class FactFinder:
                 deployment=deployments.get(row["id"]),
                 watches=tuple(watches.get(row["id"], ())),
                 skew_s=self.skews.get(row["id"]),
+                hears_since=self._hears_since,
                 rises={} if lost is None else {"lost_readings": lost},
             )
 

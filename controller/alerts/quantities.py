@@ -17,6 +17,9 @@ Row = Mapping[str, Any]
 RISE_S = 600.0
 """Over how long the rise of a count is looked at."""
 
+LISTENED_S = 60.0
+"""How long the controller has to hear the bus before it says that a device is silent."""
+
 BAD_ENDS = frozenset({Phase.FAILED, Phase.ROLLED_BACK, Phase.TIMED_OUT, Phase.REJECTED, Phase.EXPIRED})
 
 
@@ -33,13 +36,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of one device at time `now`; `rises` holds how much a count rose within `RISE_S`."""
+    """What is known of one device at time `now`; `rises` holds how much a count rose within `RISE_S`.
+
+    `hears_since` is from when on the controller hears the bus, None while it does not.
+    """
 
     device: Row
     now: float
     deployment: Row | None = None
     watches: tuple[Row, ...] = ()
     skew_s: float | None = None
+    hears_since: float | None = None
     rises: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -99,18 +106,27 @@ def kind_of(source: str | None) -> str:
 
 
 def _silent(facts: Facts) -> Reading | None:
-    """Read how long a connected device has said nothing; 0 while it is not connected, or sleeps."""
-    device = facts.device
-    if device["online"] is None:
+    """Read how long a connected device has said nothing; 0 while it is not connected, or between two readings.
+
+    Nobody knows while the bus is not heard, nor shortly after that.
+    """
+    device, now, since = facts.device, facts.now, facts.hears_since
+    if device["online"] is None or since is None:
         return None
+    interval_s = (device["status"] or {}).get("interval_s") or 0.0
     heard_at = max(facts.reading_at or 0.0, device["status_at"] or 0.0) or device["registered_at"]
-    return Reading(value=max(0.0, facts.now - heard_at) if device["online"] else 0.0, at=facts.now)
+    age_s = max(0.0, now - heard_at)
+    if not device["online"] or age_s < 3 * interval_s:
+        return Reading(value=0.0, at=now)
+    if heard_at < since and now - since < max(LISTENED_S, 3 * interval_s):
+        return None
+    return Reading(value=age_s, at=now)
 
 
 def _offline(facts: Facts) -> Reading | None:
     """Read how long a device has been gone; 0 while it is connected, or sleeps as it said."""
     device, now = facts.device, facts.now
-    if device["online"] is None or device["status_at"] is None:
+    if device["online"] is None or device["status_at"] is None or facts.hears_since is None:
         return None
     if device["online"] or asleep_until(device, now) is not None:
         return Reading(value=0.0, at=now)

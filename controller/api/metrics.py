@@ -105,7 +105,9 @@ class Figures:
             "alerts_firing", "Alerts that began and are not over, seen and silenced ones too.", firing, "severity"
         )
         yield _gauge("alerts", "Alerts as people look at them.", views, "view")
-        yield _gauge("alerts_behind", "Devices with news that no rule was held against yet.", {(): alerts.behind})
+        look = alerts.evaluating
+        yield _gauge("alerts_behind", "Devices with news that no rule was held against yet.", {(): look.behind})
+        yield _gauge("alerts_look_seconds", "How long the last look at the rules took.", {(): look.took_s})
         if notices is not None:
             yield _gauge("alert_notices_waiting", "Notices that wait for their receiver.", {(): notices.waiting()})
             yield _counter("alert_notices_sent", "Notices that the receiver took.", {(): notices.sent})

@@ -69,14 +69,14 @@ def _silence(
     *,
     for_: Annotated[str, typer.Option("--for", metavar="SPAN", help="How long: 90min, 2h, 1d.")],
     why: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
-    device: Annotated[bool, typer.Option("--device", help="Every alert of its device.")] = False,
-    rule: Annotated[bool, typer.Option("--rule", help="Its rule, on every device.")] = False,
+    whole_device: Annotated[bool, typer.Option("--device", help="Every alert of its device.")] = False,
+    everywhere: Annotated[bool, typer.Option("--rule", help="Its rule, on every device.")] = False,
 ) -> None:
     """Send no notices of an alert for a while; it runs on, and what is open at the end is told."""
     from controller.cli import alert_tables  # noqa: PLC0415 - imported on use
     from controller.times import seconds  # noqa: PLC0415
 
-    reach = "device" if device else "rule" if rule else "alert"
+    reach = "device" if whole_device else "rule" if everywhere else "alert"
     found = console.client.silence_alert(alert, for_s=seconds(for_, "--for"), why=why, reach=reach)
     console.show(found, alert_tables.silences([found["silence"]]))
 

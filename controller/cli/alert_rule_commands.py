@@ -8,7 +8,7 @@ from controller.cli.command import command, group
 from controller.cli.console import Console
 from controller.cli.exits import Exit
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The rule.")]
+RuleName = Annotated[str, typer.Argument(metavar="NAME", help="The rule.")]
 Watched = Annotated[str, typer.Option(help="What is watched; `edgewatt alerts rules list` names them.")]
 Above = Annotated[float | None, typer.Option(help="An alert when it is more than this.")]
 Below = Annotated[float | None, typer.Option(help="An alert when it is less than this.")]
@@ -45,17 +45,17 @@ def _list(console: Console) -> None:
     console.show(found, alert_tables.rules(found["rules"]), alert_tables.quantities(found["quantities"]))
 
 
-def _show(console: Console, name: Name) -> None:
+def _show(console: Console, rule: RuleName) -> None:
     """Show one rule, with its reason and what to do."""
     from controller.cli import alert_tables  # noqa: PLC0415 - imported on use
 
-    found = console.client.alert_rule(name)
+    found = console.client.alert_rule(rule)
     console.show(found, alert_tables.rule(found["rule"]))
 
 
 def _preview(
     console: Console,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Begin with this rule.")] = "",
+    rule: Annotated[str, typer.Argument(metavar="[NAME]", help="Begin with this rule.")] = "",
     *,
     quantity: Watched = "",
     above: Above = None,
@@ -65,22 +65,22 @@ def _preview(
     clear_for: ClearFor = "",
     device: Devices = None,
     tag: Tags = None,
-    board: Boards = None,
-    kind: Kinds = None,
+    device_type: Boards = None,
+    energies: Kinds = None,
     days: Annotated[float, typer.Option(help="How far to look back.", min=0.01, max=31)] = 7.0,
 ) -> None:
     """Say how often a rule would have fired, by the readings that are kept; nothing is changed."""
     from controller.cli import alert_tables  # noqa: PLC0415 - imported on use
 
     changed = _fields(quantity, above=above, below=below, clear=clear, for_=for_, clear_for=clear_for)
-    changed |= _reach(device, tag, board, kind)
-    found = console.client.preview_alert_rule(days=days, **_whole(_before(console, name) | changed))
+    changed |= _reach(device, tag, device_type, energies)
+    found = console.client.preview_alert_rule(days=days, **_whole(_before(console, rule) | changed))
     console.show(found, *alert_tables.preview(found))
 
 
 def _set(
     console: Console,
-    name: Name,
+    rule: RuleName,
     *,
     quantity: Watched = "",
     above: Above = None,
@@ -91,8 +91,8 @@ def _set(
     severity: Severity = None,
     device: Devices = None,
     tag: Tags = None,
-    board: Boards = None,
-    kind: Kinds = None,
+    device_type: Boards = None,
+    energies: Kinds = None,
     says: Annotated[str | None, typer.Option(help="Why this is watched.")] = None,
     advice: Annotated[str | None, typer.Option(help="What to do then.")] = None,
     runbook: Annotated[str | None, typer.Option(metavar="URL", help="Where that is told at length.")] = None,
@@ -104,29 +104,29 @@ def _set(
 
     texts = {"severity": severity, "says": says, "advice": advice, "runbook": runbook, "enabled": on}
     changed = _fields(quantity, above=above, below=below, clear=clear, for_=for_, clear_for=clear_for) | _reach(
-        device, tag, board, kind
+        device, tag, device_type, energies
     )
     changed |= {field: value for field, value in texts.items() if value is not None}
-    wanted = _whole(_before(console, name, known=True) | changed)
+    wanted = _whole(_before(console, rule, known=True) | changed)
     if dry_run:
         found = console.client.preview_alert_rule(**wanted)
         console.show(found, *alert_tables.preview(found))
         return
-    made = console.client.put_alert_rule(name, **wanted)
+    made = console.client.put_alert_rule(rule, **wanted)
     console.show(made, alert_tables.rule(made["rule"]))
 
 
 def _remove(
-    console: Console, name: Name, *, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+    console: Console, rule: RuleName, *, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> int:
     """Remove a rule of yours, with its alerts; one of EdgeWatt is as it comes again."""
     from controller.cli import alert_tables  # noqa: PLC0415 - imported on use
 
-    ours = console.client.alert_rule(name)["rule"]["built_in"]
-    what = f"Let {name} be as it comes?" if ours else f"Remove {name} and its alerts?"
+    ours = console.client.alert_rule(rule)["rule"]["built_in"]
+    what = f"Let {rule} be as it comes?" if ours else f"Remove {rule} and its alerts?"
     if not console.agrees(what, yes=yes):
         return Exit.INTERRUPTED
-    found = console.client.remove_alert_rule(name)
+    found = console.client.remove_alert_rule(rule)
     left = found["rule"] or found["removed"]
     console.show(found, alert_tables.rule(left))
     return Exit.DONE
@@ -160,9 +160,9 @@ def _whole(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reach(
-    device: list[str] | None, tag: list[str] | None, board: list[str] | None, kind: list[str] | None
+    device: list[str] | None, tag: list[str] | None, device_type: list[str] | None, kind: list[str] | None
 ) -> dict[str, Any]:
-    given = {"device_ids": device, "tags": tag, "device_types": board, "kinds": kind}
+    given = {"device_ids": device, "tags": tag, "device_types": device_type, "kinds": kind}
     return {field: value for field, value in given.items() if value}
 
 

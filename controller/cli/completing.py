@@ -61,6 +61,24 @@ def jobs(context: typer.Context, incomplete: str) -> Known:
     return _beginning([(each["id"], f"{each['model']}, {each['state']}") for each in found], incomplete)
 
 
+def alerts(context: typer.Context, incomplete: str) -> Known:
+    """Return ids of alerts that are open, the worst first."""
+    found = _asked(context, "/api/alerts", "alerts")
+    return _beginning([(each["id"], f"{each['severity']}, {each['condition']}") for each in found], incomplete)
+
+
+def alert_rules(context: typer.Context, incomplete: str) -> Known:
+    """Return names of the rules of alerts."""
+    found = _asked(context, "/api/alerts/rules", "rules")
+    return _beginning([(each["name"], each["condition"]) for each in found], incomplete)
+
+
+def quantities(context: typer.Context, incomplete: str) -> Known:
+    """Return what a rule can watch."""
+    found = _asked(context, "/api/alerts/rules", "quantities")
+    return _beginning([(each["name"], each["says"]) for each in found], incomplete)
+
+
 def kinds(context: typer.Context, incomplete: str) -> Known:
     """Return the types of events."""
     found = _asked(context, "/api/logs/kinds", "kinds")
@@ -87,6 +105,9 @@ _BY_NAMES: tuple[tuple[tuple[str, ...], Completer], ...] = (
     (("deployment",), deployments),
     (("job",), jobs),
     (("kind",), kinds),
+    (("alert",), alerts),
+    (("rule",), alert_rules),
+    (("quantity",), quantities),
 )
 COMPLETERS = {name: _quiet(complete) for names, complete in _BY_NAMES for name in names}
 """What completes an argument or option, by the name that its function gives it."""
