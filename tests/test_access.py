@@ -215,6 +215,17 @@ async def test_who_guesses_is_slowed_down_and_who_knows_is_not(running):
     assert (await running.http.get("/api/status", headers=wrong)).status_code == 401
 
 
+async def test_failed_sign_ins_are_one_event_in_a_while(running):
+    for _ in range(3):
+        await running.http.get("/api/status", headers=bearer("ew_00000000_" + "A" * 43))
+        running.clock.now += 1
+    logs = (await ask(running, "GET", "/api/logs?type=access&q=failed", Role.VIEWER)).json()["logs"]
+
+    assert len([each for each in logs if each["at"] >= running.clock.now - 4]) <= 1
+    assert "127.0.0.1 failed" in logs[0]["text"]
+    assert "AAAA" not in str(logs)
+
+
 async def test_writes_are_limited_for_each_and_reads_are_not(running):
     running.parts.door.allowance.per_min = {"writes": 2, "predictions": 1, "failed_sign_ins": 3}
     body = {"device_id": "nobody"}
@@ -247,6 +258,16 @@ async def test_a_body_has_a_limit_whatever_it_is(running):
             assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
     unread = await ask(running, "POST", "/api/deploy", content=large)
     assert unread.status_code == 401
+
+
+async def test_while_nobody_signs_in_a_name_that_may_be_anybodys_is_not_answered(open_one):
+    answers = {
+        host: (await open_one.http.get("/api/status", headers={"Host": host})).status_code
+        for host in ("127.0.0.1:5000", "[::1]:5000", "localhost", "controller:5000", "a.localhost", "evil.example:5000")
+    }
+    assert [host for host, status in answers.items() if status != 200] == ["evil.example:5000"]
+    refused = (await open_one.http.get("/api/status", headers={"Host": "evil.example:5000"})).json()
+    assert (refused["code"], bool(refused["hint"])) == ("foreign_host", True)
 
 
 async def test_a_page_of_another_site_cannot_write_with_our_browser(open_one):

@@ -1,9 +1,10 @@
 """Decides who asks, and whether they may: by token, by a signed address, or because nobody else is near."""
 
+import ipaddress
 import logging
 import re
 from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -78,13 +79,15 @@ class Door:
     def admit(self, asked: Asked, at: float) -> Principal | None:
         """Return who asks; None where nobody has to be known, or a websocket is to say it first.
 
-        Raises AccessError: `not_signed_in`, `not_allowed`, `bad_url`, `url_expired`, `cross_site`, `too_many_requests`.
+        Raises AccessError: `not_signed_in`, `not_allowed`, `bad_url`, `url_expired`, `cross_site`,
+        `foreign_host`, `too_many_requests`.
         """
         if (asked.writes or asked.method == SOCKET) and asked.headers.get("sec-fetch-site") in FOREIGN:
             raise AccessError(
                 "a page of another site asked for this", code="cross_site", hint="use /docs, or a program"
             )
         if not self.required:
+            _check_host(asked.headers.get("host", ""))
             return LOCAL
         role = needed(asked.method, asked.path)
         if role is None:
@@ -107,6 +110,7 @@ class Door:
         if principal is None:
             if secret:
                 self.failed += 1
+                self.tokens.tell_failure(place(address), at)
                 self.allowance.take("failed_sign_ins", place(address), at)
                 logger.warning("a sign-in failed: address=%s", address)
             said = "this token is unknown, revoked or expired" if secret else "nobody is signed in"
@@ -128,6 +132,18 @@ class Door:
             self.allowance.take("predictions", whose, at)
         elif asked.writes:
             self.allowance.take("writes", whose, at)
+
+
+def _check_host(host: str) -> None:
+    """Raise AccessError (`foreign_host`) for a name that somebody else's page may have pointed at this machine."""
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        if "." in name.removesuffix(".localhost"):
+            hint = "ask 127.0.0.1; or make a token, so that other names are no danger: edgewatt tokens create"
+            said = f"nobody signs in here, so it is not answered as {name[:80]}"
+            raise AccessError(said, code="foreign_host", hint=hint) from None
 
 
 def check(principal: Principal, role: Role) -> None:

@@ -1,5 +1,6 @@
 """Keeps API tokens: made once and shown once, recognised by their hash, revoked by their name."""
 
+import contextlib
 import hmac
 import re
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from controller.logs import CAUSES
 from controller.store import Row, Store
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+FAILURE_EVERY_S = 300.0
+"""How often a failed sign-in is an event; `/metrics` counts each."""
+
 ADOPTED = "adopted_token"
 """What the id is remembered as of the last secret that was made outside: revoked, it does not come back."""
 
@@ -38,6 +42,7 @@ class Tokens:
     def __init__(self, store: Store) -> None:
         """Keep them in `store`."""
         self._store = store
+        self._failure_told_at = -FAILURE_EVERY_S
 
     def create(
         self,
@@ -124,6 +129,15 @@ class Tokens:
             name=token.name, role=token.role, token_id=token.id, expires_at=token.expires_at, act_as=token.act_as
         )
 
+    def tell_failure(self, place: str, at: float) -> None:
+        """Make it an event that a sign-in from `place` failed, once in a while; on a full disk it is none."""
+        if 0 <= at - self._failure_told_at < FAILURE_EVERY_S:
+            return
+        self._failure_told_at = at
+        text = f"a sign-in from {place or 'nowhere'} failed: its token is unknown, revoked or expired"
+        with contextlib.suppress(StorageError), self._store.transaction():
+            self._store.add_event(at, "access", text, who="rest", facts={"place": place})
+
     def is_good(self, token_id: str, at: float) -> bool:
         """Return whether a token is there that has not expired."""
         sql = "SELECT 1 FROM tokens WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)"
@@ -133,11 +147,8 @@ class Tokens:
         """Note that `token` is used; on a full disk it is not noted, and works."""
         if token.last_used_at is not None and at - token.last_used_at < USED_EVERY_S:
             return
-        try:
-            with self._store.transaction():
-                self._store.connection.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", [at, token.id])
-        except StorageError:
-            return
+        with contextlib.suppress(StorageError), self._store.transaction():
+            self._store.connection.execute("UPDATE tokens SET last_used_at = ? WHERE id = ?", [at, token.id])
 
     def _check(self, name: str, expires_at: float | None, at: float) -> None:
         if not NAME.fullmatch(name):
