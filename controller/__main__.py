@@ -241,7 +241,8 @@ async def _act(turn: Turn, connection: Connection, door: socket.socket, stopping
     will = Will(topic=CONTROLLER_STATUS, payload=encode(ControllerStatus(online=False, epoch=epoch, reason="lost")))
     link = PahoLink(settings.broker, CLIENT_ID, will=will, credentials=settings.credentials)
     try:
-        store = Store(settings.place, connection)
+        turn.pulse, turn.status = time.monotonic_ns, lambda: "opening the database"
+        store = await asyncio.to_thread(Store, settings.place, connection)  # an upgrade may take minutes
         parts = compose(settings, store, link, epoch)
         check_exposure(settings, parts.door.tokens)
         with store.transaction():

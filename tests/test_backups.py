@@ -43,6 +43,7 @@ def data(tmp_path):
         "predictors/active": "{}",
         "archives/events-20260101T000000Z-1-2-2.jsonl.gz": "old",
         "security/ca.key": "secret",
+        "security/mqtt/mosquitto_pub": "-u operator",
         "workshop/half/out": "half",
         "uploads/incoming/x/m.onnx": "half",
         "uploads/weights/w.safetensors": "weights",
@@ -101,7 +102,7 @@ def test_half_made_things_stay_out_and_secrets_go_only_where_they_are_asked_for(
 
     names = {entry.name for entry in without.files}
     assert not [name for name in names if name.startswith(("workshop/", "uploads/incoming", "security/"))]
-    assert {entry.name for entry in with_secrets.files} - names == {"security/ca.key"}
+    assert {entry.name for entry in with_secrets.files} - names == {"security/ca.key", "security/mqtt/mosquitto_pub"}
     assert (tmp_path / "s.tar").stat().st_mode & 0o777 == 0o600
     restore(tmp_path / "s.tar", tmp_path / "new")
     assert (tmp_path / "new/security/ca.key").stat().st_mode & 0o777 == 0o600
@@ -284,6 +285,14 @@ def test_with_the_database_in_postgresql_the_rest_is_backed_up(data, tmp_path):
 
     assert (made.manifest.database, made.manifest.models) == ("elsewhere", 1)
     assert not (tmp_path / "new/controller.db").exists()
+
+
+def test_the_command_line_says_that_pg_dump_is_for_the_database(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("EDGEWATT_DATABASE", "postgresql://edgewatt@db.example.org/edgewatt")
+
+    assert run(["backup", "--data", str(data), "--out", str(tmp_path / "b.tar")]) == 0
+
+    assert "the database is in PostgreSQL and not in this file: back it up with pg_dump" in capsys.readouterr().err
 
 
 def test_secrets_that_are_asked_for_and_not_there_are_missed(data, tmp_path):

@@ -1,48 +1,60 @@
-"""The files people deploy with: mosquitto.conf really starts, docker-compose.yml is what Compose would accept."""
+"""The files people deploy with: mosquitto.conf really starts, images and docker-compose.yml keep their promises."""
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
+from controller.cli.app import run
+from controller.settings import Settings, load
+from edge_agent.__main__ import parser
 from tests.conftest import NO_MOSQUITTO
 from tests.fleet.brokers import MOSQUITTO, RunningBroker, free_port
 
 ROOT = Path(__file__).parent.parent
 
 # The part of the Compose specification that our file uses; anything else in it is refused here.
-TEXT_OR_WORDS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 DURATION = {"type": "string", "pattern": r"^\d+(ms|s|m|h)$"}
+TEXT, WORDS = {"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}
+BIND = r"^\$\{EDGEWATT_BIND:-127\.0\.0\.1\}:\d+:\d+$"
 SERVICE = {
     "type": "object",
     "additionalProperties": False,
     "required": ["image", "user", "read_only", "cap_drop", "security_opt"],
     "properties": {
-        "image": {"type": "string"},
+        "image": TEXT,
         "build": {
             "type": "object",
             "additionalProperties": False,
-            "required": ["context", "dockerfile", "target"],
-            "properties": {key: {"type": "string"} for key in ("context", "dockerfile", "target")},
+            "required": ["context", "dockerfile"],
+            "properties": dict.fromkeys(("context", "dockerfile"), TEXT),
         },
-        "command": TEXT_OR_WORDS,
+        "command": WORDS,
+        "entrypoint": WORDS,
         "user": {"type": "string", "pattern": r"^[1-9]\d*:[1-9]\d*$"},
         "read_only": {"const": True},
         "cap_drop": {"const": ["ALL"]},
         "security_opt": {"const": ["no-new-privileges:true"]},
         "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
-        "tmpfs": {"type": "array", "items": {"type": "string"}},
-        "profiles": {"type": "array", "items": {"type": "string"}},
-        "environment": {"type": "object", "additionalProperties": {"type": "string"}},
-        "ports": {
-            "type": "array",
-            "items": {"type": "string", "pattern": r"^\$\{EDGEWATT_BIND:-127\.0\.0\.1\}:\d+:\d+$"},
+        "tmpfs": WORDS,
+        "pid": {"type": "string", "pattern": "^service:[a-z]+$"},
+        "sysctls": {"type": "object"},
+        "profiles": WORDS,
+        "environment": {"type": "object", "additionalProperties": TEXT},
+        "networks": {
+            "type": "object",
+            "additionalProperties": {"type": "object", "properties": {"aliases": WORDS}, "additionalProperties": False},
         },
+        "ports": {"type": "array", "items": {"type": "string", "pattern": BIND}},
         "volumes": {"type": "array", "items": {"type": "string", "pattern": r"^[^:]+:/[^:]+(:ro)?$"}},
         "depends_on": {
             "type": "object",
@@ -50,7 +62,9 @@ SERVICE = {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["condition"],
-                "properties": {"condition": {"enum": ["service_started", "service_healthy"]}},
+                "properties": {
+                    "condition": {"enum": ["service_started", "service_healthy", "service_completed_successfully"]}
+                },
             },
         },
         "healthcheck": {
@@ -73,11 +87,13 @@ COMPOSE = {
     "additionalProperties": False,
     "patternProperties": {"^x-": {}},
     "properties": {
-        "name": {"type": "string"},
+        "name": TEXT,
         "services": {"type": "object", "additionalProperties": SERVICE},
+        "networks": {"type": "object"},
         "volumes": {"type": "object", "additionalProperties": {"type": "null"}},
     },
 }
+IMAGES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 
 
 @pytest.fixture(scope="module")
@@ -86,52 +102,148 @@ def compose():
 
 
 @pytest.fixture(scope="module")
-def dockerfile():
-    return (ROOT / "docker/Dockerfile").read_text()
+def services(compose):
+    return compose["services"]
+
+
+def mounts(service):
+    """Of a service what is mounted where, and whether it may write there."""
+    for volume in service.get("volumes", []):
+        source, target, *mode = volume.split(":")
+        yield source, target, mode != ["ro"]
+
+
+def instructions(path):
+    """The instructions of a Dockerfile, continued lines joined."""
+    text = re.sub(r"^#.*\n", "", path.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    return [(line.split()[0], line.split(maxsplit=1)[1]) for line in text.splitlines() if line.strip()]
 
 
 def test_the_compose_file_keeps_to_the_specification(compose):
     jsonschema.validate(compose, COMPOSE)
 
 
-def test_each_dependency_is_a_service_with_a_health_check(compose):
-    for service in compose["services"].values():
-        for name in service.get("depends_on", {}):
-            assert "healthcheck" in compose["services"][name]
+def test_who_is_waited_for_healthy_says_whether_it_is_and_who_is_to_end_ends(services):
+    for service in services.values():
+        for name, how in service.get("depends_on", {}).items():
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in services[name]
+            if how["condition"] == "service_completed_successfully":
+                assert services[name]["restart"] == "no"
 
 
 def test_each_volume_is_declared_and_used(compose):
-    used = {
-        volume.split(":")[0]
-        for service in compose["services"].values()
-        for volume in service.get("volumes", [])
-        if not volume.startswith(".")
-    }
+    used = {source for service in compose["services"].values() for source, _, _ in mounts(service) if source[0] != "."}
 
     assert used == set(compose["volumes"])
 
 
-def test_each_build_target_is_in_the_dockerfile(compose, dockerfile):
-    targets = {service["build"]["target"] for service in compose["services"].values() if "build" in service}
+def test_each_file_that_is_mounted_is_there_and_only_read(services):
+    bound = [mount for service in services.values() for mount in mounts(service) if mount[0].startswith(".")]
 
-    assert targets == set(re.findall(r"^FROM base AS (\w+)$", dockerfile, re.MULTILINE))
+    assert bound
+    assert [source for source, _, writes in bound if writes or not (ROOT / source).is_file()] == []
 
 
-def test_what_the_dockerfile_copies_is_there(dockerfile):
-    copied = [word for line in re.findall(r"^COPY (.*)$", dockerfile, re.MULTILINE) for word in line.split()[:-1]]
+def test_only_nginx_and_the_broker_have_doors_and_both_speak_tls(services):
+    doors = {
+        name: [port.rsplit(":", 1)[1] for port in each["ports"]] for name, each in services.items() if "ports" in each
+    }
+
+    assert doors == {"mosquitto": ["8883"], "nginx": ["80", "443"]}
+
+
+def test_who_writes_keys_is_the_one_that_makes_them_and_the_controller_that_enrolls(services):
+    writers = {
+        name for name, each in services.items() for source, _, writes in mounts(each) if source == "security" and writes
+    }
+
+    assert writers == {"init", "controller"}
+
+
+def test_the_controller_knows_each_setting_of_its_container(services, tmp_path):
+    told = {
+        name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for name, text in services["controller"]["environment"].items()
+    }
+
+    assert {name.removeprefix("EDGEWATT_").lower() for name in told} <= {field.name for field in fields(Settings)}
+    del told["EDGEWATT_SECURITY"]
+    settings = load({"data": tmp_path}, told)
+    assert (settings.behind_proxy, settings.base_url) == (True, "https://edgewatt.localhost")
+
+
+def test_the_controller_trusts_the_network_of_its_proxy_and_no_other(compose):
+    [network] = compose["networks"]["default"]["ipam"]["config"]
+
+    assert compose["services"]["controller"]["environment"]["EDGEWATT_TRUSTED_PROXIES"] == network["subnet"]
+
+
+def test_init_is_asked_for_what_init_knows(services, tmp_path):
+    words = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", word) for word in services["init"]["command"]]
+
+    assert run([word.replace("/var/lib/edgewatt", str(tmp_path)) for word in words[1:]] + ["--json"]) == 0
+    assert (tmp_path / "security/healthcheck.password").is_file()
+
+
+def test_each_image_that_is_built_has_its_dockerfile_and_the_other_way_round(services):
+    built = {service["build"]["dockerfile"] for service in services.values() if "build" in service}
+    baked = json.loads((ROOT / "docker/bake.json").read_text())["target"]
+
+    assert built == {f"docker/{path.name}" for path in IMAGES}
+    assert {target["dockerfile"] for target in baked.values()} == built
+    assert baked["agent"]["platforms"] == ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+
+
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)
+def test_an_image_is_pinned_small_and_without_rights(path):
+    found = instructions(path)
+    words = [word for word, _ in found]
+    bases = [rest for word, rest in found if word == "FROM"]
+
+    assert all(re.search(r":[\w.-]*\d|:bookworm", base) for base in bases)
+    assert "ADD" not in words
+    assert "HEALTHCHECK" in words
+    last_user = max(index for index, word in enumerate(words) if word == "USER")
+    assert found[last_user][1] == "edgewatt"
+    assert "RUN" not in words[last_user:]
+    for _, rest in (each for each in found if each[0] == "RUN" and "apt-get install" in each[1]):
+        assert rest.count("--no-install-recommends") == rest.count("apt-get install")
+        assert "rm -rf /var/lib/apt/lists/*" in rest
+
+
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)
+def test_what_an_image_copies_is_there_and_what_it_installs_is_an_extra(path):
+    copied = [word for kind, rest in instructions(path) if kind == "COPY" for word in rest.split()[:-1]]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = {name for group in re.findall(r"'\.\[([\w,]+)\]'", path.read_text()) for name in group.split(",")}
 
     assert [name for name in copied if not (ROOT / name).exists()] == []
+    assert asked
+    assert asked <= set(extras)
 
 
-def test_no_image_runs_as_root(dockerfile):
-    for stage in re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[2:]:
-        assert "USER edgewatt" in stage
+def test_without_a_profile_there_are_no_simulated_devices(services):
+    started = {name for name, service in services.items() if not service.get("profiles")}
+
+    assert started == {"init", "mosquitto", "controller", "dashboard", "nginx"}
 
 
-def test_without_a_profile_there_are_no_simulated_devices(compose):
-    started = {name for name, service in compose["services"].items() if not service.get("profiles")}
+def test_the_places_of_nginx_name_the_same_neighbours(services):
+    here, there = ((ROOT / each / "place.conf").read_text() for each in ("deploy/nginx", "docker/nginx"))
 
-    assert started == {"mosquitto", "controller", "dashboard"}
+    assert re.findall(r"upstream (\w+)", here) == re.findall(r"upstream (\w+)", there)
+    assert {name for name, _ in re.findall(r"server (\w+):(\d+)", there)} <= set(services)
+
+
+def test_at_balena_a_device_lets_itself_in_once_and_runs():
+    [(name, agent)] = yaml.safe_load((ROOT / "deploy/balena/docker-compose.yml").read_text())["services"].items()
+    script = agent["command"][0].replace("$$", "$")
+    [enrolling, running] = re.findall(r"edgewatt-agent ([^\n]+)", script)
+
+    assert name == "agent"
+    assert subprocess.run(["sh", "-n", "-c", script], check=False).returncode == 0
+    assert parser().parse_args(shlex.split(enrolling)).into == Path("/data/enrolment")
+    assert parser().parse_args(shlex.split(running)).settings == Path("/data/enrolment/agent.toml")
 
 
 def has_compose():

@@ -143,3 +143,43 @@ def test_a_process_that_hangs_falls_silent_and_one_that_is_stopped_says_so(at_pa
 
     assert ready[1].startswith("STATUS=")
     assert hanging is None
+
+
+SLOW = """\
+import sys
+from controller import __main__ as program
+class Slow(program.Store):
+    def __init__(self, *given):
+        open("{gate}").read()
+        super().__init__(*given)
+program.Store = Slow
+sys.exit(program.main())
+"""
+
+
+def test_an_upgrade_of_the_database_that_takes_long_is_no_hanging(at_path, tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    words = (
+        "--broker",
+        f"mqtt://127.0.0.1:{free_port()}",
+        "--port",
+        str(free_port()),
+        "--data",
+        str(tmp_path / "data"),
+    )
+    launcher = tmp_path / "slow.py"
+    launcher.write_text(SLOW.format(gate=gate))
+    environment = os.environ | {"NOTIFY_SOCKET": at_path.address, "WATCHDOG_USEC": "300000"}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, str(launcher), *words], env=environment, stdout=log, stderr=log)
+    try:
+        at_path.until("STATUS=opening the database")
+        opening = [at_path.next() for _ in range(3)]
+        gate.write_text("open")
+        at_path.until("STATUS=0 devices, broker not connected: not yet")
+    finally:
+        process.kill()
+        process.wait()
+
+    assert opening == [["WATCHDOG=1", "STATUS=opening the database"]] * 3

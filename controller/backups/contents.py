@@ -93,9 +93,11 @@ def kept_files(data: Path, secrets: Path | None) -> Iterator[tuple[str, Path]]:
         name = path.relative_to(data)
         if _belongs(name) and path.is_file() and not path.is_symlink():
             yield name.as_posix(), path
-    for path in sorted(secrets.iterdir()) if secrets is not None and secrets.is_dir() else ():
+    if secrets is None:
+        return
+    for path in sorted(secrets.rglob("*")):
         if path.is_file():
-            yield f"{SECURITY}/{path.name}", path
+            yield f"{SECURITY}/{path.relative_to(secrets).as_posix()}", path
 
 
 def stamp(at: float) -> str:

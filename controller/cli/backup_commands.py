@@ -45,7 +45,15 @@ def _backup(
     with console.busy("copying"):
         secrets = settings.security_folder.root
         taken = secrets if with_secrets else None
-        made = take(settings.data, out, version=version("edgewatt"), at=time.time(), secrets=taken, keep=keep)
+        made = take(
+            settings.data,
+            out,
+            version=version("edgewatt"),
+            at=time.time(),
+            secrets=taken,
+            elsewhere=bool(settings.database),
+            keep=keep,
+        )
     console.show({"success": True, **said.of_backup(made)})
     if not console.as_json:
         for line in said.backup_lines(made, security=secrets.is_dir()):
