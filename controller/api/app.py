@@ -31,6 +31,7 @@ from controller.api import (
 )
 from controller.api.described import RESPONSES, with_examples, with_roles
 from controller.api.exact import Exact
+from controller.api.examples import with_answers
 from controller.api.guard import Guard
 from controller.api.once import Once
 from controller.api.parts import Parts
@@ -73,7 +74,7 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
         if not self.openapi_schema:
-            self.openapi_schema = with_roles(with_examples(super().openapi()))
+            self.openapi_schema = with_roles(with_answers(with_examples(super().openapi())))
         return self.openapi_schema
 
 
