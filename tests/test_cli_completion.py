@@ -15,6 +15,7 @@ import pytest
 
 from controller.cli import completion
 from controller.cli.exits import Exit
+from controller.client import Client
 from tests.rolling_fleet import RollingFleet
 
 ROOT = Path(__file__).parent.parent
@@ -93,6 +94,18 @@ def test_the_controller_that_the_line_names_is_asked(complete, capsys, free_port
     elsewhere = f"http://127.0.0.1:{free_port}"
 
     assert complete("devices", "show", "--controller", elsewhere, "pi", capsys=capsys) == []
+
+
+def test_a_controller_that_wants_to_know_who_asks_is_told(complete, capsys, fake, monkeypatch):
+    with Client(fake.url) as nobody:
+        secret = nobody._send("POST", "/api/tokens", {"name": "ada", "role": "admin"})["secret"]
+    unknown = complete("devices", "show", "pi", capsys=capsys)
+    monkeypatch.setenv("EDGEWATT_TOKEN", secret)
+    known = complete("devices", "show", "pi", capsys=capsys)
+    with Client(fake.url, token=secret) as ada:
+        ada._send("DELETE", "/api/tokens/ada")
+
+    assert (unknown, known) == ([], ["pi5-1", "pi5-2"])
 
 
 def test_without_an_answer_nothing_is_said(complete, capsys, monkeypatch, free_port, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from broker.errors import EdgeWattError
-from controller.cli.settings import setting
+from controller.cli.settings import setting, token
 
 WITHIN_S = 0.8
 MOST = 200
@@ -145,13 +145,15 @@ def _get(url: str, path: str, query: dict[str, str]) -> Any:
 
     where = urlsplit(url)
     if where.scheme == "https":
-        trust = ssl.create_default_context()
+        trust = ssl.create_default_context(cafile=setting("controller_ca_file", None) or None)
         connection: HTTPConnection = HTTPSConnection(where.hostname or "", where.port, timeout=WITHIN_S, context=trust)
     else:
         connection = HTTPConnection(where.hostname or "", where.port, timeout=WITHIN_S)
     try:
         asked = f"{where.path.rstrip('/')}{path}?{urlencode(query, quote_via=quote)}"
-        connection.request("GET", asked, headers={"X-EdgeWatt-Origin": "cli"})
+        secret = token()[0]
+        signed_in = {"Authorization": f"Bearer {secret}"} if secret else {}
+        connection.request("GET", asked, headers={"X-EdgeWatt-Origin": "cli"} | signed_in)
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()
