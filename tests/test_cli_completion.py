@@ -15,7 +15,6 @@ import pytest
 
 from controller.cli import completion
 from controller.cli.exits import Exit
-from controller.client import Client
 from tests.rolling_fleet import RollingFleet
 
 ROOT = Path(__file__).parent.parent
@@ -96,16 +95,29 @@ def test_the_controller_that_the_line_names_is_asked(complete, capsys, free_port
     assert complete("devices", "show", "--controller", elsewhere, "pi", capsys=capsys) == []
 
 
-def test_a_controller_that_wants_to_know_who_asks_is_told(complete, capsys, fake, monkeypatch):
-    with Client(fake.url) as nobody:
-        secret = nobody._send("POST", "/api/tokens", {"name": "ada", "role": "admin"})["secret"]
-    unknown = complete("devices", "show", "pi", capsys=capsys)
-    monkeypatch.setenv("EDGEWATT_TOKEN", secret)
-    known = complete("devices", "show", "pi", capsys=capsys)
-    with Client(fake.url, token=secret) as ada:
-        ada._send("DELETE", "/api/tokens/ada")
+def answering(answer, asked):
+    """Answer one request with `answer`, and keep what was asked; gives the address and the thread."""
+    server = socket.create_server(("127.0.0.1", 0))
 
-    assert (unknown, known) == ([], ["pi5-1", "pi5-2"])
+    def serve():
+        with server, server.accept()[0] as connection:
+            asked.append(connection.recv(65_536))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return f"http://127.0.0.1:{server.getsockname()[1]}", thread
+
+
+def test_a_controller_that_wants_to_know_who_asks_is_told(complete, capsys, monkeypatch):
+    asked = []
+    url, thread = answering(b'{"devices": [{"id": "pi5-1", "health": "live", "device_type": "x"}]}', asked)
+    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", url)
+    monkeypatch.setenv("EDGEWATT_TOKEN", "a-secret")
+
+    assert complete("devices", "show", "", capsys=capsys) == ["pi5-1"]
+    thread.join()
+    assert b"Authorization: Bearer a-secret\r\n" in asked[0]
 
 
 def test_without_an_answer_nothing_is_said(complete, capsys, monkeypatch, free_port, tmp_path):
@@ -121,19 +133,11 @@ def test_without_an_answer_nothing_is_said(complete, capsys, monkeypatch, free_p
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b'{"devices": 7}', b'{"devices": [{}]}', b"<html>", b"\xff\xfe"])
 def test_something_else_on_the_port_is_no_error(complete, capsys, monkeypatch, answer):
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    url, thread = answering(answer, [])
+    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", url)
 
-        def serve():
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(65_536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        assert complete("devices", "show", "", capsys=capsys) == []
-        thread.join()
+    assert complete("devices", "show", "", capsys=capsys) == []
+    thread.join()
 
 
 def test_one_that_never_answers_is_given_up(complete, capsys, monkeypatch):
