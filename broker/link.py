@@ -65,8 +65,8 @@ class Link(Protocol):
         """Yield what arrives, and the comings and goings of the connection, in order."""
         ...
 
-    async def settle(self, packet: Packet) -> None:
-        """Acknowledge a QoS 1 `packet`: call it after what it says is safe on disk."""
+    async def settle(self, *packets: Packet) -> None:
+        """Acknowledge those of `packets` that have QoS 1: call it after what they say is safe on disk."""
 
     async def close(self) -> None:
         """Disconnect cleanly, so that no Will is sent."""

@@ -132,9 +132,9 @@ class MemoryLink:
         while True:
             yield await self._events.get()
 
-    async def settle(self, packet: Packet) -> None:
-        """Remember that `packet` was acknowledged."""
-        self.settled.append(packet)
+    async def settle(self, *packets: Packet) -> None:
+        """Remember that `packets` were acknowledged."""
+        self.settled.extend(packets)
 
     async def close(self) -> None:
         """Disconnect cleanly, so that no Will is sent."""

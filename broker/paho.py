@@ -153,10 +153,11 @@ class PahoLink:
             self._arrived.clear()
             await self._arrived.wait()
 
-    async def settle(self, packet: Packet) -> None:
-        """Acknowledge a QoS 1 `packet`."""
-        if packet.qos:
-            self._client.ack(packet.mid, packet.qos)
+    async def settle(self, *packets: Packet) -> None:
+        """Acknowledge those of `packets` that have QoS 1."""
+        for packet in packets:
+            if packet.qos:
+                self._client.ack(packet.mid, packet.qos)
 
     async def drop(self) -> None:
         """Cut the connection, so that the broker tells our Will; it is not made again."""

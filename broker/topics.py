@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from broker.commands import Ack, Command, Desired
@@ -157,6 +158,7 @@ def checked_id(device_id: str) -> str:
     return device_id
 
 
+@lru_cache(maxsize=65_536)
 def parse(topic: str) -> tuple[str, Route[Any]]:
     """Return the device and the route that `topic` names; raises WireError (`bad_topic` or `bad_id`)."""
     head, _, rest = topic.partition("/")

@@ -17,7 +17,6 @@ from broker.errors import EdgeWattError, StorageError
 from broker.hosts import hosts
 from broker.link import Link, Will
 from broker.messages import ControllerStatus
-from broker.paho import PahoLink
 from broker.systemd import Systemd
 from broker.topics import CONTROLLER_STATUS
 from broker.wire import encode
@@ -35,6 +34,7 @@ from controller.balena.account import account
 from controller.book import Book
 from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
+from controller.carrier import carried
 from controller.composing import rolling_in, workshop_in
 from controller.corrections import Calibrations, Corrections
 from controller.database import Connection
@@ -156,7 +156,7 @@ def compose(
     )
     artifacts.make_room = keeping.free
     hearing = Hearing(service=service, approve_new=settings.registration == "open")
-    alerts = compose_alerts(store, link, settings.data, hearing.skews, notices=bool(settings.alert_webhook_url))
+    alerts = compose_alerts(store, link, settings.data, hearing.samples.skews, notices=bool(settings.alert_webhook_url))
     learning = Learning(service=service, corrections=corrections)
     calibrating = Calibrating(
         service=service,
@@ -239,7 +239,7 @@ async def _act(turn: Turn, connection: Connection, door: socket.socket, stopping
     """Be the active controller until told to stop, or until the database is lost, and with it the right to act."""
     epoch, settings = secrets.token_hex(6), turn.settings
     will = Will(topic=CONTROLLER_STATUS, payload=encode(ControllerStatus(online=False, epoch=epoch, reason="lost")))
-    link = PahoLink(settings.broker, CLIENT_ID, will=will, credentials=settings.credentials)
+    link = carried(settings, CLIENT_ID, will)
     try:
         turn.pulse, turn.status = time.monotonic_ns, lambda: "opening the database"
         store = await asyncio.to_thread(Store, settings.place, connection)  # an upgrade may take minutes

@@ -16,6 +16,7 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--ca-file", help="the authority that vouches for the broker (default the system's)")
     parser.add_argument("--cert-file", help="our certificate, for a broker that wants one")
     parser.add_argument("--key-file", help="its key")
+    parser.add_argument("--carrier", choices=("auto", "mqttium", "paho"), help="the client library (default auto)")
     parser.add_argument("--host", help="where REST listens (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="where REST listens (default 5000)")
     parser.add_argument("--data", type=Path, help="folder of the database and the artifacts (default .edgewatt)")

@@ -2,34 +2,33 @@
 
 import json
 import logging
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from broker.commands import Ack, Fault
 from broker.errors import EdgeWattError, StorageError, WireError
 from broker.link import Packet
-from broker.messages import LogLine, State, Telemetry
+from broker.messages import LogLine, State
 from broker.phases import TERMINAL, Phase
 from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse
 from broker.wire import document
-from controller import history
 from controller.adoption import Adoption, asks_us, is_typed_again
 from controller.database import VALUE_REFUSED
 from controller.deployment import Deployment, Heard
 from controller.doing import stepped
+from controller.inspector import Inspector
 from controller.introduction import changes
 from controller.live import Live
 from controller.patience import DEADLINE_S
 from controller.presence import Presence
+from controller.samples import Newest, Samples
 from controller.service import Service
 from controller.stream import Stream
 
 logger = logging.getLogger(__name__)
 
-KEPT_MESSAGES = 10
 KEPT_BYTES = 2_000
-KEPT_REFUSED = 50
 MOST_TOLD = 100_000
 """Commands of which the newest word of a reported state is remembered, so that the next state is read quickly."""
 
@@ -46,27 +45,21 @@ class Hearing:
     live: Live = field(default_factory=Live)
     received: int = 0
     last_at: float | None = None
-    messages: dict[str, dict[str, deque[dict[str, Any]]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(lambda: deque(maxlen=KEPT_MESSAGES)))
-    )
-    refused: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REFUSED))
+    inspector: Inspector = field(default_factory=Inspector)
     _adoption: Adoption = field(init=False)
     _presence: Presence = field(init=False)
-    _samples: list[tuple[str, Telemetry, float]] = field(default_factory=list)
-    _newest: dict[str, tuple[Telemetry, float]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
-    _gaps: Counter[str] = field(default_factory=Counter)
     _lines: Counter[str] = field(default_factory=Counter)
     _stream: Stream = field(init=False)
-    _last: dict[str, tuple[str, int]] = field(default_factory=dict)
+    samples: Samples = field(init=False)
     _told: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-    skews: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Take up typed commands through the same service."""
         self._adoption = Adoption(service=self.service)
         self._presence = Presence(service=self.service)
         self._stream = Stream(self.service.store)
+        self.samples = Samples(self.service.store, self.live)
 
     def hear(self, packet: Packet, at: float) -> None:
         """Take in one packet; what is outside the contract is counted, kept for inspection, and changes nothing."""
@@ -77,15 +70,17 @@ class Hearing:
         device_id = "?"
         try:
             device_id, route = parse(packet.topic)
+            known = self.service.store.has_device(device_id)
+            if known and route is TELEMETRY:
+                self.samples.take(device_id, packet.payload, at)
+                self.inspector.keep(device_id, route.suffix, packet, at)
+                return
             message = route.decode(packet.payload)
         except WireError as error:
             self._refuse(device_id, packet, error, at)
             return
-        if route is not CMD or self.service.store.has_device(device_id):
-            self.messages[device_id][route.suffix].append(_entry(packet, at))
-        if route is TELEMETRY and self.service.store.has_device(device_id):
-            self._on_telemetry(device_id, message, at)
-            return
+        if known or route is not CMD:
+            self.inspector.keep(device_id, route.suffix, packet, at)
         try:
             with self.service.store.savepoint():
                 self._dispatch(device_id, route, message, packet, at)
@@ -94,15 +89,13 @@ class Hearing:
                 raise
             self._refuse(device_id, packet, error, at)
 
-    def flush(self) -> dict[str, tuple[Telemetry, float]]:
+    def flush(self) -> Newest:
         """Write what was gathered: samples in one statement, counts, each device's newest reading; return the last."""
-        store, newest = self.service.store, dict(self._newest)
-        self._counts[VALUE_REFUSED] += history.add_samples(store, self._samples)
-        for device_id, (sample, at) in newest.items():
-            store.put_device(device_id, reading=sample, reading_at=at)
+        self._counts["clock_off"] += self.samples.clock_off
+        newest, refused = self.samples.flush()
+        self._counts[VALUE_REFUSED] += refused
         self._presence.on_readings(newest)
-        store.add_gaps(dict(self._gaps))
-        store.count(dict(+self._counts))
+        self.service.store.count(dict(+self._counts))
         self._clear()
         return newest
 
@@ -114,8 +107,8 @@ class Hearing:
     def _clear(self) -> None:
         if len(self._told) > MOST_TOLD:
             self._told.clear()
-        for gathered in (self._samples, self._newest, self._counts, self._gaps):
-            gathered.clear()
+        self.samples.clear()
+        self._counts.clear()
 
     def _dispatch(self, device_id: str, route: Route[Any], message: Any, packet: Packet, at: float) -> None:
         known = self.service.store.has_device(device_id)
@@ -127,7 +120,7 @@ class Hearing:
             text = f"{device_id} registered" + ("" if self.approve_new else "; it waits for approval")
             self.service.store.add_event(at, "device", text, who=device_id, device_id=device_id)
         if route is TELEMETRY:
-            self._on_telemetry(device_id, message, at)
+            self.samples.take(device_id, packet.payload, at)
         elif route is STATUS:
             self._counts["late_will"] += not self._presence.on_status(device_id, message, packet, at)
         elif route is INFO:
@@ -242,29 +235,6 @@ class Hearing:
         if after.typed and after.phase in (Phase.QUEUED, Phase.SENT) and (ack.gen or 0) > (after.gen or 0):
             self.service.resolving.renew(after, ack.gen or 0, at)
 
-    def _on_telemetry(self, device_id: str, message: Telemetry, at: float) -> None:
-        for sample in message.samples:
-            placed = history.placed(sample, at)
-            if placed is not sample:
-                self._counts["clock_off"] += 1
-            self._samples.append((device_id, placed, at))
-            self._note_gap(device_id, placed)
-        if not message.batch and not message.spooled:
-            self._newest[device_id] = self._samples[-1][1], at
-            self.live.hold(device_id, *self._newest[device_id])
-            self.skews[device_id] = (message.ts or at) - at
-
-    def _note_gap(self, device_id: str, sample: Telemetry) -> None:
-        """Count samples that are missing between the newest and this one; one that comes late fills its gap."""
-        session, seq = sample.session or "", sample.seq or 0
-        last_session, last = self._last.get(device_id, (session, seq - 1))
-        if session == last_session and seq <= last:
-            self._gaps[device_id] -= 1
-            return
-        if session == last_session:
-            self._gaps[device_id] += seq - last - 1
-        self._last[device_id] = session, seq
-
     def _on_log(self, device_id: str, line: LogLine, at: float) -> None:
         dropped = f" ({line.dropped} lines before it were dropped)" if line.dropped else ""
         facts = {"level": line.level, "cmd_id": line.cmd_id, "ts": line.ts}
@@ -277,15 +247,8 @@ class Hearing:
 
     def _refuse(self, device_id: str, packet: Packet, error: EdgeWattError, at: float) -> None:
         self._counts[error.code] += 1
-        entry = _entry(packet, at, error.message)
         known = self.service.store.has_device(device_id)
         if known:
-            self.messages[device_id][packet.topic.rpartition("/")[2]].append(entry)
-        self.refused.append(entry | {"code": error.code, "device_id": device_id if known else None})
+            self.inspector.keep(device_id, packet.topic.rpartition("/")[2], packet, at, error.message)
+        self.inspector.refuse(packet, at, error.message, error.code, device_id if known else None)
         logger.info("refused a message: topic=%s code=%s reason=%s", packet.topic[:120], error.code, error.message)
-
-
-def _entry(packet: Packet, at: float, error: str | None = None) -> dict[str, Any]:
-    """Return a packet as people may read it."""
-    text = packet.payload[:KEPT_BYTES].decode("utf-8", "replace")
-    return {"at": at, "topic": packet.topic[:200], "payload": text, "retained": packet.retain, "error": error}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from broker.errors import StorageError
@@ -13,10 +13,15 @@ from controller.schema import SAMPLE_COLUMNS
 from controller.schema_rollups import FIGURES
 from controller.store import Row, Store
 
+_LATENCIES = ("latency_p50_ms", "latency_p95_ms", "latency_max_ms")
+_ENERGIES = ("energy_mj", "power_mw", "energy_source")
+_OWN = tuple(name for name in SAMPLE_COLUMNS if name not in (*_LATENCIES, *_ENERGIES))
+_own = attrgetter(*_OWN)
+_COLUMNS = ("device_id", "ts", "session", "seq", "received_at", *_OWN, *_LATENCIES, *_ENERGIES)
 _INSERT = (
-    f"INSERT INTO telemetry (device_id, ts, session, seq, received_at, {', '.join(SAMPLE_COLUMNS)}) "  # noqa: S608 - our own columns
-    f"VALUES ({', '.join('?' * (5 + len(SAMPLE_COLUMNS)))}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO telemetry ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT DO NOTHING"  # noqa: S608 - our own columns
 )
+_NO_LATENCY = _NO_ENERGY = (None, None, None)
 
 CHARTED = FIGURES
 COURSES = ("latency_p95_ms", "energy_mj")
@@ -44,21 +49,22 @@ _MINUTES, _HOURS = (
 )
 
 
-def placed(sample: Telemetry, at: float) -> Telemetry:
-    """Return `sample` at the time it came, when the time it tells cannot be."""
-    ts = sample.ts or 0.0
-    return sample if EARLIEST_TS <= ts <= at + MAX_CLOCK_SKEW_S else replace(sample, ts=at)
+def row(device_id: str, sample: Any, ts: float, received_at: float) -> tuple[Any, ...]:
+    """Return what `add_rows` writes for a sample, anything with a `Telemetry`'s attributes, taken at `ts`."""
+    latency, energy = sample.latency_ms, sample.energy
+    took = _NO_LATENCY if latency is None else (latency.p50, latency.p95, latency.max)
+    cost = _NO_ENERGY if energy is None else (energy.energy_mj, energy.power_mw, energy.source)
+    return (device_id, ts, sample.session, sample.seq, received_at, *_own(sample), *took, *cost)
 
 
-def add_samples(store: Store, samples: Iterable[tuple[str, Telemetry, float]]) -> int:
-    """Store (device, sample, received at), each once, and return how many the database has no place for."""
-    rows = [_row(*sample) for sample in samples]
+def add_rows(store: Store, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Store what `row` made, each once, and return how many the database has no place for."""
     refused = _add(store, rows) if rows else 0
     note_late(store, ((row[0], row[1], row[4]) for row in rows))
     return refused
 
 
-def _add(store: Store, rows: list[tuple[Any, ...]]) -> int:
+def _add(store: Store, rows: Sequence[tuple[Any, ...]]) -> int:
     try:
         with store.savepoint():
             store.connection.executemany(_INSERT, rows)
@@ -68,6 +74,11 @@ def _add(store: Store, rows: list[tuple[Any, ...]]) -> int:
         half = len(rows) // 2
         return _add(store, rows[:half]) + _add(store, rows[half:]) if half else 1
     return 0
+
+
+def add_samples(store: Store, samples: Iterable[tuple[str, Telemetry, float]]) -> int:
+    """Store (device, sample, received at), each once, and return how many the database has no place for."""
+    return add_rows(store, [row(device_id, sample, sample.ts or at, at) for device_id, sample, at in samples])
 
 
 def read_buckets(store: Store, device_id: str, *, since: float, until: float, points: int) -> tuple[float, list[Row]]:
@@ -140,17 +151,3 @@ def _bucket(row: Row, since: float, bucket_s: float) -> Row:
         for c in CHARTED
     }
     return {"ts": since + row["bucket"] * bucket_s, **known, **charted}
-
-
-def _row(device_id: str, sample: Telemetry, received_at: float) -> tuple[Any, ...]:
-    latency, energy = sample.latency_ms, sample.energy
-    values: dict[str, Any] = {
-        "latency_p50_ms": latency.p50 if latency else None,
-        "latency_p95_ms": latency.p95 if latency else None,
-        "latency_max_ms": latency.max if latency else None,
-        "energy_mj": energy.energy_mj if energy else None,
-        "power_mw": energy.power_mw if energy else None,
-        "energy_source": energy.source if energy else None,
-    }
-    row = [values[c] if c in values else getattr(sample, c) for c in SAMPLE_COLUMNS]
-    return (device_id, sample.ts, sample.session, sample.seq, received_at, *row)

@@ -15,6 +15,7 @@ from broker.phases import Phase
 from broker.topics import CONTROLLER_STATUS, controller_filters
 from broker.wire import encode
 from controller.alerts.desk import AlertDesk
+from controller.arrivals import Arrivals
 from controller.calibrating import Calibrating
 from controller.database import EVERY
 from controller.deployment import Moved, Tick
@@ -33,8 +34,6 @@ from controller.succession import Succession
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH = 2_000
-GATHER_S = 0.05
 TICK_S = 1.0
 RETRY_S = 1.0
 AT_ONCE = 200
@@ -98,23 +97,12 @@ class Ingest:
             await self._say(online=False, reason="shutdown")
 
     async def _listen(self) -> None:
-        events: asyncio.Queue[Event] = asyncio.Queue(maxsize=2 * MAX_BATCH)
-
-        async def gather() -> None:
-            async for event in self.link.events():
-                await events.put(event)  # waits while the database is behind: what is not settled stays in the broker
-
-        gathering = asyncio.create_task(gather())
+        arrivals = Arrivals(self.link.events())
         try:
             while True:
-                batch = [await events.get()]
-                if events.qsize() < MAX_BATCH:
-                    await asyncio.sleep(GATHER_S)
-                while not events.empty() and len(batch) < MAX_BATCH:
-                    batch.append(events.get_nowait())
-                await self._take(batch)
+                await self._take(await arrivals.batch())
         finally:
-            gathering.cancel()
+            arrivals.close()
 
     async def _take(self, batch: list[Event]) -> None:
         for event in batch:
@@ -137,8 +125,7 @@ class Ingest:
             return
         while not self._store(packets):  # noqa: ASYNC110 - a full disk sends no event
             await asyncio.sleep(RETRY_S)
-        for packet in packets:
-            await self.link.settle(packet)
+        await self.link.settle(*packets)
         self.wake()
 
     def _tell_link(self, text: str) -> None:

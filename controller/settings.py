@@ -52,6 +52,7 @@ class Settings:
     """
 
     broker: str = "mqtt://127.0.0.1:1883"
+    carrier: Literal["auto", "mqttium", "paho"] = "auto"
     host: str = "127.0.0.1"
     port: int = 5000
     data: Path = DATA
@@ -100,6 +101,8 @@ class Settings:
         checked(self.alert_webhook_url)
         if self.database:
             _check_database(self.database)
+        if self.carrier not in ("auto", "mqttium", "paho"):
+            raise InvalidError(f"carrier '{self.carrier}' is none", hint="auto, mqttium or paho", field="carrier")
         if self.registration not in ("open", "approve"):
             raise InvalidError(f"registration '{self.registration}' is neither open nor approve", field="registration")
         if not self.artifact_quota_mb > 0:

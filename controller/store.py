@@ -5,7 +5,7 @@ devices, events and counts; deployments, samples and the outbox have modules of 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -143,6 +143,11 @@ class Store:
         names = ", ".join(f"{name} = ?" for name in columns)
         values = [*map(encoded, columns.values()), device_id]
         self.connection.execute(f"UPDATE devices SET {names} WHERE id = ?", values)  # noqa: S608 - our own columns
+
+    def put_readings(self, readings: Iterable[tuple[str, str, float]]) -> None:
+        """Keep of each device the newest reading, as JSON, and when it came."""
+        sql = "UPDATE devices SET reading = ?, reading_at = ? WHERE id = ?"
+        self.connection.executemany(sql, [(document, at, device_id) for device_id, document, at in readings])
 
     def add_gaps(self, gaps: dict[str, int]) -> None:
         """Add to each device's count of samples that never came; a late one takes away."""

@@ -50,8 +50,10 @@ class AlertFleet(RollingFleet):
 
     def _anew(self):
         hearing = self.parts.ingest.hearing
-        hearing.skews.clear()
-        return compose_alerts(self.store, self.bus, self.folder, hearing.skews, notices=self.alerts.notices is not None)
+        hearing.samples.skews.clear()
+        return compose_alerts(
+            self.store, self.bus, self.folder, hearing.samples.skews, notices=self.alerts.notices is not None
+        )
 
     def say(self, device_id, route, message):
         packet = Packet(topic=route.topic(device_id), payload=route.encode(message), retain=route.retain)

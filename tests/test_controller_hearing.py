@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -132,7 +133,7 @@ async def gaps_are(running, n, device_id="pi5-1"):
 
 async def test_history_never_looks_like_a_live_reading(running):
     async with running.joined() as device:
-        old = Telemetry(ts=1.79e9, session="s1", seq=1, cpu_usage_percent=99.0, spooled=True)
+        old = Telemetry(ts=time.time() - 3_600, session="s1", seq=1, cpu_usage_percent=99.0, spooled=True)
         await device.say(TELEMETRY, Telemetry(batch=(old,)))
         await device.say(LOG, LogLine(msg="done"))
         await running.until(lambda: has_log(running, "done"))

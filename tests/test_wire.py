@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from broker.commands import Ack, Command, Desired, hand_typed_id
 from broker.energy import mj_from_mwh, mwh_from_mj
 from broker.errors import WireError
-from broker.messages import Info, LastCommand, State, Status, Telemetry
+from broker.messages import Energy, Info, LastCommand, Latency, State, Status, Telemetry
 from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CMD, ROUTES
 from broker.wire import MAX_EXACT_INT, MAX_PAYLOAD_BYTES, decode, decode_command, decode_without_msgspec, encode
+from controller import quick
 
 st.register_type_strategy(int, st.integers(-MAX_EXACT_INT, MAX_EXACT_INT))
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
@@ -149,3 +150,21 @@ def test_messages_that_agents_send_are_readable_by_their_own_route():
     assert decode(Ack, encode(Ack(id="a", op="ping", state=Phase.SUCCEEDED))).state is Phase.SUCCEEDED
     assert decode(Info, encode(Info(device_type="generic"))).device_type == "generic"
     assert decode(State, encode(State(rev=1, session="s"))).phase == "idle"
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=100, deadline=None)
+@given(samples.map(encode) | json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
+def test_what_is_read_quickly_is_what_is_read(payload):
+    quickly = quick.read(payload)
+
+    if quickly is not None:
+        assert decode(Telemetry, quick.written(quickly).encode()) == decode(Telemetry, payload)
+
+
+def test_a_sample_as_devices_send_it_is_read_quickly_and_a_doubtful_one_is_not():
+    plain = Telemetry(ts=1e9, session="s", seq=1, energy=Energy(source="pmic"), latency_ms=Latency(p50=1, p95=2, max=3))
+
+    assert quick.read(encode(plain)).energy.source == "pmic"
+    assert quick.read(encode(Telemetry(batch=(plain,)))) is None
+    assert quick.read(b'{"ts":1,"session":"s","seq":12345678901234567}') is None
+    assert quick.read(b'{"ts":1,"session":"s"}') is None

@@ -73,10 +73,10 @@ async def list_devices(
 async def show_device(parts: Given, device_id: str) -> dict[str, Any]:
     """Return everything known of one device, with its last ten messages per topic."""
     row, service = parts.service.known_device(device_id), parts.service
-    heard, now = parts.ingest.hearing.messages.get(device_id, {}), parts.clock()
+    heard, now = parts.ingest.hearing.inspector.of(device_id), parts.clock()
     more = {
         **{name: row[name] for name in ("info", "state", "status")},
-        "messages": {suffix: list(entries) for suffix, entries in heard.items()},
+        "messages": heard,
         "deployments": [
             deployment_document(d, asleep_until(row, now))
             for d in service.deployments.find(device_id=device_id, limit=20)

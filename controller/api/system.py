@@ -88,7 +88,7 @@ async def refused(parts: Given) -> dict[str, Any]:
     return {
         "success": True,
         "counts": parts.service.store.counters(),
-        "messages": list(reversed(parts.ingest.hearing.refused)),
+        "messages": list(reversed(parts.ingest.hearing.inspector.refused)),
     }
 
 

@@ -55,9 +55,9 @@ class WeatherLink:
             for task in (listening, *self._late):
                 task.cancel()
 
-    async def settle(self, packet: Packet) -> None:
-        """Acknowledge a packet."""
-        await self.inner.settle(packet)
+    async def settle(self, *packets: Packet) -> None:
+        """Acknowledge packets."""
+        await self.inner.settle(*packets)
 
     async def close(self) -> None:
         """Disconnect cleanly."""

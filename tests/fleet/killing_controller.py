@@ -4,9 +4,9 @@ import os
 import signal
 import sys
 
-from broker.paho import PahoLink
+from broker.mqttium import MqttiumLink
 
-publish = PahoLink.publish
+publish = MqttiumLink.publish
 moment = sys.argv.pop(1)
 
 
@@ -20,5 +20,5 @@ async def publish_or_die(self, topic, payload, *, qos=0, retain=False):
 if __name__ == "__main__":
     from controller.__main__ import main
 
-    PahoLink.publish = publish_or_die
+    MqttiumLink.publish = publish_or_die
     sys.exit(main())

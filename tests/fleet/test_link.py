@@ -12,6 +12,7 @@ from broker.hosts import address, hosts
 from broker.link import Connected, Disconnected, Packet, Will
 from broker.looped import LoopedLink
 from broker.memory import MemoryHub, matches
+from broker.mqttium import MqttiumLink
 from broker.paho import PahoLink
 from tests.conftest import NO_MOSQUITTO, NO_NATS
 from tests.fleet.brokers import RunningBroker
@@ -42,15 +43,16 @@ class Listener:
 
 
 MEMORY, AMQTT = (None, "memory"), (PahoLink, "amqtt")
-MOSQUITTO = [pytest.param((kind, "mosquitto"), marks=NO_MOSQUITTO) for kind in (PahoLink, LoopedLink)]
-NATS = pytest.param((PahoLink, "nats"), marks=NO_NATS)
+MOSQUITTO = [pytest.param((kind, "mosquitto"), marks=NO_MOSQUITTO) for kind in (PahoLink, LoopedLink, MqttiumLink)]
+NATS = [pytest.param((kind, "nats"), marks=NO_NATS) for kind in (PahoLink, MqttiumLink)]
+KINDS = [PahoLink, LoopedLink, MqttiumLink]
 
 
 def kind_and_broker(given):
     return "-".join(word if isinstance(word, str) else word.__name__ for word in given if word)
 
 
-@pytest.fixture(params=[MEMORY, AMQTT, NATS, *MOSQUITTO], ids=kind_and_broker)
+@pytest.fixture(params=[MEMORY, AMQTT, (MqttiumLink, "amqtt"), *NATS, *MOSQUITTO], ids=kind_and_broker)
 def make_link(request, tmp_path):
     kind, where = request.param
     if kind is None:
@@ -126,8 +128,9 @@ async def test_a_clean_goodbye_sends_no_will(make_link):
         assert await watcher.quiet() is None
 
 
-async def test_a_broker_that_dies_is_noticed_and_heard_again_when_it_is_back(broker):
-    async with listening(PahoLink(broker.url, "x", keepalive_s=2)) as x:
+@pytest.mark.parametrize("kind", [PahoLink, MqttiumLink])
+async def test_a_broker_that_dies_is_noticed_and_heard_again_when_it_is_back(broker, kind):
+    async with listening(kind(broker.url, "x", keepalive_s=2)) as x:
         await x.link.subscribe("device/x/cmd")
         broker.kill()
         await x.until(Disconnected)
@@ -187,15 +190,16 @@ async def test_large_messages_pass_a_socket_that_takes_them_in_parts(mosquitto):
     assert heard == payloads
 
 
+@pytest.mark.parametrize("carrier", [PahoLink, MqttiumLink])
 @pytest.mark.parametrize("kind", ["mosquitto", "nats"])
-async def test_what_was_not_settled_comes_again(kind, request):
+async def test_what_was_not_settled_comes_again(kind, carrier, request):
     broker = request.getfixturevalue(kind)  # the embedded one forgets what was on its way: nothing of ours relies on it
-    async with listening(PahoLink(broker.url, "x")) as x:
+    async with listening(carrier(broker.url, "x")) as x:
         await x.link.subscribe("device/x/cmd")
         async with listening(PahoLink(broker.url, "a")) as a:
             await a.link.publish("device/x/cmd", b"ping", qos=1)
         first = await x.until(Packet)
-    async with PahoLink(broker.url, "x") as back:
+    async with carrier(broker.url, "x") as back:
         again = await Listener(back).until(Packet)
 
     assert first.payload == again.payload == b"ping"
@@ -234,6 +238,19 @@ async def test_a_client_that_is_cut_off_gets_its_will_sent(broker):
         async with listening(PahoLink(broker.url, "x", will=will, keepalive_s=2)) as x:
             x.link._client.socket().close()
             packet = await watcher.until(Packet)
+
+    assert packet.payload == b"lost"
+
+
+@pytest.mark.parametrize("kind", [PahoLink, MqttiumLink])
+async def test_a_link_that_is_dropped_has_its_will_sent_and_does_not_come_back(kind, mosquitto):
+    will = Will(topic="device/x/status", payload=b"lost")
+    async with listening(PahoLink(mosquitto.url, "watcher")) as watcher:
+        await watcher.link.subscribe("device/x/status")
+        async with listening(kind(mosquitto.url, "x", will=will)) as x:
+            await x.link.drop()
+            packet = await watcher.until(Packet)
+            assert not x.link.connected
 
     assert packet.payload == b"lost"
 
@@ -287,7 +304,7 @@ def test_several_hosts_are_one_address_and_each_client_has_an_order_of_its_own()
 
 
 @NO_MOSQUITTO
-@pytest.mark.parametrize("kind", [PahoLink, LoopedLink])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_client_goes_to_the_first_host_that_answers_and_on_when_it_is_gone(kind, tmp_path, free_port):
     nodes = [RunningBroker("mosquitto", tmp_path) for _ in range(2)]
     url = f"mqtt://127.0.0.1:{nodes[0].port},127.0.0.1:{free_port},127.0.0.1:{nodes[1].port}"
@@ -305,7 +322,7 @@ async def test_a_client_goes_to_the_first_host_that_answers_and_on_when_it_is_go
             each.kill()
 
 
-@pytest.mark.parametrize("kind", [PahoLink, LoopedLink])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_node_that_takes_a_connection_and_says_nothing_is_left(kind, mosquitto, monkeypatch):
     monkeypatch.setattr("broker.paho.ANSWER_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as mute:

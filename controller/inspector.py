@@ -1,0 +1,48 @@
+"""The last messages of each device by topic, and the last that were refused, as people may read them."""
+
+from collections import defaultdict, deque
+from typing import Any
+
+from broker.link import Packet
+
+KEPT_MESSAGES = 10
+KEPT_BYTES = 2_000
+KEPT_REFUSED = 50
+
+Kept = tuple[float, str, bytes, bool, str | None]
+
+
+class Inspector:
+    """Keeps what came; it becomes words only when somebody reads it."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.refused: deque[dict[str, Any]] = deque(maxlen=KEPT_REFUSED)
+        self._kept: dict[str, dict[str, deque[Kept]]] = defaultdict(
+            lambda: defaultdict(lambda: deque(maxlen=KEPT_MESSAGES))
+        )
+
+    def keep(self, device_id: str, suffix: str, packet: Packet, at: float, error: str | None = None) -> None:
+        """Keep a message of a device, with why it was refused if it was."""
+        kept = at, packet.topic[:200], packet.payload[:KEPT_BYTES], packet.retain, error
+        self._kept[device_id][suffix].append(kept)
+
+    def refuse(self, packet: Packet, at: float, error: str, code: str, device_id: str | None) -> None:
+        """Keep a message that was refused; `device_id` is None where no known device sent it."""
+        kept = at, packet.topic[:200], packet.payload[:KEPT_BYTES], packet.retain, error
+        self.refused.append(_words(kept) | {"code": code, "device_id": device_id})
+
+    def of(self, device_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Return the last messages of a device by the ends of their topics, oldest first."""
+        heard = self._kept.get(device_id, {})
+        return {suffix: [_words(each) for each in entries] for suffix, entries in heard.items()}
+
+
+def _by_suffix() -> dict[str, deque[Kept]]:
+    return defaultdict(lambda: deque(maxlen=KEPT_MESSAGES))
+
+
+def _words(kept: Kept) -> dict[str, Any]:
+    at, topic, payload, retained, error = kept
+    text = payload.decode("utf-8", "replace")
+    return {"at": at, "topic": topic, "payload": text, "retained": retained, "error": error}
