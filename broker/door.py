@@ -20,7 +20,8 @@ class Door:
         """Read the users; `operators` of them are people. Raises InvalidError."""
         self._path = path
         self._users = read_users(path)
-        self._rules = lru_cache(maxsize=None)(lambda user: rules_of(user, frozenset(operators)))
+        self._operators = frozenset(operators)
+        self._rules = lru_cache(maxsize=None)(lambda user: rules_of(user, self._operators))
 
     def read(self) -> None:
         """Read the users again; those known stay when the file cannot be read."""
@@ -32,6 +33,10 @@ class Door:
     def knows(self, username: str | None, password: str | None) -> bool:
         """Return whether `password` is that of `username`."""
         return bool(username) and matches(password or "", self._users.get(username or "", ""))
+
+    def is_person(self, username: str) -> bool:
+        """Return whether a user is a person."""
+        return username in self._operators
 
     def may_publish(self, username: str, topic: str) -> bool:
         """Return whether a user may write to `topic`."""

@@ -152,7 +152,7 @@ class HardenedBroker(Broker):
 
 
 class GuardedBroker(HardenedBroker):
-    """The same with users and rights: a session is its user's, whatever client id is claimed."""
+    """The same with users and rights: a session is its user's, whatever client id it claims; people have several."""
 
     def __init__(self, config: dict[str, Any], door: Door) -> None:
         """Let in whom `door` knows."""
@@ -163,7 +163,8 @@ class GuardedBroker(HardenedBroker):
         """Return whether the user of `session` is known; its Will goes to no other's topic."""
         if not self._door.knows(session.username, session.password):
             return False
-        session.client_id = session.username
+        user = session.username or ""
+        session.client_id = f"{user}/{session.client_id}" if self._door.is_person(user) else user
         if session.will_flag and not self._door.may_publish(session.username or "", session.will_topic or ""):
             session.will_flag = False
         return True
@@ -193,6 +194,7 @@ class Keys:
     key_file: Path
     users: Path
     operators: tuple[str, ...] = (OPERATOR,)
+    people_port: int | None = None
 
 
 async def serve(host: str, port: int, keys: Keys | None = None, pid_file: Path | None = None) -> None:
@@ -201,10 +203,13 @@ async def serve(host: str, port: int, keys: Keys | None = None, pid_file: Path |
     Raises BrokerError when it cannot listen, InvalidError when the users cannot be read.
     """
     amqtt.broker.BrokerProtocolHandler = Handler
-    listener: dict[str, Any] = {"type": "tcp", "bind": f"{host}:{port}"}
+    listeners: dict[str, dict[str, Any]] = {"default": {"type": "tcp", "bind": f"{host}:{port}"}}
+    if keys and keys.people_port:
+        listeners["people"] = {"type": "tcp", "bind": f"{host}:{keys.people_port}"}
     if keys:
-        listener |= {"ssl": True, "certfile": str(keys.cert_file), "keyfile": str(keys.key_file)}
-    config = {"listeners": {"default": listener}, "plugins": {"broker.embedded.AllowAll": {}}}
+        tls = {"ssl": True, "certfile": str(keys.cert_file), "keyfile": str(keys.key_file)}
+        listeners = {name: listener | tls for name, listener in listeners.items()}
+    config = {"listeners": listeners, "plugins": {"broker.embedded.AllowAll": {}}}
     broker = GuardedBroker(config, Door(keys.users, keys.operators)) if keys else HardenedBroker(config)
     await broker.start()
     await broker.retain_message(None, BROKER_VERSION, f"{NAME} (amqtt {version('amqtt')})".encode())
@@ -240,6 +245,7 @@ def main() -> int:
     add("--key-file", type=Path, help="the key of it (PEM)")
     add("--users", type=Path, metavar="FILE", help="who may connect, in Mosquitto's format")
     add("--operator", action="append", metavar="NAME", help="a user who is a person (default operator)")
+    add("--people-port", type=int, help="another port, as people are used to from Mosquitto")
     add("--pid-file", type=Path, help="where its process id goes; SIGHUP reads the users again")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -259,7 +265,7 @@ def _keys(arguments: argparse.Namespace) -> Keys | None:
     """Return what makes it safe to listen. Raises InvalidError where others reach it and something is missing."""
     given = {name: getattr(arguments, name) for name in ("cert_file", "key_file", "users")}
     if all(given.values()):
-        return Keys(**given, operators=tuple(arguments.operator or (OPERATOR,)))
+        return Keys(**given, operators=tuple(arguments.operator or (OPERATOR,)), people_port=arguments.people_port)
     if any(given.values()) or not is_loopback(arguments.host):
         missing = ", ".join(f"--{name.replace('_', '-')}" for name, path in given.items() if not path)
         hint = "`edgewatt init` makes them, and `edgewatt up --host` uses them; without, listen on 127.0.0.1"

@@ -18,7 +18,7 @@ class Enrolment(ABC):
         return self._send("POST", f"/api/devices/{quote(device_id, safe='')}/enroll", {"replace": replace})
 
     def invite(self, device_id: str, *, expires_s: float, replace: bool = False) -> Document:
-        """Return a `token` with which a device enrolls itself once, and until when."""
+        """Return a `token` with which a device enrolls itself once at the address `controller`, and until when."""
         body = {"token": True, "expires_s": expires_s, "replace": replace}
         return self._send("POST", f"/api/devices/{quote(device_id, safe='')}/enroll", body)
 

@@ -124,7 +124,7 @@ def test_an_open_broker_is_well_on_this_machine_and_is_asked_what_it_keeps(edgew
 @pytest.mark.parametrize("kind", ["amqtt", pytest.param("mosquitto", marks=NO_MOSQUITTO)])
 def test_a_secured_broker_is_well_for_its_operator_and_each_mistake_is_named(edgewatt, monkeypatch, tmp_path, kind):
     broker = SecuredBroker(tmp_path / "data", kind)
-    told = {"URL": broker.url, "USERNAME": "operator", "CA_FILE": str(broker.security.ca)}
+    told = {"URL": broker.people_url, "USERNAME": "operator", "CA_FILE": str(broker.security.ca)}
     told["PASSWORD_FILE"] = str(broker.security.password_of("operator"))
     for name, value in told.items():
         monkeypatch.setenv(f"EDGEWATT_BROKER_{name}", value)

@@ -73,7 +73,8 @@ def test_mosquitto_is_configured_with_what_init_made(tmp_path, security):
     assert f"listener 18883 {EVERYWHERE}" in text
     assert f"password_file {security.passwords}" in text
     assert "allow_anonymous false" in text
-    assert "use_username_as_clientid true" in text
+    assert text.count("use_username_as_clientid true") == 1
+    assert f"password_file {security.people}" in text
 
 
 def test_a_person_is_told_how_to_sign_in_and_types_no_password(tmp_path, security):
@@ -88,6 +89,7 @@ def test_a_person_is_told_how_to_sign_in_and_types_no_password(tmp_path, securit
         live=["a"],
         trial=trial,
         security=str(security.root),
+        people_port=8884,
     )
 
     text = welcome(report)

@@ -119,7 +119,7 @@ def test_a_host_and_a_person_are_added_without_a_new_authority(tmp_path):
     again = make_security(tmp_path, asked=("10.0.0.9",), operators=("ana",))
 
     changed = {piece.file for piece in again.pieces if piece.done != "kept"}
-    assert changed == {"server.pem", "ana.password", "passwords", "acl"}
+    assert changed == {"server.pem", "ana.password", "passwords", "people", "acl"}
     assert (before.ca.read_bytes(), before.server_key.read_bytes()) == (authority, key)
     names = certificates.names_of(certificates.read_certificate(before.server.read_bytes()))
     assert set(names) == {"localhost", "10.0.0.9"}

@@ -39,7 +39,7 @@ async def enroll(parts: Given, origin: Origin, response: Response, device_id: st
     enrolling, now = parts.enrolling, parts.clock()
     if body.token:
         made = enrolling.invite(device_id, now, holds_s=body.expires_s, who=origin, replace=body.replace)
-        return {"success": True, **asdict(made)}
+        return {"success": True, **asdict(made), "controller": parts.service.artifact_base_url}
     files = enrolling.enroll(device_id, now, who=origin, replace=body.replace)
     return {"success": True, "device_id": device_id, "files": files, "broker": asdict(await parts.reload())}
 

@@ -19,7 +19,7 @@ from controller.cli.ports import HOST, next_free
 from controller.cli.processes import python
 from controller.cli.supervisor import Say, Supervisor, supervised
 from controller.client import Client
-from controller.security.folder import TLS_PORT, Security
+from controller.security.folder import PEOPLE_PORT, TLS_PORT, Security
 from controller.workshop import imagenet
 
 PLAIN_PORT = 1883
@@ -63,6 +63,7 @@ class Report:
     first_live_s: float | None = None
     trial: Trial | None = None
     security: str | None = None
+    people_port: int | None = None
 
     def document(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -215,6 +216,8 @@ def _place(wishes: Wishes, data: Path, say: Say) -> stack.Stack:
         chosen[what] = next_free(wanted, chosen.values())
         if chosen[what] != wanted:
             say(f"port {wanted} is taken; using {chosen[what]} (--{what.replace('_', '-')})")
+    if security:
+        chosen["people_port"] = next_free(PEOPLE_PORT, chosen.values())
     if broker == "mosquitto":
         stack.find_mosquitto()
     elif broker == "nats":
@@ -233,6 +236,7 @@ def _report(wishes: Wishes, place: stack.Stack, devices: tuple[DemoDevice, ...])
         broker=place.broker,
         data_dir=str(place.data),
         security=str(place.security.root) if place.security else None,
+        people_port=place.people_port if place.security else None,
         devices=[device.id for device in devices],
         live=[],
     )

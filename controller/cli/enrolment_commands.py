@@ -63,7 +63,7 @@ def _invite(console: Console, device: str, hours: float, *, replace: bool) -> No
     made = console.client.invite(device, expires_s=hours * HOUR_S, replace=replace)
     console.line(made, made["token"])
     if not console.as_json:
-        url = console.client.base_url
+        url = made["controller"]
         console.say(f"it works once, within {hours:g} h, for {device} alone; there, with the token on standard input:")
         console.say(f"  edgewatt-agent enroll --controller {url} --token-file -")
 

@@ -5,6 +5,7 @@ import pwd
 import re
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from broker.errors import InvalidError
@@ -13,6 +14,15 @@ from broker.passwords import changing, hashed, new_password
 from controller.cli.processes import Program, python
 from controller.security.configuration import configuration
 from controller.security.folder import FOLDER, Security, usual_broker_user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the broker listens: for devices, and for people."""
+
+    devices: int
+    people: int
+
 
 CA_OF_CONTROLLER = "EDGEWATT_CONTROLLER_CA_FILE"
 
@@ -34,7 +44,7 @@ def security_of(data: Path, host: str, broker: str) -> Security | None:
     return security
 
 
-def mosquitto_program(security: Security, program: str, host: str, port: int) -> Program:
+def mosquitto_program(security: Security, program: str, host: str, ports: Ports) -> Program:
     """Return `program`, a Mosquitto with the keys, users and rights of `security`."""
     folder = security.broker_data
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,16 +54,17 @@ def mosquitto_program(security: Security, program: str, host: str, port: int) ->
         shutil.chown(folder, user)
     conf = security.root.parent / "logs" / "mosquitto.conf"
     conf.parent.mkdir(parents=True, exist_ok=True)
-    conf.write_text(configuration(security, user, port=port, host=host))
+    conf.write_text(configuration(security, user, port=ports.devices, people_port=ports.people, host=host))
     return Program(name="broker", argv=(program, "-c", str(conf)), vital=True)
 
 
-def embedded_program(security: Security, host: str, port: int) -> Program:
+def embedded_program(security: Security, host: str, ports: Ports) -> Program:
     """Return the embedded broker with the same."""
     security.broker_data.mkdir(parents=True, exist_ok=True)
     files = ("--cert-file", security.server, "--key-file", security.server_key, "--users", security.passwords)
     people = [word for name in security.operators for word in ("--operator", name)]
-    words = ("--host", host, "--port", port, *files, "--pid-file", security.pid_file, *people)
+    where = ("--host", host, "--port", ports.devices, "--people-port", ports.people)
+    words = (*where, *files, "--pid-file", security.pid_file, *people)
     return python("broker", "-m", "broker.embedded", *map(str, words), vital=True)
 
 

@@ -45,6 +45,7 @@ class Stack:
     host: str = HOST
     security: Security | None = None
     database: str = ""
+    people_port: int = 0
 
     @property
     def logs(self) -> Path:
@@ -55,6 +56,11 @@ class Stack:
     def broker_url(self) -> str:
         """Where devices of this machine connect."""
         return f"mqtts://localhost:{self.mqtt_port}" if self.security else f"mqtt://{HOST}:{self.mqtt_port}"
+
+    @property
+    def ports(self) -> secured.Ports:
+        """Where a broker with users listens."""
+        return secured.Ports(devices=self.mqtt_port, people=self.people_port)
 
     @property
     def exposed(self) -> bool:
@@ -97,9 +103,9 @@ async def dashboard_ready(stack: Stack, supervisor: Supervisor) -> None:
 def broker_program(stack: Stack) -> Program:
     """Return the broker: embedded, or mosquitto or NATS with a configuration of their own in the data folder."""
     if stack.security and stack.broker == "mosquitto":
-        return secured.mosquitto_program(stack.security, find_mosquitto(), stack.host, stack.mqtt_port)
+        return secured.mosquitto_program(stack.security, find_mosquitto(), stack.host, stack.ports)
     if stack.security:
-        return secured.embedded_program(stack.security, stack.host, stack.mqtt_port)
+        return secured.embedded_program(stack.security, stack.host, stack.ports)
     if stack.broker == "amqtt":
         return python("broker", "-m", "broker.embedded", "--host", HOST, "--port", str(stack.mqtt_port), vital=True)
     if stack.broker == "nats":

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from controller.cli.demo import Report
 from controller.cli.demo_fleet import Trial
-from controller.security.folder import TLS_PORT, Security
+from controller.security.folder import PEOPLE_PORT, Security
 
 MQTT_PORT = 1883
 CONTROLLER_URL = "http://127.0.0.1:5000"
@@ -23,8 +23,8 @@ def welcome(report: Report) -> str:
 
 def by_hand(trial: Trial, device_id: str, report: Report) -> str:
     """Return the mosquitto_pub line that sends `trial` to `device_id`; where users are, its own stands in a file."""
-    port = urlsplit(report.broker_url).port
-    where = "" if port == (TLS_PORT if report.security else MQTT_PORT) else f" -p {port}"
+    port = report.people_port or urlsplit(report.broker_url).port
+    where = "" if port == (PEOPLE_PORT if report.security else MQTT_PORT) else f" -p {port}"
     user = f"XDG_CONFIG_HOME={Security(Path(report.security)).mqtt_options} " if report.security else ""
     return f"{user}mosquitto_pub{where} -q 1 -t device/{device_id}/cmd -m {shlex.quote(trial.payload())}"
 

@@ -2,23 +2,23 @@
 
 from pathlib import Path
 
-from controller.security.folder import TLS_PORT, Security
+from controller.security.folder import PEOPLE_PORT, TLS_PORT, Security
 
 TEXT = """\
 # Made by `edgewatt init`. It is yours to change: it is never written over.
 
-listener {port}{host}
-certfile {server}
-keyfile {server_key}
-tls_version tlsv1.2
+# Nobody without a name and a password, at either door. A device's name is its id.
+per_listener_settings true
 
-# Nobody without a name and a password. A device's name is its id.
-allow_anonymous false
-password_file {passwords}
-acl_file {acl}
-# The session is the user's, whatever client id is claimed: no device can end or read that of another. So each user has
-# one connection at a time; `edgewatt init --operator NAME` makes a user for each person.
+# The door of devices and of the controller. A session is the user's, whatever client id it claims: no device can end or
+# read that of another. So each user has one connection at a time.
+listener {port}{host}
 use_username_as_clientid true
+{common}password_file {passwords}
+
+# The door of people, who may have several connections at a time; no device's password opens it.
+listener {people_port}{host}
+{common}password_file {people}
 
 # Payloads of the contract are at most 64 KiB; models never travel over MQTT.
 max_packet_size 70000
@@ -37,19 +37,29 @@ user {user}
 log_dest stderr
 """
 
+COMMON = """\
+certfile {server}
+keyfile {server_key}
+tls_version tlsv1.2
+allow_anonymous false
+acl_file {acl}
+"""
 
-def configuration(security: Security, user: str, *, port: int = TLS_PORT, host: str = "") -> str:
+
+def configuration(
+    security: Security, user: str, *, port: int = TLS_PORT, people_port: int = PEOPLE_PORT, host: str = ""
+) -> str:
     """Return Mosquitto's configuration over the files of `security`; `host` is where it listens, everywhere if empty.
 
     Started by root the broker becomes `user`; started by another it stays that one.
     """
     return TEXT.format(
         port=port,
+        people_port=people_port,
         host=f" {host}" if host else "",
-        server=security.server,
-        server_key=security.server_key,
+        common=COMMON.format(server=security.server, server_key=security.server_key, acl=security.acl),
         passwords=security.passwords,
-        acl=security.acl,
+        people=security.people,
         broker_data=security.broker_data,
         pid_file=security.pid_file,
         user=user,

@@ -10,7 +10,7 @@ from broker.topics import CONTROLLER, OPERATOR
 NAME = "security"
 PRIVATE, SHARED = 0o600, 0o640
 FOLDER, PASSABLE, OPEN_TO_GROUP = 0o700, 0o710, 0o770
-TLS_PORT = 8883
+TLS_PORT, PEOPLE_PORT = 8883, 8884
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,11 @@ class Security:
     def passwords(self) -> Path:
         """The broker's users with their hashed passwords."""
         return self.root / "passwords"
+
+    @property
+    def people(self) -> Path:
+        """Those of the broker's users who are people; they may also come by a door of their own."""
+        return self.root / "people"
 
     @property
     def acl(self) -> Path:

@@ -21,7 +21,7 @@ from broker.topics import CONTROLLER, OPERATOR, checked_id
 from controller.access.secret import new_secret
 from controller.security import certificates
 from controller.security.configuration import configuration
-from controller.security.folder import FOLDER, OPEN_TO_GROUP, PASSABLE, PRIVATE, SHARED, TLS_PORT, Security
+from controller.security.folder import FOLDER, OPEN_TO_GROUP, PASSABLE, PEOPLE_PORT, PRIVATE, SHARED, Security
 
 URL_KEY_BYTES = 32
 Done = Literal["made", "kept", "renewed"]
@@ -134,6 +134,8 @@ class Making:
                 users[name] = self._user(name, users.get(name, ""))
         done: Done = "made" if new else "kept" if users == before else "renewed"
         self._note(security.passwords, done, f"the broker's users, {len(users)}, hashed")
+        lines = "".join(f"{name}:{users[name]}\n" for name in security.operators)
+        self._derive(security.people, lines, "those of them who are people")
         self._derive(security.acl, mosquitto_acl(security.operators), "who may read and write which topic")
 
     def _user(self, name: str, stands: str) -> str:
@@ -238,7 +240,7 @@ def _client_settings(security: Security) -> str:
     return (
         f'controller_url = "https://localhost:5000"\ncontroller_ca_file = "{security.ca}"\n'
         f'token_file = "{security.admin_token}"\n'
-        f'broker_url = "mqtts://localhost:8883"\nbroker_username = "operator"\n'
+        f'broker_url = "mqtts://localhost:8884"\nbroker_username = "operator"\n'
         f'broker_password_file = "{security.password_of("operator")}"\nbroker_ca_file = "{security.ca}"\n'
     )
 
@@ -246,4 +248,4 @@ def _client_settings(security: Security) -> str:
 def _mqtt_options(security: Security) -> str:
     """Return the options of mosquitto_pub and mosquitto_sub for a person, so that none of them is typed."""
     password = read_secret(str(security.password_of(OPERATOR)))
-    return f"-h localhost\n-p {TLS_PORT}\n--cafile {security.ca}\n-u {OPERATOR}\n-P {password}\n"
+    return f"-h localhost\n-p {PEOPLE_PORT}\n--cafile {security.ca}\n-u {OPERATOR}\n-P {password}\n"

@@ -31,24 +31,31 @@ class SecuredBroker(RunningBroker):
 
     def __init__(self, data, kind="mosquitto"):
         self.security = make_security(data).security
-        port = free_port()
+        port, self.people_port = free_port(), free_port()
         super().__init__(
             kind, data, port=port, argv=self._mosquitto(port) if kind == "mosquitto" else self._amqtt(port)
         )
 
     def _mosquitto(self, port):
         conf = self.security.root.parent / "mosquitto.conf"
-        conf.write_text(configuration(self.security, OURSELVES, port=port, host="127.0.0.1"))
+        conf.write_text(
+            configuration(self.security, OURSELVES, port=port, people_port=self.people_port, host="127.0.0.1")
+        )
         return [MOSQUITTO, "-c", str(conf)]
 
     def _amqtt(self, port):
         files = ("--cert-file", self.security.server, "--key-file", self.security.server_key)
         users = ("--users", self.security.passwords, "--pid-file", self.security.pid_file)
+        users += ("--people-port", self.people_port)
         return [sys.executable, "-m", "broker.embedded", "--port", str(port), *map(str, (*files, *users))]
 
     @property
     def url(self):
         return f"mqtts://localhost:{self.port}"
+
+    @property
+    def people_url(self):
+        return f"mqtts://localhost:{self.people_port}"
 
     def answers(self):
         """Return whether it listens: it does not answer a CONNECT without TLS."""

@@ -55,7 +55,8 @@ class Ear:
 
 @contextlib.asynccontextmanager
 async def joined(secured, who, *, client_id=None, will=None, kind=PahoLink):
-    link = kind(secured.url, client_id or who.username, will=will, credentials=who, keepalive_s=5)
+    url = secured.people_url if who.username == "operator" else secured.url
+    link = kind(url, client_id or who.username, will=will, credentials=who, keepalive_s=5)
     async with link:
         ear = Ear(link)
         await ear.until(lambda event: isinstance(event, Connected))
@@ -117,6 +118,19 @@ async def test_an_operator_commands_and_reads_and_writes_nothing_else(secured):
             async with joined(secured, secured.two) as device:
                 await device.link.publish("device/pi5-2/ack", b"{}", qos=1)
             assert await person.marker("device/pi5-2/ack") == []
+
+
+async def test_people_have_several_connections_at_a_door_of_their_own(secured):
+    operator = secured.credentials("operator")
+    async with joined(secured, operator, client_id="tail") as tail:
+        await tail.link.subscribe("device/+/ack")
+        async with joined(secured, operator, client_id="typing") as other, joined(secured, secured.one) as device:
+            await other.link.publish("device/pi5-1/cmd", b"ping", qos=1)
+            await device.link.publish("device/pi5-1/ack", b"{}", qos=1)
+            assert await tail.marker("device/pi5-1/ack") == []
+            assert other.link.connected
+    if secured.kind == "mosquitto":
+        assert (await refusal(secured.people_url, "x", secured.one)).code == "not_let_in"
 
 
 async def test_nobody_is_silenced_by_a_stranger_or_by_a_foreign_client_id(secured):
