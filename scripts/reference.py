@@ -174,7 +174,8 @@ def command_line() -> str:
         "follows something; errors as JSON on stderr), `--quiet` and `--controller URL`. Settings come from the flag, "
         "else the environment (`EDGEWATT_CONTROLLER_URL`, `EDGEWATT_BROKER_URL`), else the file "
         "`~/.config/edgewatt/config.toml` (or `EDGEWATT_CONFIG`), else `http://127.0.0.1:5000` and "
-        "`mqtt://127.0.0.1:1883`.",
+        "`mqtt://127.0.0.1:1883`. The token that signs in is from `EDGEWATT_TOKEN`, or the file that `token_file` "
+        "(`EDGEWATT_TOKEN_FILE`) names; never from an option ([sign in](../how-to/sign-in.md)).",
         f"| exit code | means |\n|---|---|\n{codes}",
         *sections,
     )
