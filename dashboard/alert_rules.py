@@ -12,6 +12,7 @@ Document = dict[str, Any]
 EDITED = ("enabled", "severity", "comparison", "threshold", "for_s", "clear")
 """What of a rule can be changed in the table."""
 
+EVERY = {"device": "every device", "rollout": "every rollout", "controller": "the controller"}
 COMPARISONS = (">", ">=", "<", "<=")
 SEVERITIES = ("warning", "critical")
 FIELDS = (*EDITED, "quantity", "clear_for_s", "no_data_after_s", "device_ids", "tags", "device_types", "kinds")
@@ -100,7 +101,7 @@ def _row(rule: Document) -> Document:
         "unit": rule["unit"],
         "for_s": float(rule["for_s"]),
         "clear": rule["clear"],
-        "of": ", ".join(reach) or f"every {rule['scope']}",
+        "of": ", ".join(reach) or EVERY[rule["scope"]],
         "firing": counts["firing"] if rule["enabled"] else None,
         "no_data": counts["no_data"] if rule["enabled"] else None,
         "from": "you" if not rule["built_in"] else "EdgeWatt, changed" if rule["changed"] else "EdgeWatt",

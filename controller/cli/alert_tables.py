@@ -8,6 +8,7 @@ from controller.cli.figures import ABSENT, ago, clock, number, span, text
 
 Document = Mapping[str, Any]
 SIGNS = {">=": "≥", "<=": "≤"}
+EVERY = {"device": "every device", "rollout": "every rollout", "controller": "the controller"}
 _VIEWS = ("acknowledged", "silenced", "pending", "no_data", "resolved")
 
 
@@ -127,7 +128,7 @@ def _clears(each: Document) -> str:
 
 def _reach(each: Document) -> str:
     named = [*each["device_ids"], *each["tags"], *each["device_types"], *each["kinds"]]
-    return ", ".join(named) or f"every {each['scope']}"
+    return ", ".join(named) or EVERY[each["scope"]]
 
 
 def _origin(each: Document) -> str:

@@ -12,7 +12,7 @@ from dashboard import actions, alert_rules, alerts, api, frame, inputs, paging, 
 from dashboard.markup import heading, link, note
 
 PAGE_ROWS = 50
-ROW_PX, HIGHEST_PX = 35, 800
+ROW_PX, HIGHEST_PX = 33, 800
 PARTS = ("Alerts", "Rules", "Silences")
 SOUGHT = ("view", "severity", "device", "rule")
 ALIKE: Any = {"label_visibility": "collapsed", "bind": "query-params"}
