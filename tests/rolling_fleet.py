@@ -35,13 +35,14 @@ class RollingFleet:
         if artifacts is not None:  # made once, because that takes longer than a test
             shutil.copytree(artifacts, folder / "artifacts", copy_function=os.link)
         self.folder, self.settings, self.at = folder, settings, NOON
+        self.place = KEPT.place or folder / "controller.db"
         self.seq = 0
         self.sessions, self.ends = {}, {}
         self.open()
 
     def open(self):
         """Begin as a controller does that was just started."""
-        self.store = Store(KEPT.place or self.folder / "controller.db")
+        self.store = Store(self.place)
         given = Settings(data=self.folder, soak_s=0, **self.settings)
         self.parts = compose(given, self.store, MemoryHub().link("controller"), "e1", listed={})
         object.__setattr__(self.parts, "clock", lambda: self.at)

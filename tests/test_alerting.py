@@ -9,9 +9,11 @@ from broker.messages import Status
 from broker.topics import STATUS
 from controller.alerts import evaluating
 from controller.alerts.builtin import BUILT_IN
+from controller.alerts.preview import preview
 from controller.alerts.rule import Rule
 from controller.alerts.state import KEPT_S
 from controller.rollout_request import Request, Selection
+from controller.rollups import Rollups
 from controller.service import Wish
 from tests.alerting import AlertFleet
 from tests.rolling_fleet import MODEL
@@ -357,6 +359,47 @@ def test_a_database_that_cannot_be_written_is_an_alert_all_the_same(fleet):
         ["database-not-written@controller", "began:"],
         ["database-not-written@controller", "is"],
     ]
+
+
+@pytest.mark.usefixtures("each_store")
+async def test_the_whole_story_on_each_store(tmp_path):
+    fleet = AlertFleet(tmp_path, alert_webhook_url="http://127.0.0.1:9/hook")
+    fleet.join("pi5-1", "pi5-2", tags={"line": "A"})
+    fleet.hot("pi5-1", throttled=True)
+    fleet.hot("pi5-2", 20, soc_pct=5.0)
+    fleet.alerts.acknowledge("too-hot@pi5-1", "fan", "cli", fleet.at)
+    silence = fleet.alerts.silence(device_id="pi5-2", rule="battery-empty", for_s=60.0, why="", who="cli", at=fleet.at)
+    assert set(fleet.listed("acknowledged")) == {"too-hot@pi5-1"}
+    assert set(fleet.listed("silenced")) == {"battery-empty@pi5-2"}
+    assert set(fleet.listed("pending")) == {"too-hot@pi5-2", "battery-low@pi5-2"}
+    assert fleet.alerts.counts(fleet.at)["acknowledged"] == 1
+    fleet.alerts.unsilence(silence.id, "cli", fleet.at)
+    assert (fleet.alerts.counts(fleet.at)["critical"], fleet.alerts.notices.waiting()) == (1, 2)
+
+    warm = Rule(name="warm", quantity="temperature_c", comparison=">", threshold=70.0, severity="critical")
+    fleet.alerts.put_rule(warm, "cli", fleet.at)
+    found = await preview(fleet.store, warm, days=1.0, at=fleet.at)
+    assert (found["fired"], found["devices_with_data"]) == (2, 2)
+    with fleet.store.transaction():
+        while Rollups(store=fleet.store).tick(fleet.at + 3_600.0):
+            pass
+    assert (await preview(fleet.store, warm, days=1.0, at=fleet.at))["fired"] == 2
+    throttled = Rule(name="t", quantity="throttled", comparison=">=", threshold=1.0)
+    assert (await preview(fleet.store, throttled, days=1.0, at=fleet.at))["fired"] == 1
+    fleet.reopen()
+    fleet.tick(5.0, times=70)
+    assert {each["state"] for each in fleet.listed(rule="warm").values()} == {"no_data"}
+    fleet.telemetry("pi5-1", temperature_c=85.0)
+    fleet.tick(5.0)
+    assert [each["id"] for each in fleet.alerts.page(fleet.at, "open", 1, 0, severity="critical")[1]] == ["warm@pi5-1"]
+    fleet.alerts.remove_rule("warm", "cli", fleet.at)
+    fleet.service.forget("pi5-2", "cli", fleet.at)
+    assert {each["device_id"] for each in fleet.listed("all").values()} == {"pi5-1"}
+    notices = fleet.alerts.notices
+    with fleet.store.transaction():
+        notices.put_off(notices.due(fleet.at), fleet.at + 5.0, fleet.at)
+    assert notices.due(fleet.at) is None
+    fleet.store.close()
 
 
 class FullDisk:
