@@ -156,7 +156,8 @@ def compose(
     )
     artifacts.make_room = keeping.free
     hearing = Hearing(service=service, approve_new=settings.registration == "open")
-    alerts = compose_alerts(store, link, settings.data, hearing.samples.skews, notices=bool(settings.alert_webhook_url))
+    noticed, max_mb = bool(settings.alert_webhook_url), settings.max_database_mb
+    alerts = compose_alerts(store, link, settings.data, hearing.samples.skews, max_mb=max_mb, notices=noticed)
     learning = Learning(service=service, corrections=corrections)
     calibrating = Calibrating(
         service=service,

@@ -52,7 +52,12 @@ class AlertFleet(RollingFleet):
         hearing = self.parts.ingest.hearing
         hearing.samples.skews.clear()
         return compose_alerts(
-            self.store, self.bus, self.folder, hearing.samples.skews, notices=self.alerts.notices is not None
+            self.store,
+            self.bus,
+            self.folder,
+            hearing.samples.skews,
+            max_mb=1e4,
+            notices=self.alerts.notices is not None,
         )
 
     def say(self, device_id, route, message):

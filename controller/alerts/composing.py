@@ -15,8 +15,14 @@ from controller.rollout_records import Rollouts
 from controller.store import Store
 
 
-def compose_alerts(store: Store, link: Link, folder: Path, skews: Mapping[str, float], *, notices: bool) -> AlertDesk:
-    """Return the way to alerts; `skews` is how far clocks are off, kept by who hears, `notices` whether to tell."""
+def compose_alerts(
+    store: Store, link: Link, folder: Path, skews: Mapping[str, float], *, max_mb: float, notices: bool
+) -> AlertDesk:
+    """Return the way to alerts.
+
+    `skews` is how far clocks are off, kept by who hears, `max_mb` what the database may hold; with `notices` somebody
+    outside is told.
+    """
     return AlertDesk(
         evaluating=Evaluating(
             store=store,
@@ -26,5 +32,5 @@ def compose_alerts(store: Store, link: Link, folder: Path, skews: Mapping[str, f
             finder=FactFinder(store=store, link=link, rollout_records=Rollouts(store), skews=skews),
             telling=Telling(store=store, notices=Notices(store=store) if notices else None),
         ),
-        own=OwnFacts(store=store, link=link, folder=folder),
+        own=OwnFacts(store=store, link=link, folder=folder, max_mb=max_mb),
     )

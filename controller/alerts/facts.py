@@ -19,6 +19,7 @@ from controller.rollout_records import Rollouts
 from controller.rollout_state import RolloutPhase
 from controller.store import Row, Store
 
+SIZED_EVERY_S = 60.0
 LOST_AT = "broker_lost_at"
 COLUMNS = "id, registered_at, online, status_at, reading_at, gaps, info, status, state, reading"
 
@@ -101,7 +102,10 @@ class OwnFacts:
     store: Store
     link: Link
     folder: Path
+    max_mb: float
     _rises: Rises = field(default_factory=Rises)
+    _sizes: dict[str, float] = field(default_factory=dict)
+    _sized_at: float = 0.0
 
     def readings(self, at: float, storage_fault: str | None) -> dict[str, Reading]:
         """Return its readings by quantity; inside a transaction."""
@@ -110,7 +114,7 @@ class OwnFacts:
             "broker_lost_s": self._lost_s(at),
             "storage_fault": float(storage_fault is not None),
             "controller_disk_free_mb": shutil.disk_usage(self.folder).free / 1e6,
-            "database_mb": self._database_mb(),
+            **self._database(at),
             "refused_messages": self._rises.rise("refused", sum(counts.get(why, 0) for why in REFUSALS), at),
             "dropped_messages": self._rises.rise("dropped", int(getattr(self.link, "dropped", 0)), at),
         }
@@ -128,9 +132,13 @@ class OwnFacts:
             self.store.remember(LOST_AT, at)
         return max(0.0, at - float(lost_at))
 
-    def _database_mb(self) -> float | None:
-        files = [file for file in self.folder.glob("controller.db*") if file.is_file()]
-        return sum(file.stat().st_size for file in files) / 1e6 if files else None
+    def _database(self, at: float) -> dict[str, float | None]:
+        """Return how large the database is; looked at once a minute, because a server has to count."""
+        if at - self._sized_at >= SIZED_EVERY_S:
+            size, self._sized_at = self.store.connection.size(), at
+            used_mb = size.used_bytes / 1e6
+            self._sizes = {"database_mb": size.bytes / 1e6, "database_used_percent": 100 * used_mb / self.max_mb}
+        return dict(self._sizes)
 
 
 def _marks(names: Sequence[str]) -> str:

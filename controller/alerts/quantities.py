@@ -249,6 +249,12 @@ _ALL = (
         says="free disk where the controller keeps its data",
         scope="controller",
     ),
+    Quantity(
+        name="database_used_percent",
+        unit="%",
+        says="how much of what the database may hold is in use",
+        scope="controller",
+    ),
     Quantity(name="database_mb", unit="MB", says="size of the controller's database", scope="controller"),
     Quantity(
         name="refused_messages",
