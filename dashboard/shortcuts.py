@@ -23,7 +23,7 @@ def links(views: Sequence[Document], now: Mapping[str, str]) -> Markup:
         link(each["name"], "", of="ew-view" + (" on" if each["query"] == asked else ""), **each["query"])
         for each in views
     ]
-    return tag("nav", join([tag("span", "Saved views"), *shown]), of="ew-views")
+    return tag("div", join([tag("span", "Saved views"), *shown]), of="ew-views")
 
 
 def edit(views: Sequence[Document], now: Mapping[str, str]) -> None:

@@ -39,8 +39,11 @@ def needs(cases: Sequence[views.Case], most: int = 8) -> Markup:
     return tag("div", join(rows), of="ew-needs")
 
 
-def reasons(kinds: Mapping[str, int], chosen: str, query: Mapping[str, str]) -> Markup:
-    """Return why devices need a person, with their numbers; each is a link that shows those only, or all again."""
+def reasons(kinds: Mapping[str, int], chosen: str, query: Mapping[str, str], alerts: int = 0) -> Markup:
+    """Return why devices need a person, with their numbers; each is a link that shows those only, or all again.
+
+    Open `alerts` have a page of their own.
+    """
     parts = [
         link(
             join([tag("b", f"{number:,}"), f" {kind}"]),
@@ -50,7 +53,9 @@ def reasons(kinds: Mapping[str, int], chosen: str, query: Mapping[str, str]) -> 
         )
         for kind, number in kinds.items()
     ]
-    return tag("nav", join(parts), of="ew-views")
+    if alerts:
+        parts.append(link(join([tag("b", f"{alerts:,}"), " open alerts →"]), "alerts", of="ew-view"))
+    return tag("div", join(parts), of="ew-views")
 
 
 def fleet(devices: Iterable[Document], courses: Mapping[str, Mapping[str, list[float | None]]]) -> Markup:

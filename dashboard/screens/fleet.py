@@ -46,15 +46,16 @@ def summary(query: dict[str, str], need: str) -> None:
         return
     st.html(tables.tiles(status.get("devices") or {"total": total}, query["health"], query))
     if cases:
-        attention(cases, query, need, "" if len(fleet.get("devices", [])) == total else f" among {api.SCANNED:,}")
+        among = "" if len(fleet.get("devices", [])) == total else f" among {api.SCANNED:,}"
+        attention(cases, query, need, among, int((status.get("alerts") or {}).get("open") or 0))
 
 
-def attention(cases: list[views.Case], query: dict[str, str], need: str, among: str) -> None:
+def attention(cases: list[views.Case], query: dict[str, str], need: str, among: str, alerts: int) -> None:
     """Draw what needs a person: the reasons, and the devices of the chosen one, worst first."""
     kinds = views.kinds(cases)
     st.html(heading("Needs attention", f"worst first{among}"))
-    if len(kinds) > 1 or need:
-        st.html(tables.reasons(kinds, need, query))
+    if len(kinds) > 1 or need or alerts:
+        st.html(tables.reasons(kinds, need, query, alerts))
     shown = [case for case in cases if need in {"", case.needs[0].kind}]
     st.html(tables.needs(shown, MOST_CASES if need else 8))
 

@@ -7,6 +7,7 @@ import pytest
 from dashboard import api, views
 from tests.dashboard import fake_fleet
 from tests.dashboard.conftest import Page
+from tests.dashboard.fake_controller import FakeController
 
 pytestmark = pytest.mark.usefixtures("fake")
 
@@ -267,3 +268,25 @@ def test_each_part_of_a_silent_device_says_something_that_helps(part):
 
     assert "connected, but no reading for 21 min" in page.text
     assert page.at.segmented_control(key="part").value == part
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    """A controller with ten thousand devices, deployments, events and models that could be made."""
+    with FakeController(10_000) as fake:
+        for number in range(10_000):
+            device = fake.devices[number]
+            fake.add(device, "digits_cnn_s", events=[{"at": float(number), "phase": "failed", "reason": "no space"}])
+        fake.listed = [fake.listed[0] | {"name": f"net_{number:05d}"} for number in range(10_000)]
+        yield fake
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_ten_thousand_rows_are_paged_and_small_on_every_page(crowd, monkeypatch, name):
+    monkeypatch.setenv("EDGEWATT_CONTROLLER_URL", crowd.url)
+
+    page = Page(name, id="edge-0077", place="all") if name == "device" else Page(name, place="all")
+
+    assert len(page.markup) < 300_000
+    assert any(figure in page.text for figure in ("10,00", "edge-0077", "200 events", "Choose a model", "models of"))
+    api.client().close()
