@@ -64,7 +64,7 @@ def lines(table: pd.DataFrame, window: Window, names: Mapping[str, str], unit: s
     order, legend = list(names.values()), _LEGEND if len(names) > 1 else None
     colors = {"domain": order, "range": [style.SERIES[name] for name in names]}
     layers = _throttled(window)
-    for name, label in names.items():
+    for name, label in reversed(list(names.items())):
         color = {"datum": label, "type": "nominal", "scale": colors, "legend": legend}
         dash = {"value": _DASHES.get(name, _SOLID)}
         said = _said({name: label, f"{name}_low": "lowest", f"{name}_high": "highest"}, unit)

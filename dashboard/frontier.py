@@ -12,6 +12,9 @@ Document = dict[str, Any]
 
 MEASURED = "measured"
 NAMED = 3
+ORDERS = {"cheapest first": "energy_mj", "most accurate": "-top1_pct", "fastest": "latency_ms", "by name": "name"}
+COLUMNS = ("name", "family", "top1_pct", "energy_mj", "low_mj", "high_mj", "energy_source", "latency_ms", "on_frontier")
+"""What a file of the models has; energies in mJ per inference."""
 IN_STORE = "in the store"
 PUBLISHED = "published"
 
@@ -65,6 +68,14 @@ def catalogue(models: Iterable[Document], picked: str, budget_mj: float | None, 
     head = ["Model", "Stands", "Top-1", "Energy per inference", "95 %", "Latency", ""]
     rows = [_row(each, each["name"] == picked, budget_mj, kept) for each in models]
     return table(head, rows, right=(2, 3, 4, 5))
+
+
+def ordered(models: Iterable[Document], order: str) -> list[Document]:
+    """Return the models by one of `ORDERS`; those without the figure last."""
+    name, sign = order.removeprefix("-"), -1 if order.startswith("-") else 1
+    if name == "name":
+        return sorted(models, key=lambda each: str(each["name"]))
+    return sorted(models, key=lambda each: (each.get(name) is None, sign * (each.get(name) or 0.0)))
 
 
 def worth_showing(models: Iterable[Document], picked: str) -> tuple[list[Document], list[Document]]:

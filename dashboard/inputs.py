@@ -3,7 +3,9 @@
 Each page has keys of its own: what was asked of one list is not asked of the next.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -99,6 +101,11 @@ def take_csv(place: DeltaGenerator, what: str, name: str = "", **sought: Any) ->
     _button(place, name or what, fetch)
 
 
+def take_rows(place: DeltaGenerator, name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Draw the button that takes rows that are all here, as a file."""
+    _button(place, name, lambda: _file(columns, rows))
+
+
 def take_events(place: DeltaGenerator, name: str = "events", **sought: Any) -> None:
     """Draw the button that takes all events that are asked for as a file."""
     client = api.client()
@@ -108,6 +115,20 @@ def take_events(place: DeltaGenerator, name: str = "events", **sought: Any) -> N
             return b"".join(chunks)
 
     _button(place, name, fetch)
+
+
+def _file(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, extrasaction="ignore")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _inert(row.get(name)) for name in columns})
+    return out.getvalue().encode()
+
+
+def _inert(value: Any) -> Any:
+    """Return a text that a spreadsheet does not run as a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _button(place: DeltaGenerator, name: str, fetch: Callable[[], bytes]) -> None:

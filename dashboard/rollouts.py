@@ -76,11 +76,19 @@ def listing(found: Iterable[Document], now: float) -> Markup:
 def headline(found: Document, now: float) -> Markup:
     """Return what goes to how many devices, how it stands, since when and why."""
     why = (found.get("reason") if found.get("reason") != found["outcome"] else None) or found.get("holds")
-    parts = [phase(found), moment(found["since"], now), tag("small", why) if why else EMPTY]
+    parts = [phase(found), moment(found["since"], now), tag("small", why) if why else EMPTY, _limit(found, now)]
     again = found.get("retry_of")
     parts.append(link("a second try", "rollouts", of="ew-go", id=again) if again else EMPTY)
     title = tag("h1", f"{found['model']} on {words.count(found['size'], 'device')}")
     return tag("div", join([title, tag("p", found["outcome"]), tag("div", join(parts), of="ew-strip")]), of="ew-title")
+
+
+def _limit(found: Document, now: float) -> Markup:
+    """Say how long it may still take; nothing of one that has ended, or has no limit."""
+    ends = found.get("deadline_at")
+    if ends is None or found.get("terminal"):
+        return EMPTY
+    return tag("small", f"{words.span(max(0.0, ends - now))} left of its time", title=words.clock(ends))
 
 
 def bar(counts: Mapping[str, int]) -> Markup:

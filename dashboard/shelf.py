@@ -1,6 +1,6 @@
 """The catalogue of models as rows: facts, what they are predicted to cost, where they run."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -33,15 +33,21 @@ def spots(models: Iterable[Document], forecast: Mapping[str, Document]) -> list[
     ]
 
 
-def where(devices: Iterable[Document]) -> Counter[str]:
-    """Return how many devices run each model."""
-    return Counter(views.model(device) for device in devices if views.model(device))
+def where(devices: Iterable[Document]) -> dict[str, Counter[str]]:
+    """Return how many devices of each health run each model."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for device in devices:
+        if views.model(device):
+            found[views.model(device)][device.get("health") or ""] += 1
+    return found
 
 
-def catalogue(models: Iterable[Document], forecast: Mapping[str, Document], running: Mapping[str, int]) -> Markup:
+def catalogue(
+    models: Iterable[Document], forecast: Mapping[str, Document], running: Mapping[str, Counter[str]]
+) -> Markup:
     """Return the catalogue's table."""
     head = ["Model", "Stored", "Size", "MACs", "Parameters", "Top-1", "Predicted per inference", "Runs on", ""]
-    rows = [_row(each, forecast.get(each["name"]), running.get(each["name"], 0)) for each in models]
+    rows = [_row(each, forecast.get(each["name"]), running.get(each["name"], Counter())) for each in models]
     return table(head, rows, right=(2, 3, 4, 5, 6, 7))
 
 
@@ -56,7 +62,7 @@ def _scaled(value: float | None, unit_size: float, unit: str) -> Markup:
     return number(shown, f"{prefix}{unit}")
 
 
-def _row(model: Document, said: Document | None, running: int) -> list[Markup | str]:
+def _row(model: Document, said: Document | None, running: Counter[str]) -> list[Markup | str]:
     origin = " · ".join(each for each in (model.get("family") or "", model.get("source") or "") if each)
     name = tag("b", words.short(model["name"]), title=model["name"])
     return [
@@ -67,9 +73,20 @@ def _row(model: Document, said: Document | None, running: int) -> list[Markup | 
         _scaled(model.get("params_m"), 1e6, ""),
         _accuracy(model),
         tables.predicted(said),
-        words.count(running, "device") if running else words.NOTHING,
+        _runs_on(running),
         link("deploy it", "deploy", of="ew-go nowrap", model=model["name"]),
     ]
+
+
+def _runs_on(running: Counter[str]) -> Markup | str:
+    """Return how many devices run a model, and how many of them are not live."""
+    if not running:
+        return words.NOTHING
+    other = ", ".join(
+        f"{running[health]} {words.HEALTH[health]}" for health in views.HEALTHS if health != "live" and running[health]
+    )
+    parts = [tag("span", words.count(running.total(), "device")), tag("small", other)]
+    return tag("span", join(parts), of="stack")
 
 
 def _places(model: Document) -> Markup:

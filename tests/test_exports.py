@@ -117,6 +117,7 @@ async def test_models_and_rollouts_are_files_too(running):
 
     assert "digits_cnn_s" in {each["name"] for each in found}
     assert await rows(running, "rollouts", q="nothing") == []
+    assert await rows(running, "ledger", device_type="raspberry_pi_5") == []
     assert (await running.http.get("/api/rollouts", params={"phase": "asleep"})).status_code == 422
 
 

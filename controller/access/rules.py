@@ -89,6 +89,7 @@ RULES: dict[tuple[str, str], Role | None] = {
     (READS, "/api/export/deployments"): Role.VIEWER,
     (READS, "/api/export/rollouts"): Role.VIEWER,
     (READS, "/api/export/models"): Role.VIEWER,
+    (READS, "/api/export/ledger"): Role.VIEWER,
     (READS, "/api/export/telemetry"): Role.VIEWER,
     (READS, "/api/views"): Role.VIEWER,
     ("PUT", "/api/views/{name}"): Role.OPERATOR,

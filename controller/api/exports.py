@@ -12,6 +12,7 @@ from controller import history
 from controller.api.csv_rows import csv_lines
 from controller.api.devices import MAX_MINUTES, Sought, select
 from controller.api.documents import deployment_document
+from controller.api.ledger import entry_document
 from controller.api.models import listed
 from controller.api.parts import Given
 from controller.api.rollout_documents import rollout_document
@@ -61,6 +62,12 @@ MODELS = {
     **{name: name for name in ("name", "family", "variant", "source", "stored", "formats", "trained", "labels")},
     **{name: name for name in ("size_mb", "params_m", "gmacs", "top1_pct", "top1_source", "licence")},
     **{f"predicted_{name}": f"prediction.{name}" for name in ("energy_mj", "low_mj", "high_mj", "support")},
+}
+LEDGER = {
+    **{name: name for name in ("device_id", "device_type", "model", "family", "predicted_mj", "low_mj", "high_mj")},
+    **{name: name for name in ("actual_mj", "source", "simulated", "counts_as_truth", "error_percent", "inside")},
+    "predictor": "predictor",
+    "created_at": "at",
 }
 TELEMETRY = {
     **{name: name for name in ("ts", "samples", "inferences", "model", "throttled", "energy_source")},
@@ -126,6 +133,13 @@ async def models(
     """Return the models that are asked for as `/api/models/all` is."""
     _, documents = listed(parts, search, sort, device_type, limit=None, offset=0)
     return _file("models", MODELS, [documents])
+
+
+@router.get("/ledger", response_class=StreamingResponse)
+async def ledger(parts: Given, device_type: str = "", device_id: str = "") -> StreamingResponse:
+    """Return all predictions beside what devices reported, as `/api/ledger` is asked."""
+    entries = parts.service.bookkeeping.book.entries(device_type=device_type, device_id=device_id)
+    return _file("ledger", LEDGER, [[entry_document(entry) for entry in entries]])
 
 
 @router.get("/telemetry", response_class=StreamingResponse)

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import api, frame, inputs, maps, paging, shelf, words
+from dashboard import actions, api, frame, inputs, maps, paging, shelf, visitor, words
+from dashboard.actions import Action
 from dashboard.markup import heading, link, note
 
 PAGE_ROWS = 100
@@ -72,6 +73,26 @@ def draw(reading: api.Reading, query: dict[str, Any], page: int, devices: list[d
         st.html(link("See those that could be made, too", "models", of="ew-go", place="all", board=board))
 
 
+def put_away(models: list[dict[str, Any]]) -> None:
+    """Draw how a stored model is put away; refused with the places while it is in use."""
+    stored = [each["name"] for each in models if each.get("stored")]
+    if not stored or not visitor.may():
+        return
+    with st.expander("Put a model away"):
+        name = st.selectbox("Model to put away", stored, index=None, key="away", placeholder="Choose a stored model")
+        if st.button("Put it away", key="archive", disabled=name is None):
+            actions.ask(
+                Action(
+                    title=f"Put {name} away",
+                    deed="Put it away",
+                    consequence=f"`{name}` is no longer offered; its file stays, and `edgewatt models archive {name} "
+                    "--undo` brings it back. It is refused, with the places, while a device runs or keeps it.",
+                    method="archive_model",
+                    targets=(str(name),),
+                )
+            )
+
+
 def _said(value: Any) -> str:
     return "true" if value is True else str(value)
 
@@ -79,6 +100,7 @@ def _said(value: Any) -> str:
 def main() -> None:
     """Draw the catalogue that was asked for."""
     frame.title("Models", "What is in the store, what could be made, and what one inference is predicted to cost.")
+    actions.report()
     everything, fleet = api.read_slowly("models", limit=1), api.fleet()
     if not frame.answered(everything, "models"):
         return
@@ -99,6 +121,7 @@ def main() -> None:
     reading = api.read_slowly("models", limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, **query)
     if frame.answered(reading, "models"):
         draw(reading, query, page, devices)
+        put_away(reading.get("models", []))
 
 
 main()

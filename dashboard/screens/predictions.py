@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import api, frame, frontier, maps, shelf, trust, words
+from dashboard import api, frame, frontier, inputs, maps, shelf, trust, words
 from dashboard.api import Reading
 from dashboard.inputs import energy_budget
 from dashboard.markup import EMPTY, heading, join, link, note
@@ -27,7 +27,10 @@ def which_model() -> None:
         st.html(note("No models yet", "Add a file:", hint="edgewatt models add FILE"))
         return
     if models:
-        compared = only(models)
+        compared, order = narrowed(only(models))
+        if not compared:
+            st.html(note("No model matches", "Loosen the search above; the models are still there."))
+            return
         picked = pick(compared)
         rows = pd.DataFrame(frontier.spots(compared, budget_mj, picked))
         st.html(heading("Accuracy against energy", frontier.headline(compared, budget_mj)))
@@ -35,7 +38,7 @@ def which_model() -> None:
         chosen(compared, picked, budget_mj)
         kept = {"board": board, "published": "true" if published else ""}
         kept |= {"energy_mj": f"{budget_mj:g}"} if budget_mj is not None else {}
-        first, rest = frontier.worth_showing(compared, picked)
+        first, rest = frontier.worth_showing(frontier.ordered(compared, order), picked)
         st.html(frontier.catalogue(first, picked, budget_mj, kept))
         if rest:
             with st.expander(f"{words.count(len(rest), 'dominated model')} more"):
@@ -60,6 +63,17 @@ def filters(boards: list[str]) -> tuple[str, float | None, bool]:
         help="The networks of the measured literature, for orientation; they are not in the store.",
     )
     return board or boards[0], budget, bool(published)
+
+
+def narrowed(models: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """Draw what can be asked of the models, and the way to take them; return those asked for, and their order."""
+    search, family, order, take = st.columns([3, 2, 2, 2])
+    sought = inputs.search(search, "seek", "the models").lower()
+    of = inputs.choice(family, "kin", "Family", sorted({each["family"] for each in models if each.get("family")}))
+    found = [each for each in models if sought in each["name"].lower() and of in {"", each.get("family")}]
+    by = inputs.order(order, "rank", frontier.ORDERS)
+    inputs.take_rows(take, "predictions", frontier.COLUMNS, frontier.ordered(found, by))
+    return found, by
 
 
 def only(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -129,6 +143,8 @@ def measured_since(reading: Reading) -> None:
         return
     entries, summary = reading.get("entries", []), reading.get("summary") or {}
     points = trust.compared(entries)
+    if entries:
+        inputs.take_csv(st.container(), "ledger")
     if not points:
         hint = "edgewatt devices measure ID MODEL"
         st.html(note("Nothing to compare yet", "Deploy a model, or measure one on a device:", hint=hint))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.browser.conftest import dashboard_of, fake_controller
+from tests.browser.conftest import dashboard_of, drawn, fake_controller
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 
@@ -84,3 +84,29 @@ def test_a_link_to_a_page_works_as_the_first_request(browser, address):
     first.get_by_role("heading", name="pi5-2").wait_for()
     first.get_by_text("89% above").wait_for()
     first.close()
+
+
+def test_the_keyboard_reaches_the_pages_a_count_and_what_a_reason_says(page):
+    page.get_by_role("button", name="Ship", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("menuitem", name="Deploy", exact=True).wait_for()
+    page.keyboard.press("Escape")
+
+    page.locator("a.ew-tile", has_text="silent").focus()
+    ring = "getComputedStyle(document.activeElement).outlineStyle"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate(ring) == "solid"
+    page.keyboard.press("Enter")
+    page.get_by_text("1–1 of 1 device").wait_for()
+
+
+def test_names_of_200_characters_need_no_sideways_scrolling(browser, tmp_path):
+    with fake_controller("--long-names") as controller, dashboard_of(controller, tmp_path) as url:
+        narrow = browser.new_page()
+        narrow.set_viewport_size({"width": 390, "height": 844})
+        for path in ("", "deployments", "models", "events"):
+            narrow.goto(f"{url}/{path}")
+            drawn(narrow).locator(".ew-table").first.wait_for()
+            assert narrow.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+        narrow.close()

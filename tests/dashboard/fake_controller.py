@@ -403,7 +403,7 @@ ROUTES = [
     ("GET", r"/api/logs|/api/logs/export", logs),
     ("GET", r"/api/logs/kinds", kinds),
     ("GET", r"/api/logs/archives", archives),
-    ("POST", r"/api/logs/clear", clear),
+    ("POST", r"/api/logs/clear|/api/models/archive", clear),
     ("GET", r"/api/messages/refused", refused),
     *fake_advice.ROUTES,
 ]

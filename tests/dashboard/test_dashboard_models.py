@@ -87,3 +87,17 @@ def test_a_model_that_is_not_stored_can_be_chosen_for_a_deployment():
 
 def test_a_name_that_nobody_knows_is_not_offered():
     assert Page("deploy", model="resnet19").at.selectbox(key="model").value is None
+
+
+def test_a_model_is_put_away_after_a_question_and_says_where_it_is_in_use(fake):
+    fake.find("bbb-1")["health"] = "offline"
+    page = Page("models")
+    assert "5 devices" in page.text
+    assert "1 offline" in page.text
+
+    page.at.selectbox(key="away").set_value("digits_mlp")
+    page.run().click("archive")
+    assert fake.writes == []
+    page.click("confirm")
+
+    assert fake.writes == [("POST", "/api/models/archive", {"model_name": "digits_mlp", "undo": False})]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard import frontier, trust
+from dashboard import frontier, inputs, trust
 from tests.dashboard import fake_advice, fake_controller
 from tests.dashboard.conftest import Page
 
@@ -117,3 +117,18 @@ def test_a_board_that_training_says_little_of_has_gaps_and_no_error():
         | dict.fromkeys(("mape_pct", "family_mape_pct", "coverage_pct", "width_pct"))
     ]
     assert trust.errors(trust.boards({"boards": {"new": {}}})) == []
+
+
+def test_the_models_compared_are_searched_and_sorted_by_the_address():
+    found = Page("predictions", board="raspberry_pi_5", seek="cnn", rank="most accurate").text
+    none = Page("predictions", board="raspberry_pi_5", seek="nothing like it").text
+
+    assert found.index("digits_cnn_l") < found.index("digits_cnn_s")
+    assert "digits_mlp" not in found
+    assert "No model matches" in none
+
+
+def test_a_file_of_models_runs_nothing_in_a_spreadsheet():
+    told = inputs._file(("name", "energy_mj"), [{"name": "=cmd()", "energy_mj": 1.5}])
+
+    assert told.decode().splitlines() == ["name,energy_mj", "'=cmd(),1.5"]
