@@ -28,6 +28,11 @@ class Hosts:
     nodes: tuple[tuple[str, int], ...]
     tls: bool
 
+    @property
+    def local(self) -> bool:
+        """Whether all of them are on this machine."""
+        return all(is_loopback(host) for host, _ in self.nodes)
+
     def in_order_for(self, client_id: str) -> tuple[tuple[str, int], ...]:
         """Return the nodes as `client_id` tries them.
 

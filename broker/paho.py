@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import random
 import socket
 from collections import deque
@@ -21,6 +22,8 @@ from broker.link import Connected, Disconnected, Event, Packet, Will
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 15.0
 ANSWER_S = 10.0
 """How long a broker may take to acknowledge a connection: a node without its cluster takes one and says nothing."""
+
+logger = logging.getLogger(__name__)
 
 BACKLOG = 50_000
 """Arrived packets that may wait; beyond it QoS 0 is dropped and counted, QoS 1 waits in the broker."""
@@ -73,6 +76,10 @@ class PahoLink:
             protocol=mqtt.MQTTv311,
             manual_ack=True,
         )
+        if credentials.password and not where.tls and not where.local:
+            logger.warning(
+                "the password of %s goes over the network in the clear: write mqtts://", credentials.username
+            )
         if credentials.username is not None:
             client.username_pw_set(credentials.username, credentials.password)
         if will is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from typer.main import get_command
 
+from broker.acl import READ, WRITE, Access, Rules, controller_rules, device_rules, operator_rules
 from broker.conditions import WAITS_FOR
 from broker.phases import CONTROLLER_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CONTROLLER_STATUS, ROUTES
@@ -39,6 +40,9 @@ def topics() -> str:
         f"| `{CONTROLLER_STATUS}` | `ControllerStatus` | 1 | yes | controller | agent, controller "
         "| presence of the controller, and where artifacts are |"
     )
+    rights = {"a device, its id being its name": device_rules("<id>"), "controller": controller_rules()}
+    rights |= {"operators, who are people": operator_rules()}
+    may = [f"| {user} | {_topics_with(rules, READ)} | {_topics_with(rules, WRITE)} |" for user, rules in rights.items()]
     return _page(
         "Topics",
         "Everything that passes on the bus. Payloads are UTF-8 JSON of at most 64 KiB, MQTT 3.1.1 is enough; operators "
@@ -49,7 +53,15 @@ def topics() -> str:
         + "\n".join(rows),
         "`edgewatt bus topics` prints this table, `edgewatt bus acl` the access rules made from it, and "
         "`edgewatt bus tail` the messages as they pass.",
+        "## Who may\n\nWhere the broker knows users ([secure a fleet](../how-to/secure.md)) a user reads and writes "
+        "this and nothing else, and a session belongs to its user, whatever client id it claims. "
+        "`fleet/doctor/probe` is where `edgewatt doctor` leaves a document and looks whether it is kept.\n\n"
+        "| user | reads | writes |\n|---|---|---|\n" + "\n".join(may),
     )
+
+
+def _topics_with(rules: Rules, access: Access) -> str:
+    return ", ".join(f"`{topic}`" for topic, rights in rules.items() if rights & access)
 
 
 def states() -> str:

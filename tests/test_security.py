@@ -12,6 +12,7 @@ import pytest
 from broker.acl import READ, WRITE, allows, controller_rules, covers, device_rules, mosquitto_acl, operator_rules
 from broker.credentials import Credentials, read_secret
 from broker.errors import EdgeWattError, InvalidError
+from broker.paho import PahoLink
 from broker.passwords import hashed, matches, new_password, read_users, write_users
 from broker.topics import CONTROLLER_STATUS, ROUTES, agent_filters, controller_filters
 from controller.cli.app import run
@@ -194,3 +195,15 @@ def test_credentials_keep_their_secret_to_themselves_and_name_the_file_that_is_w
     for wrong in ({"ca_file": str(empty)}, {"ca_file": str(tmp_path / "none")}, {"cert_file": str(empty)}):
         with pytest.raises(InvalidError, match="cannot use"):
             Credentials(**wrong).context()
+
+
+def test_a_password_that_goes_over_the_network_in_the_clear_is_warned_of(caplog):
+    who = Credentials(username="a", password="s3cret")
+    for url in ("mqtt://localhost:1883", "mqtts://broker.example:8883"):
+        PahoLink(url, "a", credentials=who)
+    assert caplog.text == ""
+
+    PahoLink("mqtt://broker.example:1883", "a", credentials=who)
+
+    assert "in the clear: write mqtts://" in caplog.text
+    assert "s3cret" not in caplog.text

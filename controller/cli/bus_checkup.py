@@ -34,7 +34,7 @@ def bus(url: str, devices: int) -> Iterator[Finding]:
     yield Finding(what="broker from here", verdict="ok", says=f"answers at {url}")
     yield _encryption(where, who)
     yield _strangers(where)
-    yield rights(heard, who.username, local=_local(where))
+    yield rights(heard, who.username, local=where.local)
     yield fitness(heard.version, devices)
     if heard.presence:
         yield Finding(what="retained", verdict="ok", says="the controller's presence is kept for who comes later")
@@ -101,7 +101,7 @@ def _encryption(where: Hosts, who: Credentials) -> Finding:
         except (OSError, ValueError) as error:
             said = f"the certificate could not be looked at: {error}"
             return Finding(what="broker's TLS", verdict="warn", says=said, hint="run the checkup again")
-    if _local(where):
+    if where.local:
         return Finding(what="broker's TLS", verdict="ok", says="none, on this machine only")
     hint = "`edgewatt init` makes what a broker needs for mqtts://; see docs/how-to/secure.md"
     said = f"passwords and commands go to {host} in the clear"
@@ -120,7 +120,3 @@ def _strangers(where: Hosts) -> Finding:
     hint = "`edgewatt init --data DIR`, then a broker with its mosquitto.conf, or `edgewatt up --data DIR --host …`"
     said = f"anybody who reaches {found}:{port} gets in without a user, and may command every device"
     return Finding(what=what, verdict="fail", says=said, hint=hint)
-
-
-def _local(where: Hosts) -> bool:
-    return all(is_loopback(host) for host, _ in where.nodes)
