@@ -14,13 +14,6 @@ T0 = 1_800_000_000.0
 
 
 @pytest.fixture
-def store():
-    made = Store(None)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def tokens(store):
     return Tokens(store)
 

@@ -147,14 +147,14 @@ def _made(data: Path, name: str, role: str, expires: str, *, act_as: bool) -> di
 def _opened(data: Path) -> "Iterator[Tokens]":
     """Open the tokens in a controller's data folder, beside the controller if it runs. Raises NotFoundError."""
     from controller.access.tokens import Tokens  # noqa: PLC0415 - imported on use
+    from controller.settings import load  # noqa: PLC0415
     from controller.store import Store  # noqa: PLC0415
 
-    file = data / "controller.db"
-    if not file.exists():
-        raise NotFoundError(
-            f"there is no controller's database in {data}", hint="name the folder that it has as --data"
-        )
-    store = Store(file)
+    place = load({"data": data}).place
+    if isinstance(place, Path) and not place.exists():
+        hint = "name the folder that the controller has as --data"
+        raise NotFoundError(f"there is no controller's database in {data}", hint=hint)
+    store = Store(place)
     try:
         yield Tokens(store)
     finally:
