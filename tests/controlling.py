@@ -92,9 +92,10 @@ async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=Non
     hub = hub or MemoryHub()
     store = Store(KEPT.place or folder / "controller.db")
     link = hub.link("controller")
+    token = settings.pop("balena_token", None)
     given = Settings(data=folder, soak_s=0, probe_inferences=5, **settings)
     argv = (FAKE_WORKER, worker) if worker else WORKER
-    parts = compose(given, store, link, epoch, worker=argv, listed=listed, clock=clock)
+    parts = compose(given, store, link, epoch, worker=argv, listed=listed, clock=clock, balena_token=token)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(create(parts)), base_url="http://controller")
     async with link, http:
         running = [asyncio.create_task(work) for work in (parts.ingest.run(), parts.workshop.run())]

@@ -10,12 +10,10 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from broker.messages import ActiveModel, Energy, Latency, PowerSensor, State
 from broker.topics import STATE
 from controller.api.examples import RECORDED, differences, recorded
-from controller.balena.token import VARIABLE
+from controller.balena.token import Token
 from tests import fake_balena
 from tests.controlling import controller
 from tests.fake_balena import BETTER, SLUG, TOKEN, UUIDS
@@ -231,12 +229,17 @@ async def access(story):
     await story.ask("DELETE", "/api/tokens/{name}", name="ci")
 
 
-async def tell(folder, patch):
+async def tell(folder):
     """Live through the story in `folder`; return the answers."""
-    patch.setenv(VARIABLE, TOKEN)
     secret = make_security(folder).security.admin_token.read_text().strip()
     with fake_balena.serving() as cloud:
-        more = {"worker": "waits", "listed": LISTED, "balena_api_url": cloud.url, "balena_fleet": SLUG}
+        more = {
+            "worker": "waits",
+            "listed": LISTED,
+            "balena_api_url": cloud.url,
+            "balena_fleet": SLUG,
+            "balena_token": Token(TOKEN),
+        }
         async with controller(folder, **more) as running, running.device() as device:
             running.http.headers["Authorization"] = f"Bearer {secret}"
             await device.join(**INFO)
@@ -274,8 +277,8 @@ def shown(value, folder, name=""):
 
 def record():
     """Write the answers of a story, but keep the examples that have the same shape."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        told = shown(asyncio.run(tell(Path(folder), patch)), folder)
+    with tempfile.TemporaryDirectory() as folder:
+        told = shown(asyncio.run(tell(Path(folder))), folder)
     before = recorded() if RECORDED.exists() else {}
     kept = {name: before[name] for name in told if name in before and not any(differences(before[name], told[name]))}
     RECORDED.write_text(json.dumps(dict(sorted((told | kept).items())), ensure_ascii=False, indent=1) + "\n", "utf-8")

@@ -31,12 +31,12 @@ PI_5 = "raspberry_pi_5"
 class RollingFleet:
     """Devices `d00`, `d01`, … in a store of its own; `at` is the time, which only the test moves."""
 
-    def __init__(self, folder, artifacts=None, **settings):
+    def __init__(self, folder, artifacts=None, balena_token=None, **settings):
         if artifacts is not None:  # made once, because that takes longer than a test
             shutil.copytree(artifacts, folder / "artifacts", copy_function=os.link)
         self.folder, self.settings, self.at = folder, settings, NOON
         self.place = KEPT.place or folder / "controller.db"
-        self.seq = 0
+        self.seq, self.balena_token = 0, balena_token
         self.sessions, self.ends = {}, {}
         self.open()
 
@@ -44,7 +44,9 @@ class RollingFleet:
         """Begin as a controller does that was just started."""
         self.store = Store(self.place)
         given = Settings(data=self.folder, soak_s=0, **self.settings)
-        self.parts = compose(given, self.store, MemoryHub().link("controller"), "e1", listed={})
+        self.parts = compose(
+            given, self.store, MemoryHub().link("controller"), "e1", listed={}, balena_token=self.balena_token
+        )
         object.__setattr__(self.parts, "clock", lambda: self.at)
         self.__dict__.pop("app", None)
         self.rolling, self.service = self.parts.rolling, self.parts.service

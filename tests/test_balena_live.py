@@ -7,19 +7,18 @@ import pytest
 
 from controller.balena.account import account
 from controller.balena.pinning import Pin
-from controller.balena.token import VARIABLE
+from controller.balena.token import VARIABLE, Token
 from controller.settings import Settings
 from controller.store import Store
-from tests.conftest import LIVE_TOKEN
 
-TOKEN, FLEET = os.environ.get(LIVE_TOKEN), os.environ.get("EDGEWATT_BALENA_FLEET")
+TOKEN, FLEET = os.environ.get(VARIABLE), os.environ.get("EDGEWATT_BALENA_FLEET")
 
 pytestmark = pytest.mark.skipif(not (TOKEN and FLEET), reason="no token and fleet of balena in the environment")
 
 
 async def test_the_real_balena_answers_every_question():
     store = Store(None)
-    real = account(Settings(balena_fleet=FLEET or ""), store, time.time, {VARIABLE: TOKEN})
+    real = account(Settings(balena_fleet=FLEET or ""), store, time.time, Token(TOKEN or ""))
 
     slug, rows = await real.devices()
     known, releases = await real.releases(limit=5)

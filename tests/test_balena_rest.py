@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import threading
 from dataclasses import replace
 
@@ -31,13 +30,9 @@ def balena(cloud):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def whole(tmp_path_factory, cloud):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, TOKEN)
-        async with controller(
-            tmp_path_factory.mktemp("balena"), balena_api_url=cloud.url, balena_fleet=SLUG
-        ) as running:
-            assert VARIABLE not in os.environ
-            yield running
+    settings = {"balena_api_url": cloud.url, "balena_fleet": SLUG, "balena_token": Token(TOKEN)}
+    async with controller(tmp_path_factory.mktemp("balena"), **settings) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,22 +1,26 @@
 """`edgewatt balena` against a whole controller and a fake of balena's API over real HTTP."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
-from controller.balena.token import VARIABLE
+from controller.balena.token import VARIABLE, Token
 from controller.cli.exits import Exit
 from tests import fake_balena
 from tests.fake_balena import BETTER, BROKEN, GOOD, SLUG, TOKEN, UUIDS
+from tests.fleet.controllers import RunningController
 from tests.rolling_fleet import RollingFleet
 
 
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory):
     """A controller with two devices, of which one is a board at balena."""
-    with fake_balena.serving() as balena, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, TOKEN)
-        fleet = RollingFleet(tmp_path_factory.mktemp("balena"), balena_api_url=balena.url, balena_fleet=SLUG)
+    with fake_balena.serving() as balena:
+        settings = {"balena_api_url": balena.url, "balena_fleet": SLUG, "balena_token": Token(TOKEN)}
+        fleet = RollingFleet(tmp_path_factory.mktemp("balena"), **settings)
         fleet.join("pi5-1", balena_uuid=UUIDS[0])
         fleet.join("bench-1")
         fleet.balena = balena
@@ -118,3 +122,21 @@ def test_a_balena_that_is_busy_is_said_with_when_to_ask_again(edgewatt, balena):
 
     assert code == Exit.UNREACHABLE
     assert "in 90 s" in err
+
+
+def test_a_whole_controller_takes_the_token_from_its_environment_or_says_what_is_wrong(mosquitto, tmp_path, balena):
+    known = {VARIABLE: TOKEN, "EDGEWATT_BALENA_FLEET": SLUG, "EDGEWATT_BALENA_API_URL": balena.url}
+    process = RunningController(mosquitto.url, tmp_path / "data", environment=os.environ | known)
+    try:
+        answered = process.get("/api/balena/releases").json()
+    finally:
+        process.stop()
+    argv = [sys.executable, "-m", "controller", "--data", str(tmp_path / "other")]
+    broken = {"EDGEWATT_BALENA_TOKEN_FILE": str(tmp_path / "none")}
+    refused = subprocess.run(argv, check=False, env=os.environ | broken, capture_output=True, text=True, timeout=60)
+
+    assert answered["fleet"]["slug"] == SLUG
+    assert TOKEN not in process.log
+    assert refused.returncode == 1
+    assert "cannot read" in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -21,8 +21,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(folder):
-    with pytest.MonkeyPatch.context() as patch:
-        return shown(asyncio.run(tell(folder, patch)), folder)
+    return shown(asyncio.run(tell(folder)), folder)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

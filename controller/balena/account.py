@@ -1,6 +1,6 @@
 """What the controller does with balena: looks, joins, pins a release and tells the log of it."""
 
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from controller import fleet
 from controller.balena import answers, pinning, questions
 from controller.balena.joined import join
 from controller.balena.pinning import Pin, Plan
-from controller.balena.token import WHERE_TO_SET, Token, take
+from controller.balena.token import WHERE_TO_SET, Token
 from controller.settings import Settings
 from controller.store import Store
 
@@ -104,14 +104,10 @@ class Account:
             yield session
 
 
-def account(
-    settings: Settings, store: Store, clock: Callable[[], float], environment: MutableMapping[str, str]
-) -> Account:
-    """Return what `settings` and `environment` say of balena. Raises InvalidError for a token that is none."""
-    token = take(environment, settings.balena_token_file)
-    return Account(
-        url=settings.balena_api_url.rstrip("/"), fleet=settings.balena_fleet, token=token, store=store, clock=clock
-    )
+def account(settings: Settings, store: Store, clock: Callable[[], float], token: Token | None) -> Account:
+    """Return what `settings` say of balena, for whoever has the token."""
+    url = settings.balena_api_url.rstrip("/")
+    return Account(url=url, fleet=settings.balena_fleet, token=token, store=store, clock=clock)
 
 
 async def _planned(session: "Session", asked: Pin) -> Plan:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.balena.token import VARIABLE
+from controller.balena.token import Token
 from dashboard import api
 from tests import fake_balena
 from tests.dashboard.conftest import Page
@@ -14,9 +14,9 @@ from tests.rolling_fleet import RollingFleet
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    with fake_balena.serving() as cloud, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, TOKEN)
-        fleet = RollingFleet(tmp_path_factory.mktemp("balena"), balena_api_url=cloud.url, balena_fleet=SLUG)
+    with fake_balena.serving() as cloud:
+        settings = {"balena_api_url": cloud.url, "balena_fleet": SLUG, "balena_token": Token(TOKEN)}
+        fleet = RollingFleet(tmp_path_factory.mktemp("balena"), **settings)
         fleet.join("pi5-1", balena_uuid=UUIDS[0])
         with fleet.served():
             yield fleet, cloud
