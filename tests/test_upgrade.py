@@ -164,7 +164,7 @@ def test_a_database_of_any_earlier_schema_keeps_what_is_in_it(tmp_path, step):
     assert answers == ("abc" if "m003" <= step < "m007" else None)
 
 
-@pytest.mark.parametrize("step", ["m001_fleet", "m003_events", "m008_answers"])
+@pytest.mark.parametrize("step", ["m001_fleet", "m008_answers"])
 async def test_over_rest_an_upgraded_database_is_as_usable_as_a_new_one(tmp_path, step):
     old(tmp_path / "controller.db", step)
 

@@ -23,6 +23,9 @@ from controller.models.whole import disk_errors
 
 WORKPLACE = ".edgewatt-restore-"
 CHUNK_BYTES = 1 << 20
+ENTERED = 0o751
+"""A new data folder, which the broker's user has to pass through where the secrets are in it."""
+
 PASSABLE = 0o710
 """A folder whose names its owner reads, while the broker's group reaches the files that it may read."""
 
@@ -58,7 +61,8 @@ def restore(file: Path, data: Path, *, steps: Collection[str], at: float, force:
         with nobody_in(data), workplace(data.parent, WORKPLACE) as place:
             _room(file, place)
             new = place / "data"
-            new.mkdir(mode=0o700)
+            new.mkdir()
+            new.chmod(data.stat().st_mode & 0o777 if data.exists() else ENTERED)
             manifest = _unpack(file, new)
             _known(manifest, steps)
             security = _secrets(manifest, data, new)

@@ -62,7 +62,9 @@ def restored_lines(done: Restored) -> Iterator[str]:
     yield f"{done.data}: {contents_of(done.manifest)}"
     if done.manifest.database == "elsewhere":
         yield "the database was in PostgreSQL and is not in this file: bring it back with pg_restore"
-    if done.security == "folder":
+    if done.security == "backup":
+        yield f"keys and passwords are in {done.data / 'security'}"
+    elif done.security == "folder":
         yield "keys and passwords are those that were in the folder already"
     elif done.security == "none":
         yield "there are no keys and passwords in it: put your copy of the folder security there if your fleet has one"
