@@ -1,6 +1,7 @@
 """Alerts over a fleet: what is found, when, of whom, and what people do with it; news, silence and restarts."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -16,6 +17,7 @@ from controller.rollout_request import Request, Selection
 from controller.rollups import Rollups
 from controller.service import Wish
 from tests.alerting import AlertFleet
+from tests.controlling import controller
 from tests.rolling_fleet import MODEL
 
 
@@ -314,6 +316,18 @@ def test_our_rules_can_be_changed_switched_off_and_had_back(fleet):
         fleet.alerts.remove_rule("too-hot", "cli", fleet.at)
 
 
+def test_a_stored_rule_that_another_version_wrote_is_left_alone(fleet):
+    for name, quantity in (("newer", "warp_factor"), ("odd", "temperature_c")):
+        document = {"name": name, "quantity": quantity, "comparison": "~", "threshold": 1.0}
+        sql = "INSERT INTO alert_rules (name, document, at, who) VALUES (?, ?, ?, ?)"
+        fleet.store.connection.execute(sql, [name, json.dumps(document), fleet.at, "cli"])
+    fleet.alerts.book.forget()
+    fleet.hot("pi5-1")
+
+    assert set(fleet.listed()) == {"too-hot@pi5-1"}
+    assert {"newer", "odd"}.isdisjoint(fleet.alerts.book.all)
+
+
 def test_a_device_that_no_longer_is_meant_lets_go_of_its_alert(fleet):
     rule = Rule(name="line-hot", quantity="temperature_c", comparison=">", threshold=50.0, tags=("line=A",))
     fleet.alerts.put_rule(rule, "cli", fleet.at)
@@ -359,6 +373,18 @@ def test_a_database_that_cannot_be_written_is_an_alert_all_the_same(fleet):
         ["database-not-written@controller", "began:"],
         ["database-not-written@controller", "is"],
     ]
+
+
+async def test_a_sample_on_the_bus_is_an_alert_in_the_next_second(tmp_path):
+    async with controller(tmp_path) as running, running.joined() as device:
+        rule = {"quantity": "temperature_c", "comparison": ">", "threshold": 70.0}
+        await running.http.put("/api/alerts/rules/warm", json=rule)
+        await device.sample(1, temperature_c=71.0)
+
+        async def told():
+            return [each["id"] for each in (await running.get("/api/alerts"))["alerts"]] == ["warm@pi5-1"]
+
+        await running.until(told)
 
 
 @pytest.mark.usefixtures("each_store")

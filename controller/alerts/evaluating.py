@@ -98,7 +98,7 @@ class Evaluating:
         return self._wakeful
 
     def _plan_sweep(self, at: float) -> None:
-        if self._sweep or at - self._swept_at < SWEEP_S[0]:
+        if self._sweep or abs(at - self._swept_at) < SWEEP_S[0]:
             return
         self._swept_at = at
         self._sweep.extend(row["id"] for row in self.store.query("SELECT id FROM devices ORDER BY id"))

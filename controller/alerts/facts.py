@@ -134,7 +134,7 @@ class OwnFacts:
 
     def _database(self, at: float) -> dict[str, float | None]:
         """Return how large the database is; looked at once a minute, because a server has to count."""
-        if at - self._sized_at >= SIZED_EVERY_S:
+        if abs(at - self._sized_at) >= SIZED_EVERY_S:
             size, self._sized_at = self.store.connection.size(), at
             used_mb = size.used_bytes / 1e6
             self._sizes = {"database_mb": size.bytes / 1e6, "database_used_percent": 100 * used_mb / self.max_mb}

@@ -1,15 +1,18 @@
 """Alerts, silences and people's rules: rows in, objects out."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from controller.alerts.quantities import QUANTITIES
+from broker.errors import InvalidError
 from controller.alerts.rule import Rule
 from controller.alerts.state import Alert, AlertState
 from controller.store import Row, Store
+
+logger = logging.getLogger(__name__)
 
 WAKEFUL = ("pending", "firing", "no_data")
 """States in which each new reading of a device matters; of others only one beyond a threshold does."""
@@ -176,11 +179,15 @@ class StoredRules:
     store: Store
 
     def all(self) -> dict[str, Rule]:
-        """Return them by name; one over something that this version does not watch is left where it is."""
-        rows = self.store.query("SELECT document FROM alert_rules ORDER BY name")
-        documents = [msgspec.json.decode(row["document"]) for row in rows]
-        known = [each for each in documents if each["quantity"] in QUANTITIES]
-        return {each["name"]: msgspec.convert(each, Rule) for each in known}
+        """Return them by name; one that makes no sense to this version is left where it is, and told of."""
+        rows = self.store.query("SELECT name, document FROM alert_rules ORDER BY name")
+        found = {}
+        for row in rows:
+            try:
+                found[row["name"]] = msgspec.json.decode(row["document"], type=Rule)
+            except (InvalidError, msgspec.ValidationError) as error:
+                logger.warning("a stored rule is not understood: rule=%s reason=%s", row["name"], error)
+        return found
 
     def put(self, rule: Rule, who: str, at: float) -> None:
         """Insert or replace a rule."""

@@ -17,6 +17,8 @@ class Rises:
     def rise(self, name: str, total: int, at: float) -> float | None:
         """Return how much `name` rose, None before it was watched for long enough."""
         window = self._windows.setdefault(name, deque())
+        if window and window[-1][0] > at:  # the clock was set back
+            window.clear()
         if not window or at - window[-1][0] >= SPACING_S:
             window.append((at, total))
         while len(window) > 1 and window[1][0] <= at - RISE_S:

@@ -156,8 +156,8 @@ def step(
 
 
 def _read(before: Alert, reading: Reading, rule: Rule, at: float) -> Alert:
-    if before.reading_at is not None and reading.at <= before.reading_at:
-        return before
+    if before.reading_at is not None and reading.at <= before.reading_at <= at:
+        return before  # judged already; a time that is still to come is from before the clock was set back
     if before.open and reading.kind != before.kind:
         return _hear_other_kind(before, reading, rule, at)
     heard = replace(
