@@ -254,6 +254,7 @@ async def _act(
         with store.transaction():
             lives.begin(store, settings, parts.version, parts.clock())
             announce(store, settings.own_url, epoch, parts.clock())
+        logger.info("active: epoch=%s url=%s", epoch, settings.own_url)
         turn.pulse, turn.status = lambda: parts.ingest.ticks, lambda: lives.in_words(parts.ingest)
         async with link:
             works = [parts.ingest.run(), parts.workshop.run(), parts.archive.run()]

@@ -165,17 +165,28 @@ def said() -> Iterator[None]:
     """Raise what the server or the network says as StorageError."""
     try:
         yield
-    except psycopg.errors.DiskFull as error:
-        raise StorageError(
-            f"the database could not be written: {_first_line(error)}", hint="free some disk space on its server"
-        ) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        code = "database_busy" if error.sqlstate in ("55P03", "57014", "40P01", "40001") else "database_unreachable"
-        hint = "what else uses it?" if code == "database_busy" else "is PostgreSQL running, and is `database` right?"
-        raise StorageError(f"the database cannot be used: {_first_line(error)}", code=code, hint=hint) from error
     except psycopg.Error as error:
-        said = f"the database has no place for it: {_first_line(error)}"
-        raise StorageError(said, code=VALUE_REFUSED, hint="shorten or mend what was sent") from error
+        code, what, hint = _meaning(error)
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StorageError(f"{what}: {line}", code=code, hint=hint) from error
+
+
+def _meaning(error: psycopg.Error) -> tuple[str, str, str]:
+    """Return the code of an error, what it means, and what to do."""
+    state = error.sqlstate or ""
+    if isinstance(error, (psycopg.DataError, psycopg.IntegrityError)) or state.startswith("54"):
+        return VALUE_REFUSED, "the database has no place for it", "shorten or mend what was sent"
+    if state == "53100":
+        return "disk_full", "the database could not be written", "free some disk space on its server"
+    if state[:2] in ("40", "53", "55") or state == "57014":
+        return "database_busy", "the database does not get to it", "what else uses its server?"
+    if state[:2] in ("", "08", "28", "3D", "57"):
+        return "database_unreachable", "the database cannot be reached", "is PostgreSQL running, is `database` right?"
+    return (
+        "database_failed",
+        "the database does not understand us",
+        "is it of this version, and ours alone?",
+    )
 
 
 @lru_cache(maxsize=1_000)
@@ -204,10 +215,6 @@ def _escape(found: re.Match[str]) -> str:
 def _newer(step: str) -> StorageError:
     said = f"the database was upgraded by a newer EdgeWatt (step {step}), and this program is older"
     return StorageError(said, code="newer_database", hint="run that version or a newer one")
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class _Truth(Int8BinaryDumper):

@@ -69,7 +69,7 @@ class Turn:
                 return self.connection
             self.active, self.fault = _active(self.connection), None
         except StorageError as error:
-            self.fault = error
+            self.active, self.fault = None, error
         return None
 
     async def wait(self, door: socket.socket, stopping: asyncio.Event) -> Connection | None:

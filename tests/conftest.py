@@ -90,20 +90,25 @@ def store(place):
 
 
 @pytest.fixture
-def each_store(place):
+def each_store(place, monkeypatch):
     """Let the controllers of a test keep what they know in a store of each kind."""
-    KEPT.place = None if isinstance(place, Path) else place
+    monkeypatch.setattr(KEPT, "place", None if isinstance(place, Path) else place)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _asked_store(request):
+    """Keep what controllers know in PostgreSQL where the whole run asks for it."""
+    if request.config.getoption("--store") == "postgres":
+        KEPT.place = request.getfixturevalue("databases").empty()
     yield
     KEPT.place = None
 
 
 @pytest.fixture(autouse=True)
-def _asked_store(request):
-    """Keep what controllers know in PostgreSQL where the whole run asks for it."""
-    if request.config.getoption("--store") == "postgres" and "place" not in request.fixturenames:
-        KEPT.place = request.getfixturevalue("databases").empty()
-    yield
-    KEPT.place = None
+def _emptied(request):
+    """Begin a test that has a folder of its own with an empty database, too."""
+    if KEPT.place is not None and "tmp_path" in request.fixturenames:
+        request.getfixturevalue("databases").empty()
 
 
 @pytest.fixture

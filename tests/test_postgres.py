@@ -1,16 +1,21 @@
 """PostgreSQL where it differs from a file: how it is asked, what it has no place for, and when it is gone."""
 
+import random
+import string
 import threading
+import time
 
 import pytest
 
 from broker.errors import InvalidError, StorageError
 from broker.messages import Telemetry
+from broker.topics import TELEMETRY
 from controller import history
 from controller.cli.readiness import wait_until
 from controller.database import VALUE_REFUSED, Server
 from controller.settings import Settings
 from controller.store import Store
+from tests.controlling import KEPT, controller
 
 postgres = pytest.importorskip("controller.postgres", reason="pip install 'edgewatt[postgres]'")
 T0 = 1_800_000_000.0
@@ -67,6 +72,27 @@ def test_a_sample_that_cannot_be_stored_does_not_hold_up_the_others(store):
     assert (refused, counted(store, "telemetry")) == (1, 19)
 
 
+async def test_a_message_with_a_name_too_long_for_an_index_is_refused_and_the_next_one_is_taken(
+    tmp_path, server, monkeypatch
+):
+    monkeypatch.setattr(KEPT, "place", server)
+    long = "".join(random.Random(1).choices(string.printable, k=20_000))
+    async with controller(tmp_path) as running, running.joined() as device:
+        await device.sample(1, cpu_usage_percent=1.0)
+        await device.say(TELEMETRY, Telemetry(ts=time.time(), session=long, seq=1))
+        await device.ack(long[:9_000], "accepted", 1, op="ping")
+        await device.sample(2, cpu_usage_percent=2.0)
+
+        async def both():
+            return counted(running.parts.service.store, "telemetry") == 2
+
+        await running.until(both)
+        status = await running.get("/api/status")
+
+    assert status["messages"]["refused"] == {"value_refused": 2}
+    assert status["controller"]["storage_fault"] is None
+
+
 def test_sums_and_means_are_plain_numbers(store):
     history.add_samples(store, [("pi5-1", Telemetry(ts=T0, session="s", seq=n, inferences=n), T0) for n in (1, 2)])
     (row,) = store.query("SELECT sum(inferences) AS sum, avg(inferences) AS mean FROM telemetry")
@@ -107,13 +133,25 @@ def test_a_session_that_the_server_ends_is_lost_for_good_and_said_in_a_sentence(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'edgewatt%'"
     )
 
-    with pytest.raises(StorageError, match="cannot be used") as said, store.transaction():
+    with pytest.raises(StorageError, match="cannot be reached") as said, store.transaction():
         store.add_event(T0, "log", "x")
 
     assert said.value.code == "database_unreachable"
     assert store.connection.lost
     with pytest.raises(StorageError):
         store.devices()
+
+
+def test_what_holds_rows_is_counted_and_what_was_deleted_is_not(store):
+    history.add_samples(store, [("pi5-1", Telemetry(ts=T0 + n, session="s", seq=n), T0) for n in range(2_000)])
+    store.connection.execute("ANALYZE telemetry")
+    full = store.connection.size()
+    with store.transaction():
+        store.connection.execute("DELETE FROM telemetry")
+    store.connection.execute("ANALYZE telemetry")
+
+    assert full.bytes >= full.used_bytes > 2_000 * 50
+    assert wait_until(lambda: store.connection.size().used_bytes < full.used_bytes / 2, within_s=20)
 
 
 def test_a_server_that_is_not_there_is_said_in_a_sentence(tmp_path):

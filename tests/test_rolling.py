@@ -14,6 +14,8 @@ from tests.rolling_fleet import MODEL, NOON, RollingFleet
 
 P = RolloutPhase
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory):

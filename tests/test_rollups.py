@@ -16,11 +16,9 @@ T0 = 1_800_000_000.0 - 1_800_000_000.0 % DAY_S
 
 
 @pytest.fixture
-def store():
-    opened = Store(None)
-    opened.add_device("pi5-1", T0, approved=True)
-    yield opened
-    opened.close()
+def store(store):
+    store.add_device("pi5-1", T0, approved=True)
+    return store
 
 
 def sample(seq, at_s, energy_mj=None, source="simulated", temperature_c=None):

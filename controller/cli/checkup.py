@@ -22,7 +22,8 @@ def checkup(console: Console) -> list[Finding]:
         status = console.client.status()
         answered_at = time.time()
     except EdgeWattError as error:
-        return [Finding(what="controller", verdict="fail", says=error.message, hint=error.hint), *bus(_url(None), 0)]
+        verdict: Verdict = "warn" if error.code == "standby" else "fail"
+        return [Finding(what="controller", verdict=verdict, says=error.message, hint=error.hint), *bus(_url(None), 0)]
     found = [_controller(status), _versions(status), _clock(status, asked_at, answered_at)]
     return [*found, _link(status), *_store(status), *_fleet(console), *bus(_url(status), status["devices"]["total"])]
 
