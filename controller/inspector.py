@@ -1,5 +1,6 @@
 """The last messages of each device by topic, and the last that were refused, as people may read them."""
 
+import re
 from collections import defaultdict, deque
 from typing import Any
 
@@ -8,6 +9,9 @@ from broker.link import Packet
 KEPT_MESSAGES = 10
 KEPT_BYTES = 2_000
 KEPT_REFUSED = 50
+
+SIGNATURE = re.compile(r"signature=[A-Za-z0-9_-]+")
+"""What lets a device fetch its file; whoever reads messages has a token of their own, which can be revoked."""
 
 Kept = tuple[float, str, bytes, bool, str | None]
 
@@ -44,5 +48,5 @@ def _by_suffix() -> dict[str, deque[Kept]]:
 
 def _words(kept: Kept) -> dict[str, Any]:
     at, topic, payload, retained, error = kept
-    text = payload.decode("utf-8", "replace")
+    text = SIGNATURE.sub("signature=…", payload.decode("utf-8", "replace"))
     return {"at": at, "topic": topic, "payload": text, "retained": retained, "error": error}

@@ -69,6 +69,15 @@ async def test_a_command_carries_an_address_that_works_without_a_token(running):
         whole = await fetched(running, command.artifact.url)
         part = await fetched(running, command.artifact.url, Range="bytes=10-19")
 
+        signature = dict(parse_qsl(urlsplit(command.artifact.url).query))["signature"]
+
+        async def shown_without_its_signature():
+            shown = (await running.http.get(f"/api/devices/{device.id}")).text
+            assert signature not in shown
+            return "signature=…" in shown
+
+        await running.until(shown_without_its_signature)
+
     assert (whole.status_code, len(whole.content)) == (200, command.artifact.size)
     assert (part.status_code, part.content) == (206, whole.content[10:20])
     assert running.secret not in command.artifact.url
