@@ -68,6 +68,7 @@ class Retention:
     oldest_at: float | None = None
     _rollups: Rollups = field(init=False)
     _looked_at: float = 0.0
+    _gone_before: float = 0.0
     _due: deque[_Due] = field(default_factory=deque)
     _removed: Counter[str] = field(default_factory=Counter)
     _told_at: float = 0.0
@@ -99,10 +100,11 @@ class Retention:
         for detail, days in ((SAMPLES, self.keep_days), (MINUTES, self.keep_days), (HOURS, self.hours_days)):
             oldest = {row["id"]: row["oldest_at"] for row in self.store.query(_OLDEST.format(table=detail.table))}
             first_at = min(oldest.values(), default=None)
-            if detail is SAMPLES:
-                self.oldest_at = first_at
             too_old = at - days * DAY_S
             before = gives_way(detail, at, first_at, too_old=too_old) if crowded else too_old
+            if detail is SAMPLES:
+                self.oldest_at, self._gone_before = first_at, max(self._gone_before, before)
+                self._rollups.raw_days = (at - self._gone_before) / DAY_S  # what is summed up anew is whole
             crowded = crowded and before == too_old
             self._due.extend(_Due(detail, device, before) for device, ts in oldest.items() if ts < before)
         if not (self._crowded and self._due):  # while it is too large, the next step follows at once

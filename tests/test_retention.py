@@ -111,6 +111,20 @@ def test_a_database_that_is_too_large_loses_its_oldest_telemetry_until_it_fits(s
     assert "the oldest, because the database is larger than" in said[0]
 
 
+def test_what_went_is_not_summed_up_anew_without_what_is_missing(store):
+    fill(store, "pi5-1", NOW - 10 * HOUR_S, 3_600, every_s=10.0)
+    pass_time(retention(store), 1)
+    before = store.query("SELECT sum(samples) AS n FROM telemetry_minutes")[0]["n"]
+    keeper = retention(store, max_mb=0.001)
+    pass_time(keeper, 30)
+    store.connection.execute("UPDATE rolled SET until = ?", [NOW - 10 * HOUR_S])
+
+    pass_time(keeper, 3, NOW + 100)
+
+    assert left(store) < 1_000
+    assert store.query("SELECT sum(samples) AS n FROM telemetry_minutes")[0]["n"] >= before > 0
+
+
 def test_the_newest_hour_stays_however_small_the_database_may_be(store):
     fill(store, "pi5-1", NOW - 2 * HOUR_S, 720, every_s=10.0)
 
@@ -186,6 +200,23 @@ def test_free_pages_are_used_again_and_what_stays_free_goes_back_to_the_disk(sto
     assert reused <= grown
     assert sizes[-1] < grown * 0.6
     assert all(before - after <= 51 * 4096 for before, after in itertools.pairwise(sizes))
+
+
+def test_in_postgresql_telemetry_goes_the_same_way(databases):
+    store = Store(databases.empty())
+    fill(store, "pi5-1", NOW - 30 * DAY_S - 5, 10)
+    fill(store, "forgotten", NOW - 40 * DAY_S, 7)
+    keeper = retention(store)
+
+    went = pass_time(keeper, 2)
+    size = store.connection.size()
+    said = [event["text"] for event in store.events(kind="storage")]
+    store.close()
+
+    assert went == [12, 0]
+    assert keeper.oldest_at == NOW - 40 * DAY_S
+    assert 0 < size.used_bytes <= size.bytes
+    assert said == ["12 samples of telemetry were removed: older than they are kept"]
 
 
 async def test_the_status_tells_how_large_the_database_is_and_how_far_back_it_goes(tmp_path):
