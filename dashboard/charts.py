@@ -1,4 +1,4 @@
-"""Charts of a device's past as Vega-Lite documents over one table each; 240 points at most per line.
+"""Charts of a device's past and of what models cost, as Vega-Lite documents over one table each.
 
 They are written as plain documents: building the same from Altair's objects takes twenty times as long, for every
 viewer at every redraw.
@@ -90,6 +90,31 @@ def energy(table: pd.DataFrame, window: Window, predicted: Document | None, budg
 def power(table: pd.DataFrame, window: Window) -> Chart:
     """Draw power, mW, by the kind of who says it."""
     return _by_kind(table, window, "power", "mW", [])
+
+
+def cost(models: pd.DataFrame, *, named: bool) -> Chart:
+    """Draw what is known of models: top-1 in % against predicted mJ per inference, hollow, with intervals.
+
+    Each has its name beside it when `named`, on hover always.
+    """
+    scale, color = {"type": "log", "nice": True}, style.SERIES["p50"]
+    said = {"title": "predicted mJ per inference, log scale", "axis": {"grid": False}}
+    across = {"field": "energy_mj", "type": "quantitative", "scale": scale, **said}
+    up = {"field": "top1_pct", "type": "quantitative", "title": "top-1, %", "scale": {"zero": False, "padding": 14}}
+    low = {"field": "low_mj", "type": "quantitative", "scale": scale, **said}
+    names = ("name", "energy_mj", "low_mj", "high_mj", "top1_pct")
+    dot = {"type": "point", "size": 110, "color": color, "filled": False, "strokeWidth": 2, "fill": "transparent"}
+    layers: list[Document] = [
+        {
+            "mark": {"type": "rule", "color": color, "opacity": 0.45, "strokeWidth": 3},
+            "encoding": {"x": low, "x2": {"field": "high_mj"}, "y": up},
+        },
+        {"mark": dot, "encoding": {"x": across, "y": up, "tooltip": [{"field": name} for name in names]}},
+    ]
+    if named:
+        text = {"type": "text", "dy": -14, "fontSize": 12, "color": style.PREDICTED}
+        layers.append({"mark": text, "encoding": {"x": across, "y": up, "text": {"field": "name"}}})
+    return Chart(data=models, spec={"height": 280, "layer": layers, "config": {"view": {"strokeWidth": 0}}})
 
 
 def _by_kind(table: pd.DataFrame, window: Window, name: str, unit: str, behind: list[Document]) -> Chart:

@@ -44,25 +44,6 @@ def frontier(spots: pd.DataFrame, budget_mj: float | None) -> alt.LayerChart:
     return _finished(layers, HEIGHT)
 
 
-def cost(models: pd.DataFrame, *, named: bool = True) -> alt.LayerChart:
-    """Draw what is known of models: top-1 in % against predicted mJ per inference, hollow, with intervals.
-
-    Each has its name beside it when `named`, on hover always.
-    """
-    scale = alt.Scale(type="log", nice=True)
-    across = alt.X("energy_mj:Q", title="predicted mJ per inference, log scale", scale=scale, axis=alt.Axis(grid=False))
-    up = alt.Y("top1_pct:Q", title="top-1, %", scale=alt.Scale(zero=False, padding=14))
-    base = alt.Chart(models)
-    color = style.SERIES["p50"]
-    bars = base.mark_rule(color=color, opacity=0.45, strokeWidth=3).encode(
-        x=alt.X("low_mj:Q", scale=scale), x2="high_mj:Q", y=up
-    )
-    said = [alt.Tooltip(name) for name in ("name", "energy_mj", "low_mj", "high_mj", "top1_pct")]
-    dots = base.mark_point(size=110, color=color, filled=False, strokeWidth=2, fill="transparent")
-    names = base.mark_text(dy=-14, fontSize=12, color=style.PREDICTED).encode(x=across, y=up, text="name:N")
-    return _finished([bars, dots.encode(x=across, y=up, tooltip=said), *([names] if named else [])], 280)
-
-
 def errors(rows: pd.DataFrame) -> alt.LayerChart:
     """Draw the mean error of training by board, on networks and on families it had not seen."""
     order = ["unseen network", "unseen family"]
@@ -134,4 +115,4 @@ def _finished(layers: list[Any], height: int) -> alt.LayerChart:
     return chart
 
 
-_CHARTS: dict[str, Any] = {"frontier": frontier, "cost": cost, "errors": errors, "told_and_came": told_and_came}
+_CHARTS: dict[str, Any] = {"frontier": frontier, "errors": errors, "told_and_came": told_and_came}

@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from dashboard import actions, api, frame, inputs, paging, shelf, shortcuts, tables, views, words
+from dashboard import actions, api, frame, inputs, paging, shelf, shortcuts, tables, views, visitor, words
 from dashboard.markup import heading, note
 
 PAGE_ROWS = 50
@@ -92,8 +92,9 @@ def filters() -> tuple[dict[str, str], int]:
     row, known = st.container(horizontal=True, vertical_alignment="center"), shortcuts.known()
     if known:
         row.html(shortcuts.links(known, _address()), width="content")
-    with row:
-        shortcuts.edit(known, _address())
+    if visitor.may():
+        with row:
+            shortcuts.edit(known, _address())
     inputs.take_csv(row, "devices", **asked)
     found = api.read("devices", limit=PAGE_ROWS, offset=0, **asked)
     with row:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import actions, api, frame, inputs, maps, paging, shelf, visitor, words
+from dashboard import actions, api, charts, frame, inputs, paging, shelf, visitor, words
 from dashboard.actions import Action
 from dashboard.markup import heading, link, note
 
@@ -59,8 +59,8 @@ def draw(reading: api.Reading, query: dict[str, Any], page: int, devices: list[d
     spots = shelf.spots(models, forecast)
     if len(spots) > 1:
         st.html(heading("Accuracy against energy", f"predicted for {board}; bars: 95 % interval"))
-        named = len(spots) <= shelf.NAMED_UP_TO
-        st.vega_lite_chart(None, maps.document("cost", pd.DataFrame(spots), named=named), width="stretch")
+        chart = charts.cost(pd.DataFrame(spots), named=len(spots) <= shelf.NAMED_UP_TO)
+        st.vega_lite_chart(chart.data, chart.spec, width="stretch")
     if board and not forecast:
         why = "Nothing measured is like it, so there is no number rather than a guess."
         hint = "Measure on one device: edgewatt devices measure ID MODEL"
