@@ -135,7 +135,7 @@ async def test_telemetry_keeps_its_spikes_and_says_when_it_was_throttled(running
     found = await running.get("/api/devices/pi5-1/telemetry", minutes=15, points=1)
     told = await rows(running, "telemetry", device_id="pi5-1", minutes=15, points=1)
 
-    assert found["series"][0]["latency_max_ms"]["max"] == 950.0
+    assert [each["latency_max_ms"]["max"] for each in found["series"] if each["latency_max_ms"]] == [950.0]
     assert found["series"][0]["soc_pct"]["mean"] == 80.0
     assert (found["series"][0]["throttled"], told[0]["throttled"]) == (1, "1")
     assert told[0]["storage_usage_mb_mean"] == "100.0"

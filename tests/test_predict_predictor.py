@@ -212,6 +212,7 @@ def test_the_controller_starts_without_what_trains_and_converts():
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
     unwanted = {"pandas", "sklearn", "scipy", "joblib", "torch", "timm", "onnx", "onnxruntime", "prometheus_client"}
+    unwanted.add("psycopg")
     assert not unwanted & set(modules)
 
 

@@ -7,7 +7,9 @@ import time
 import httpx
 import pytest
 
+from broker.link import Packet
 from broker.paho import PahoLink
+from broker.topics import CONTROLLER_STATUS, decode_controller_status
 from controller.cli.processes import launch
 from controller.cli.readiness import wait_until
 from controller.cli.simulated import FleetWishes, programs
@@ -108,6 +110,15 @@ def epoch(controller):
     return controller.get("/api/status").json().get("controller", {}).get("epoch")
 
 
+async def said(watcher):
+    """Return the reason in the next presence of the controller that is heard."""
+    async with asyncio.timeout(40):
+        async for event in watcher.events():
+            if isinstance(event, Packet):
+                return decode_controller_status(event.payload).reason
+    return "nothing"
+
+
 def device_on(broker):
     return FakeDevice(PahoLink(broker.url, "pi5-1", keepalive_s=5), "pi5-1")
 
@@ -124,7 +135,11 @@ async def test_a_deployment_ends_although_controller_and_database_are_killed_in_
         controller.start()
         await until(lambda: controller.phase(made["deployment_id"]) == "downloading")
 
-        server.kill()
+        async with PahoLink(mosquitto.url, "a-watcher") as watcher:
+            await watcher.subscribe(CONTROLLER_STATUS)
+            assert await said(watcher) is None
+            server.kill()
+            assert await said(watcher) == "lost"
         await until(lambda: controller.get("/readyz").json().get("code") == "database_unreachable")
         answer = controller.post("/api/deploy", device_id="pi5-1", model_name=MODELS[1])
         await device.ack(command.id, "succeeded", 9)
