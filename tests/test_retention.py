@@ -111,18 +111,19 @@ def test_a_database_that_is_too_large_loses_its_oldest_telemetry_until_it_fits(s
     assert "the oldest, because the database is larger than" in said[0]
 
 
-def test_what_went_is_not_summed_up_anew_without_what_is_missing(store):
+def test_what_went_is_not_summed_up_anew_from_a_late_sample_alone(store):
     fill(store, "pi5-1", NOW - 10 * HOUR_S, 3_600, every_s=10.0)
     pass_time(retention(store), 1)
-    before = store.query("SELECT sum(samples) AS n FROM telemetry_minutes")[0]["n"]
     keeper = retention(store, max_mb=0.001)
     pass_time(keeper, 30)
-    store.connection.execute("UPDATE rolled SET until = ?", [NOW - 10 * HOUR_S])
+    late = Telemetry(ts=NOW - 5 * HOUR_S + 1, session="s", seq=9_999)
+    with store.transaction():
+        history.add_samples(store, [("pi5-1", late, NOW + 400)])
 
-    pass_time(keeper, 3, NOW + 100)
+    pass_time(keeper, 3, NOW + 400)
 
-    assert left(store) < 1_000
-    assert store.query("SELECT sum(samples) AS n FROM telemetry_minutes")[0]["n"] >= before > 0
+    where = [NOW - 5 * HOUR_S]
+    assert store.query("SELECT samples FROM telemetry_minutes WHERE ts = ?", where) == [{"samples": 6}]
 
 
 def test_the_newest_hour_stays_however_small_the_database_may_be(store):
