@@ -61,6 +61,9 @@ class Link(Protocol):
     async def subscribe(self, *filters: str) -> None:
         """Hear `filters` now and after each reconnect."""
 
+    async def unsubscribe(self, *filters: str) -> None:
+        """Hear `filters` no more, also where an earlier life of the session asked for them. Raises LinkError."""
+
     def events(self) -> AsyncIterator[Event]:
         """Yield what arrives, and the comings and goings of the connection, in order."""
         ...

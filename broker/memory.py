@@ -127,6 +127,10 @@ class MemoryLink:
             for pattern in filters:
                 self._replay(pattern)
 
+    async def unsubscribe(self, *filters: str) -> None:
+        """Hear `filters` no more."""
+        self.filters -= set(filters)
+
     async def events(self) -> AsyncIterator[Event]:
         """Yield what arrives, in order."""
         while True:

@@ -103,6 +103,15 @@ class MqttiumLink:
         if self._client is not None:
             await self._subscribe(self._client, filters)
 
+    async def unsubscribe(self, *filters: str) -> None:
+        """Hear `filters` no more. Raises LinkError."""
+        for each in filters:
+            self._filters.pop(each, None)
+        try:
+            await self._connection().unsubscribe(filters)
+        except errors.MQTTError as error:
+            raise LinkError(f"connection to {self._node} broke: {error}") from error
+
     async def events(self) -> AsyncIterator[Event]:
         """Yield what arrives, and the comings and goings of the connection, in order."""
         while True:

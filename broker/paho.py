@@ -97,6 +97,7 @@ class PahoLink:
         client.on_message = self._on_message
         client.on_publish = self._on_answer
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_answer
         nodes = where.in_order_for(client_id)
         client.nodes = cycle(nodes)
         client.connect_async(*nodes[0], keepalive_s)
@@ -151,6 +152,15 @@ class PahoLink:
             rc, mid = self._client.subscribe(list(dict.fromkeys(filters, 1).items()))
             if rc == MQTTErrorCode.MQTT_ERR_SUCCESS and mid is not None:
                 await self._answered(mid)
+
+    async def unsubscribe(self, *filters: str) -> None:
+        """Hear `filters` no more. Raises LinkError."""
+        for each in filters:
+            self._filters.pop(each, None)
+        rc, mid = self._client.unsubscribe(list(filters))
+        if rc != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
+            raise LinkError(f"not connected to {self._node}", hint="is the broker running?")
+        await self._answered(mid)
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield what arrives, and the comings and goings of the connection, in order."""
@@ -247,7 +257,7 @@ class PahoLink:
         packet = Packet(message.topic, bytes(message.payload), message.qos, message.retain, message.mid)
         self._put(packet)
 
-    def _on_answer(self, _client: mqtt.Client, _data: Any, mid: int, _code: Any, _properties: Any) -> None:
+    def _on_answer(self, _client: mqtt.Client, _data: Any, mid: int, _codes: Any, _properties: Any) -> None:
         self._hop(self._answer, mid, "")
 
     def _on_subscribe(self, _client: mqtt.Client, _data: Any, mid: int, codes: Any, _properties: Any) -> None:

@@ -179,6 +179,10 @@ def controller_filters() -> tuple[str, ...]:
     return (*(route.filter for route in ROUTES if CONTROLLER in route.readers), CONTROLLER_STATUS)
 
 
+SHARED_TELEMETRY = f"$share/edgewatt/{TELEMETRY.filter}"
+"""The telemetry of the fleet, each message to one of those who ask, where a broker has shared subscriptions."""
+
+
 def decode_controller_status(payload: bytes) -> ControllerStatus:
     """Return the controller's presence; raises WireError."""
     return decode(ControllerStatus, payload)

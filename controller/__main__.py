@@ -35,7 +35,7 @@ from controller.balena.token import Token, take
 from controller.book import Book
 from controller.bookkeeping import Bookkeeping
 from controller.calibrating import Calibrating
-from controller.carrier import carried
+from controller.carrier import carried, check_workers
 from controller.composing import rolling_in, workshop_in
 from controller.corrections import Calibrations, Corrections
 from controller.database import Connection
@@ -185,6 +185,7 @@ def compose(
             ),
             epoch=epoch,
             clock=clock,
+            leaves_telemetry=settings.telemetry_workers,
             late_retained=LateRetained(after_s=AGAIN_AFTER_S if len(hosts(settings.broker).nodes) > 1 else ()),
         ),
         catalogue=catalogue,
@@ -245,6 +246,7 @@ async def _act(
     """Be the active controller until told to stop, or until the database is lost, and with it the right to act."""
     epoch, settings = secrets.token_hex(6), turn.settings
     will = Will(topic=CONTROLLER_STATUS, payload=encode(ControllerStatus(online=False, epoch=epoch, reason="lost")))
+    await check_workers(settings, CLIENT_ID)
     link = carried(settings, CLIENT_ID, will)
     try:
         turn.pulse, turn.status = time.monotonic_ns, lambda: "opening the database"

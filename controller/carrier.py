@@ -4,8 +4,10 @@ import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from broker.errors import LinkError
 from broker.link import Will
 from broker.paho import PahoLink
+from broker.sharing import NOT_SHARED, require_sharing
 from controller.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,3 +25,19 @@ def carried(settings: Settings, client_id: str, will: Will | None = None) -> "Pa
 
     logger.info("carrier: mqttium")
     return MqttiumLink(settings.broker, client_id, will=will, credentials=settings.credentials)
+
+
+async def check_sharing(settings: Settings, client_id: str) -> None:
+    """Return when the broker lets workers share what the fleet says. Raises LinkError."""
+    probe = PahoLink(settings.broker, f"{client_id}-probe", credentials=settings.credentials, lasting=False)
+    await require_sharing(probe, settings.broker)
+
+
+async def check_workers(settings: Settings, client_id: str) -> None:
+    """Raise LinkError where telemetry is left to workers and the broker would give them none."""
+    try:
+        if settings.telemetry_workers:
+            await check_sharing(settings, client_id)
+    except LinkError as error:
+        if error.code == NOT_SHARED:
+            raise

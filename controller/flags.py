@@ -17,6 +17,8 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--cert-file", help="our certificate, for a broker that wants one")
     parser.add_argument("--key-file", help="its key")
     parser.add_argument("--carrier", choices=("auto", "mqttium", "paho"), help="the client library (default auto)")
+    left = "leave telemetry to `python -m controller.worker`"
+    parser.add_argument("--telemetry-workers", action="store_true", default=None, help=left)
     parser.add_argument("--host", help="where REST listens (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="where REST listens (default 5000)")
     parser.add_argument("--data", type=Path, help="folder of the database and the artifacts (default .edgewatt)")

@@ -9,7 +9,7 @@ from typing import Any
 from broker.commands import Ack, Fault
 from broker.errors import EdgeWattError, StorageError, WireError
 from broker.link import Packet
-from broker.messages import LogLine, State
+from broker.messages import LogLine, State, Telemetry
 from broker.phases import TERMINAL, Phase
 from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse
 from broker.wire import document
@@ -98,6 +98,12 @@ class Hearing:
         self.service.store.count(dict(+self._counts))
         self._clear()
         return newest
+
+    def look_at_readings(self) -> None:
+        """Believe that devices are there whose readings others have stored since they were said to be away."""
+        rows = self.service.store.query("SELECT id, reading, reading_at FROM devices WHERE online = 0")
+        told = [row for row in rows if row["reading"] and row["reading_at"]]
+        self._presence.on_readings({row["id"]: (_sample(row["reading"]), row["reading_at"]) for row in told})
 
     def discard(self) -> None:
         """Drop what was gathered since the last flush: the transaction was rolled back and comes again."""
@@ -252,3 +258,7 @@ class Hearing:
             self.inspector.keep(device_id, packet.topic.rpartition("/")[2], packet, at, error.message)
         self.inspector.refuse(packet, at, error.message, error.code, device_id if known else None)
         logger.info("refused a message: topic=%s code=%s reason=%s", packet.topic[:120], error.code, error.message)
+
+
+def _sample(reading: dict[str, Any]) -> Telemetry:
+    return Telemetry(**{name: reading[name] for name in ("ts", "session", "seq")})

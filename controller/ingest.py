@@ -12,7 +12,7 @@ from broker.errors import LinkError, StorageError
 from broker.link import Connected, Disconnected, Event, Link, Packet
 from broker.messages import ControllerStatus
 from broker.phases import Phase
-from broker.topics import CONTROLLER_STATUS, controller_filters
+from broker.topics import CONTROLLER_STATUS, TELEMETRY, controller_filters
 from broker.wire import encode
 from controller.alerts.desk import AlertDesk
 from controller.arrivals import Arrivals
@@ -57,6 +57,7 @@ class Ingest:
     late_retained: LateRetained = field(default_factory=LateRetained)
     connected_at: float | None = None
     last_loss: str | None = None
+    leaves_telemetry: bool = False
     losses: Counter[str] = field(default_factory=Counter)
     storage_fault: str | None = None
     ticks: int = 0
@@ -77,13 +78,19 @@ class Ingest:
         """The decisions that this edge carries out."""
         return self.hearing.service
 
+    @property
+    def _filters(self) -> tuple[str, ...]:
+        """What we hear: telemetry too, unless workers take it."""
+        left = {TELEMETRY.filter} if self.leaves_telemetry else set()
+        return tuple(each for each in controller_filters() if each not in left)
+
     def wake(self) -> None:
         """Look at the outbox now: something was put there."""
         self._wake.set()
 
     async def run(self) -> None:
         """Listen, publish and keep time until cancelled."""
-        await self.link.subscribe(*controller_filters())
+        await self.link.subscribe(*self._filters)
         with self.service.store.transaction():
             self.service.outbox.wake_all(self.clock())
         async with asyncio.TaskGroup() as group:
@@ -157,6 +164,8 @@ class Ingest:
     async def _greet(self) -> None:
         """Say who we are and, again, what every device should be; what fails is due until it is done."""
         try:
+            if self.leaves_telemetry:
+                await self.link.unsubscribe(TELEMETRY.filter)  # our session may have it from a life without workers
             await self._say(online=True)
             with self.service.store.transaction():
                 self.service.outbox.wake_all(self.clock())
@@ -197,7 +206,7 @@ class Ingest:
         """Hear once more what is retained, when it is time for it."""
         if self.late_retained.is_due(self.clock()):
             try:
-                await self.link.subscribe(*controller_filters())
+                await self.link.subscribe(*self._filters)
             except LinkError as error:
                 logger.warning("not subscribed again: %s", error)
 
@@ -261,6 +270,8 @@ class Ingest:
                 if service.commands.expire(row["device_id"], row["command_id"], at):
                     text = f"a command to {row['device_id']} expired: the device was away"
                     service.store.add_event(at, "command", text, device_id=row["device_id"])
+            if self.leaves_telemetry:
+                self.hearing.look_at_readings()
             service.resolving.go_on(at)
             self._look_at_open(at)
             self._sleepers.tick(at)

@@ -19,9 +19,12 @@ Newest = dict[str, tuple[Telemetry, float]]
 class Samples:
     """Gathers what came since the last flush; call it inside a transaction."""
 
-    def __init__(self, store: Store, live: Live) -> None:
-        """Write into `store`, and let `live` have what comes while somebody listens."""
-        self._store, self._live = store, live
+    def __init__(self, store: Store, live: Live, *, counts_gaps: bool = True) -> None:
+        """Write into `store`, and let `live` have what comes while somebody listens.
+
+        Who hears only some of a device's samples cannot count its gaps.
+        """
+        self._store, self._live, self._counts_gaps = store, live, counts_gaps
         self.clock_off = 0
         self.skews: dict[str, float] = {}
         self._rows: list[tuple[Any, ...]] = []
@@ -75,7 +78,8 @@ class Samples:
             ts = at
             self.clock_off += 1
         self._rows.append(history.row(device_id, sample, ts, at))
-        self._note_gap(device_id, sample.session, sample.seq)
+        if self._counts_gaps:
+            self._note_gap(device_id, sample.session, sample.seq)
         return ts
 
     def _note_gap(self, device_id: str, session: str, seq: int) -> None:

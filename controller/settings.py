@@ -53,6 +53,7 @@ class Settings:
 
     broker: str = "mqtt://127.0.0.1:1883"
     carrier: Literal["auto", "mqttium", "paho"] = "auto"
+    telemetry_workers: bool = False
     host: str = "127.0.0.1"
     port: int = 5000
     data: Path = DATA

@@ -146,8 +146,9 @@ class Store:
 
     def put_readings(self, readings: Iterable[tuple[str, str, float]]) -> None:
         """Keep of each device the newest reading, as JSON, and when it came."""
-        sql = "UPDATE devices SET reading = ?, reading_at = ? WHERE id = ?"
-        self.connection.executemany(sql, [(document, at, device_id) for device_id, document, at in readings])
+        sql = "UPDATE devices SET reading = ?, reading_at = ? WHERE id = ? AND coalesce(reading_at, 0) <= ?"
+        rows = [(document, at, device_id, at) for device_id, document, at in sorted(readings)]  # one order: no deadlock
+        self.connection.executemany(sql, rows)
 
     def add_gaps(self, gaps: dict[str, int]) -> None:
         """Add to each device's count of samples that never came; a late one takes away."""

@@ -55,6 +55,10 @@ class WeatherLink:
             for task in (listening, *self._late):
                 task.cancel()
 
+    async def unsubscribe(self, *filters: str) -> None:
+        """Hear no more."""
+        await self.inner.unsubscribe(*filters)
+
     async def settle(self, *packets: Packet) -> None:
         """Acknowledge packets."""
         await self.inner.settle(*packets)
