@@ -93,6 +93,11 @@ def _by_provider() -> bool:
             note("The controller does not know the dashboard's token", f"{problem.message}.", tone="bad", hint=hint)
         )
         return False
+    if problem is None and visitor.known()["name"] != known.name:  # it would act as itself, with all that it may
+        hint = "Its token needs the right: edgewatt tokens create dashboard-1 --role operator --act-as --out FILE"
+        told = "The dashboard's token may not ask for others."
+        st.html(note("The dashboard cannot ask the controller", told, tone="bad", hint=hint))
+        return False
     return True
 
 

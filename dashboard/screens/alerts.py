@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import actions, alert_rules, alerts, api, frame, inputs, paging, words
+from dashboard import actions, alert_rules, alerts, api, frame, inputs, paging, visitor, words
 from dashboard.markup import heading, link, note
 
 PAGE_ROWS = 50
@@ -64,7 +64,7 @@ def act(asked: dict[str, str], page: int) -> None:
     shown = api.read("alerts", limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, **asked).get("alerts", [])
     named = st.query_params.get_all("on")
     ids = list(dict.fromkeys([*named, *(each["id"] for each in shown if each["open"])]))
-    if not ids:
+    if not ids or not visitor.may():
         return
     st.html(heading("Act on them", "chosen by name, whatever comes into the list meanwhile"))
     chosen = st.multiselect("Alerts", ids, key="on", placeholder="Choose alerts, or follow `act` in a row", **ALIKE)
@@ -92,6 +92,8 @@ def silenced() -> None:
         st.html(note("Nothing is silenced", "Silence an alert, its device or its rule from the list of alerts."))
         return
     st.html(alerts.silences(found, time.time()))
+    if not visitor.may():
+        return
     what = {each["id"]: f"{each['device_id'] or 'every device'}, {each['rule'] or 'every rule'}" for each in found}
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     chosen = left.selectbox("Silence", list(what), key="silence-id", index=None, format_func=what.__getitem__)
@@ -110,7 +112,8 @@ def rules() -> None:
     changed = alert_rules.changes(found, edited)
     with st.container(horizontal=True):
         tried = st.button("What would these have said?", key="try", disabled=not changed)
-        if st.button(f"Save {words.count(len(changed), 'change')}…", key="save", type="primary", disabled=not changed):
+        save = f"Save {words.count(len(changed), 'change')}…"
+        if visitor.may() and st.button(save, key="save", type="primary", disabled=not changed):
             actions.ask(alert_rules.save(changed))
     if tried:
         by_name = {rule["name"]: rule for rule in found}
@@ -165,7 +168,7 @@ def _preview(name: str, fields: dict[str, Any]) -> None:
 
 def _remove(found: list[dict[str, Any]]) -> None:
     given = {rule["name"]: rule for rule in found if rule["changed"]}
-    if not given:
+    if not given or not visitor.may():
         return
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     name = left.selectbox("Remove one of yours, or reset one of EdgeWatt", list(given), key="gone", index=None)
@@ -197,7 +200,7 @@ def _make(quantities: list[dict[str, Any]]) -> None:
         fields = {"quantity": quantity, "comparison": comparison, "threshold": threshold, "clear": clear}
         fields |= {"for_s": for_s, "severity": severity, "tags": tuple(filter(None, map(str.strip, tags.split(","))))}
         _preview(name or "It", fields)
-        if st.button("Make it…", key="make", type="primary", disabled=not name):
+        if visitor.may() and st.button("Make it…", key="make", type="primary", disabled=not name):
             actions.ask(alert_rules.create(name, fields))
 
 

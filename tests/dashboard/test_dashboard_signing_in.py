@@ -163,6 +163,17 @@ def test_who_is_not_in_yet_is_offered_the_provider(closed, claims, sentence):
     assert closed.asked_for == []
 
 
+def test_a_dashboard_whose_token_may_not_ask_for_others_lets_nobody_act_as_itself(closed, monkeypatch, tmp_path):
+    file = tmp_path / "dashboard.token"
+    file.write_text(BOARD)
+    monkeypatch.setenv("EDGEWATT_TOKEN_FILE", str(file))
+    closed.acts_for_others = False
+    told = said(provided(ADA, default_role="viewer"))
+
+    assert "may not ask for others" in told
+    assert "pi5-1" not in told
+
+
 @pytest.mark.usefixtures("closed")
 def test_a_dashboard_without_its_token_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("EDGEWATT_TOKEN_FILE", str(tmp_path / "none"))
