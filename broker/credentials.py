@@ -1,10 +1,14 @@
 """Who we are to a broker, and whom we take for it."""
 
+import logging
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.errors import InvalidError
+from broker.hosts import Hosts
+
+logger = logging.getLogger(__name__)
 
 
 class _Tidy(ssl.SSLSocket):
@@ -47,6 +51,12 @@ class Credentials:
 
 
 NOBODY = Credentials()
+
+
+def warn_in_the_clear(where: Hosts, who: Credentials) -> None:
+    """Warn of a password that would go over the network without TLS."""
+    if who.password and not where.tls and not where.local:
+        logger.warning("the password of %s goes over the network in the clear: write mqtts://", who.username)
 
 
 def trusting(ca_file: str) -> ssl.SSLContext:

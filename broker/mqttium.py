@@ -17,7 +17,7 @@ from mqttium.api import AsyncClient, PublishMessage
 from mqttium.types import Message
 
 from broker import losses
-from broker.credentials import NOBODY, Credentials
+from broker.credentials import NOBODY, Credentials, warn_in_the_clear
 from broker.errors import LinkError
 from broker.hosts import hosts
 from broker.link import Connected, Disconnected, Event, Packet, Will
@@ -51,6 +51,7 @@ class MqttiumLink:
         Raises LinkError for a bad address, InvalidError for credentials that cannot be used.
         """
         where = hosts(url)
+        warn_in_the_clear(where, credentials)
         self._nodes = cycle(where.in_order_for(client_id))
         self._tls = credentials.context() if where.tls else None
         self._client_id, self._credentials = client_id, credentials
@@ -173,8 +174,11 @@ class MqttiumLink:
             return losses.refused(AS_MQTT_5.get(error.reason_code, error.reason_code), self._credentials.username)
         except (errors.MQTTError, OSError) as error:
             await client.disconnect()
-            found = (each for each in (error.__cause__, error) if isinstance(each, OSError))
-            return losses.unreachable(next(found, OSError(str(error))), self._host, self._port)
+            cause = next((each for each in (error.__cause__, error) if isinstance(each, OSError)), None)
+            if cause is not None:
+                return losses.unreachable(cause, self._host, self._port)
+            certified = bool(self._credentials.cert_file)
+            return losses.closed_early(self._node, tls=self._tls is not None, with_certificate=certified)
         self._client = client
         self._unsettled.clear()
         try:

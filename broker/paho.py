@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import random
 import socket
 from collections import deque
@@ -14,7 +13,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from broker import losses
-from broker.credentials import NOBODY, Credentials
+from broker.credentials import NOBODY, Credentials, warn_in_the_clear
 from broker.errors import LinkError
 from broker.hosts import hosts
 from broker.link import Connected, Disconnected, Event, Packet, Will
@@ -22,8 +21,6 @@ from broker.link import Connected, Disconnected, Event, Packet, Will
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 15.0
 ANSWER_S = 10.0
 """How long a broker may take to acknowledge a connection: a node without its cluster takes one and says nothing."""
-
-logger = logging.getLogger(__name__)
 
 BACKLOG = 50_000
 """Arrived packets that may wait; beyond it QoS 0 is dropped and counted, QoS 1 waits in the broker."""
@@ -76,10 +73,7 @@ class PahoLink:
             protocol=mqtt.MQTTv311,
             manual_ack=True,
         )
-        if credentials.password and not where.tls and not where.local:
-            logger.warning(
-                "the password of %s goes over the network in the clear: write mqtts://", credentials.username
-            )
+        warn_in_the_clear(where, credentials)
         if credentials.username is not None:
             client.username_pw_set(credentials.username, credentials.password)
         if will is not None:

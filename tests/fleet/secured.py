@@ -13,10 +13,11 @@ from controller.security.certificates import today
 from controller.security.configuration import configuration
 from controller.security.folder import Security
 from controller.security.making import Making
-from tests.fleet.brokers import MOSQUITTO, RunningBroker, free_port
+from tests.fleet.brokers import MOSQUITTO, RunningBroker
 
 OURSELVES = pwd.getpwuid(os.geteuid()).pw_name
 LOCAL = ("localhost",)
+TRIES = 5
 
 
 def make_security(data, *, names=LOCAL, asked=(), operators=(), renew=False):
@@ -31,10 +32,16 @@ class SecuredBroker(RunningBroker):
 
     def __init__(self, data, kind="mosquitto"):
         self.security = make_security(data).security
-        port, self.people_port = free_port(), free_port()
-        super().__init__(
-            kind, data, port=port, argv=self._mosquitto(port) if kind == "mosquitto" else self._amqtt(port)
-        )
+        for left in reversed(range(TRIES)):
+            port, self.people_port = two_free_ports()
+            argv = self._mosquitto(port) if kind == "mosquitto" else self._amqtt(port)
+            try:
+                super().__init__(kind, data, port=port, argv=argv)
+            except AssertionError:  # somebody took a port meanwhile
+                if not left:
+                    raise
+            else:
+                return
 
     def _mosquitto(self, port):
         conf = self.security.root.parent / "mosquitto.conf"
@@ -58,8 +65,8 @@ class SecuredBroker(RunningBroker):
         return f"mqtts://localhost:{self.people_port}"
 
     def answers(self):
-        """Return whether it listens: it does not answer a CONNECT without TLS."""
-        return listens(self.port)
+        """Return whether it listens at both doors: it does not answer a CONNECT without TLS."""
+        return listens(self.port) and listens(self.people_port)
 
     def add(self, *devices):
         """Let devices in, and return who each of them is."""
@@ -78,6 +85,14 @@ class SecuredBroker(RunningBroker):
 
     def reload(self):
         os.kill(self.pid, signal.SIGHUP)
+
+
+def two_free_ports():
+    """Return two ports that nobody listens on."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def listens(port):

@@ -11,6 +11,7 @@ from broker.credentials import Credentials
 from broker.errors import LinkError
 from broker.link import Connected, Disconnected, Packet, Will
 from broker.looped import LoopedLink
+from broker.mqttium import MqttiumLink
 from broker.paho import PahoLink
 from broker.passwords import read_users, write_users
 from broker.topics import CONTROLLER_STATUS
@@ -63,14 +64,14 @@ async def joined(secured, who, *, client_id=None, will=None, kind=PahoLink):
         yield ear
 
 
-async def refusal(url, client_id, credentials):
+async def refusal(url, client_id, credentials, kind=PahoLink):
     """Return why a connection does not come about."""
-    async with PahoLink(url, client_id, credentials=credentials) as link:
+    async with kind(url, client_id, credentials=credentials) as link:
         _, loss = await Ear(link).until(lambda event: isinstance(event, Disconnected))
     return loss
 
 
-@pytest.mark.parametrize("kind", [PahoLink, LoopedLink])
+@pytest.mark.parametrize("kind", [PahoLink, LoopedLink, MqttiumLink])
 async def test_a_device_hears_what_is_for_it_and_nothing_of_others_however_it_asks(secured, kind):
     controller = secured.credentials("controller")
     async with joined(secured, secured.one, kind=kind) as device, joined(secured, controller) as other:
@@ -164,7 +165,8 @@ async def test_a_user_that_is_gone_loses_its_session_and_the_others_keep_theirs(
         assert other.link.connected
 
 
-async def test_each_cause_of_no_connection_is_told_apart_in_words(secured, tmp_path):
+@pytest.mark.parametrize("kind", [PahoLink, MqttiumLink])
+async def test_each_cause_of_no_connection_is_told_apart_in_words(secured, tmp_path, kind):
     stranger = make_security(tmp_path / "stranger").security
     right, ca = secured.one, secured.one.ca_file
     plain = f"mqtt://localhost:{secured.port}"
@@ -177,7 +179,7 @@ async def test_each_cause_of_no_connection_is_told_apart_in_words(secured, tmp_p
         "unreachable": ("mqtts://localhost:1", right),
     }
 
-    losses = {code: await refusal(url, "pi5-1", who) for code, (url, who) in causes.items()}
+    losses = {code: await refusal(url, "pi5-1", who, kind) for code, (url, who) in causes.items()}
 
     assert {code: loss.code for code, loss in losses.items()} == {code: code for code in causes}
     assert len({loss.reason for loss in losses.values()}) == len(causes)
@@ -198,9 +200,10 @@ async def test_a_certificate_that_is_over_or_a_port_without_tls_is_said(tmp_path
     port = server.sockets[0].getsockname()[1]
     who = Credentials(username="x", password="y", ca_file=str(security.ca))
 
-    loss = await refusal(f"mqtts://localhost:{port}", "x", who)
+    for kind in (PahoLink, MqttiumLink):
+        loss = await refusal(f"mqtts://localhost:{port}", "x", who, kind)
+        assert loss.code == "expired"
+        assert "edgewatt init --renew" in loss.reason
+        loss = await refusal(mosquitto.url.replace("mqtt://", "mqtts://"), "x", who, kind)
+        assert loss.code in ("no_tls", "closed_early")
     server.close()
-
-    assert loss.code == "expired"
-    assert "edgewatt init --renew" in loss.reason
-    assert (await refusal(mosquitto.url.replace("mqtt://", "mqtts://"), "x", who)).code in ("no_tls", "closed_early")
