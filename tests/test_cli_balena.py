@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -124,19 +122,13 @@ def test_a_balena_that_is_busy_is_said_with_when_to_ask_again(edgewatt, balena):
     assert "in 90 s" in err
 
 
-def test_a_whole_controller_takes_the_token_from_its_environment_or_says_what_is_wrong(mosquitto, tmp_path, balena):
+def test_a_whole_controller_takes_the_token_from_its_environment(mosquitto, tmp_path, balena):
     known = {VARIABLE: TOKEN, "EDGEWATT_BALENA_FLEET": SLUG, "EDGEWATT_BALENA_API_URL": balena.url}
     process = RunningController(mosquitto.url, tmp_path / "data", environment=os.environ | known)
     try:
         answered = process.get("/api/balena/releases").json()
     finally:
         process.stop()
-    argv = [sys.executable, "-m", "controller", "--data", str(tmp_path / "other")]
-    broken = {"EDGEWATT_BALENA_TOKEN_FILE": str(tmp_path / "none")}
-    refused = subprocess.run(argv, check=False, env=os.environ | broken, capture_output=True, text=True, timeout=60)
 
     assert answered["fleet"]["slug"] == SLUG
     assert TOKEN not in process.log
-    assert refused.returncode == 1
-    assert "cannot read" in refused.stderr
-    assert "Traceback" not in refused.stderr

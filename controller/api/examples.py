@@ -8,19 +8,12 @@ from typing import Any
 RECORDED = Path(__file__).with_name("answers.json")
 """An answer for each `METHOD /path/{template}`; `python -m tests.rest_story` records them anew."""
 
-FILES = {
-    "GET /models/sha256/{sha256}": "application/octet-stream",
-    "GET /models/{artifact}": "application/octet-stream",
-    "GET /api/logs/export": "text/csv",
-    "GET /api/logs/archives/{name}": "application/gzip",
-    "GET /api/export/devices": "text/csv",
-    "GET /api/export/deployments": "text/csv",
-    "GET /api/export/rollouts": "text/csv",
-    "GET /api/export/models": "text/csv",
-    "GET /api/export/telemetry": "text/csv",
-    "GET /metrics": "text/plain",
-}
-"""What answers with a file, and its type."""
+_FILES = (
+    ("GET /models/", "application/octet-stream"),
+    ("GET /api/logs/archives/", "application/gzip"),
+    ("GET /metrics", "text/plain"),
+)
+"""Types of files, by how the operation begins; others are tables."""
 
 
 def recorded() -> dict[str, Any]:
@@ -34,8 +27,8 @@ def with_answers(document: dict[str, Any]) -> dict[str, Any]:
     answers = recorded()
     for name, operation in operations(document):
         told = next(answer for code, answer in operation["responses"].items() if code.startswith("2"))
-        if name in FILES:
-            told["content"] = {FILES[name]: {"schema": {"type": "string", "format": "binary"}}}
+        if "content" not in told:
+            told["content"] = {media_of(name): {"schema": {"type": "string", "format": "binary"}}}
         elif name in answers:
             told["content"] = {"application/json": {"schema": schema_of(answers[name]), "example": answers[name]}}
     return document
@@ -46,6 +39,11 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
     for path, item in document["paths"].items():
         for method, operation in item.items():
             yield f"{method.upper()} {path}", operation
+
+
+def media_of(name: str) -> str:
+    """Return the type of the file that an operation answers with."""
+    return next((media for begin, media in _FILES if name.startswith(begin)), "text/csv")
 
 
 def schema_of(value: Any) -> dict[str, Any]:
