@@ -48,6 +48,7 @@ def test_a_token_opens_the_page_that_was_asked_for_and_links_keep_it(page, addre
     sign_in(page, VERA.replace("V", "W"))
     sync_api.expect(page.get_by_text("That did not work")).to_be_visible()
     sync_api.expect(page.get_by_text("this token is unknown")).to_be_visible()
+    sync_api.expect(page.get_by_placeholder("ew_…")).to_have_value("")
     sign_in(page, VERA)
 
     sync_api.expect(page.get_by_text("signed in as vera, viewer")).to_be_visible()
