@@ -76,7 +76,7 @@ def shipped(releases: list[dict[str, Any]], fleet: dict[str, Any]) -> None:
 def pins(slug: str, releases: list[dict[str, Any]], names: dict[str, str]) -> None:
     """Draw the choice of a release and what it is for; the plan is asked for before the question."""
     good = [each for each in releases if each["status"] == "success" and not each["invalidated"]]
-    if not good:
+    if not good or not visitor.may():
         return
     st.html(heading("Pin a release", "only successful ones can be pinned"))
     first, second, third = st.columns([3, 4, 2], vertical_alignment="bottom")
