@@ -20,7 +20,7 @@ from tests.fleet.devices import FakeDevice
 from tests.fleet.postgres import BINARIES, RunningPostgres
 
 MODELS = ("digits_mlp", "digits_cnn_s")
-DEVICES = 6
+DEVICES = 4
 
 pytestmark = pytest.mark.skipif(not BINARIES, reason="PostgreSQL is not installed: apt-get install postgresql")
 
@@ -39,7 +39,7 @@ def start(server, mosquitto, tmp_path):
     started, database = [], server.database()
 
     def begin(*arguments, **more):
-        arguments = ("--database", database.url, *arguments)
+        arguments = ("--database", database.url, "--redelivery-s", "2", *arguments)
         started.append(RunningController(mosquitto.url, tmp_path / "data", arguments=arguments, **more))
         return started[-1]
 
