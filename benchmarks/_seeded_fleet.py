@@ -8,11 +8,11 @@ from pathlib import Path
 
 from broker.messages import Energy, Latency, Telemetry
 from broker.phases import Phase
-from controller import history
 from controller.deployment import Deployment
 from controller.records import Deployments
-from controller.rollups import Rollups, floor_to
-from controller.store import Store
+from controller.storage.store import Store
+from controller.telemetry import history
+from controller.telemetry.rollups import Rollups, floor_to
 
 BOARDS = {"raspberry_pi_5": 4.8, "jetson_nano_2gb": 6.6, "raspberry_pi_4": 8.7, "beaglebone_black": 29.0}
 """Types of board, and what an inference costs there, mJ."""

@@ -12,7 +12,7 @@ from controller.alerts.builtin import BUILT_IN
 from controller.alerts.composing import compose_alerts
 from controller.alerts.desk import AlertDesk
 from controller.alerts.evaluating import BUDGET_S
-from controller.store import Store
+from controller.storage.store import Store
 
 DEVICES = 10_000
 INTERVAL_S = 5

@@ -23,7 +23,7 @@ from controller.__main__ import compose
 from controller.api.app import create
 from controller.api.zero_copy import zero_copy
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.store import Store
 
 FILE_BYTES = 40_000_000
 ROUNDS = 5

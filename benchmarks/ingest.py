@@ -25,7 +25,7 @@ from broker.paho import PahoLink
 from broker.topics import TELEMETRY
 from controller.__main__ import compose
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.store import Store
 
 MESSAGES = 20_000
 DEVICES = 200

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from broker.messages import Energy, Latency, Telemetry
-from controller import history
-from controller.database import Place, Server
-from controller.store import Store
+from controller.storage.database import Place, Server
+from controller.storage.store import Store
+from controller.telemetry import history
 
 T0 = 1_800_000_000.0
 DEVICES, BATCH, BATCHES, SMALL = 100, 1_000, 10, 500

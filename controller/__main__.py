@@ -32,15 +32,17 @@ from controller.archive import Archive
 from controller.asking import Asking
 from controller.balena.account import account
 from controller.balena.token import Token, take
-from controller.book import Book
-from controller.bookkeeping import Bookkeeping
-from controller.calibrating import Calibrating
 from controller.carrier import carried, check_workers
 from controller.composing import rolling_in, workshop_in
-from controller.corrections import Calibrations, Corrections
-from controller.database import Connection
 from controller.enrolment.enrolling import Enrolling
 from controller.enrolment.reloading import Reload
+from controller.feedback.book import Book
+from controller.feedback.bookkeeping import Bookkeeping
+from controller.feedback.calibrating import Calibrating
+from controller.feedback.corrections import Calibrations, Corrections
+from controller.feedback.learning import Learning
+from controller.feedback.subjects import Subjects
+from controller.feedback.succession import Succession
 from controller.flags import flags
 from controller.hearing import Hearing
 from controller.ingest import Ingest
@@ -48,7 +50,6 @@ from controller.inuse import working_in
 from controller.judge import Judge
 from controller.keeping import Keeping
 from controller.late_retained import AGAIN_AFTER_S, LateRetained
-from controller.learning import Learning
 from controller.lifecycle import Lifecycle
 from controller.models import untrained
 from controller.models.catalog import Catalogue
@@ -62,15 +63,14 @@ from controller.predict.versions import FOLDER as PREDICTORS
 from controller.predict.versions import Versions
 from controller.records import Commands, Deployments, Measurements
 from controller.resolving import Resolving
-from controller.retention import Retention
-from controller.rollout_records import News
+from controller.rollouts.records import News
 from controller.service import Service
 from controller.serving import check_exposure, listening, served
 from controller.settings import Settings, load
 from controller.standby import Turn, announce
-from controller.store import Store
-from controller.subjects import Subjects
-from controller.succession import Succession
+from controller.storage.database import Connection
+from controller.storage.store import Store
+from controller.telemetry.retention import Retention
 from controller.working import Work
 from controller.workshop.orders import Orders
 from controller.workshop.process import WORKER

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from broker.errors import ConflictError, NotFoundError
 from controller import fleet
-from controller.store import Row
+from controller.storage.store import Row
 
 
 def device_at(devices: Sequence[Row], address: str) -> Row:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from controller.store import Store
+from controller.storage.store import Store
 
 KEPT_S = 86_400.0
 """How long the same key is the same write."""

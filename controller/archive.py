@@ -14,7 +14,7 @@ from pathlib import Path
 from broker.errors import NotFoundError, StorageError
 from controller.logs import event_line
 from controller.models.whole import disk_errors, publish, temporary
-from controller.store import Row, Store
+from controller.storage.store import Row, Store
 
 logger = logging.getLogger(__name__)
 

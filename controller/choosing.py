@@ -9,7 +9,7 @@ from controller.judge import Judge
 from controller.models.model import Model
 from controller.predict.advice import task_of
 from controller.predict.planner import Choice, Place
-from controller.store import Row
+from controller.storage.store import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

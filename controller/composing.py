@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from controller.drafting import Drafting
 from controller.models.store import ArtifactStore
-from controller.rolling import Rolling
-from controller.rollout_records import Participants, Rollouts
+from controller.rollouts.drafting import Drafting
+from controller.rollouts.records import Participants, Rollouts
+from controller.rollouts.rolling import Rolling
 from controller.service import Service
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.store import Store
 from controller.workshop.process import Limits
 from controller.workshop.records import Jobs
 from controller.workshop.workshop import Workshop

@@ -14,17 +14,17 @@ from broker.phases import TERMINAL, Phase
 from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse
 from broker.wire import document
 from controller.adoption import Adoption, asks_us, is_typed_again
-from controller.database import VALUE_REFUSED
 from controller.deployment import Deployment, Heard
 from controller.doing import stepped
 from controller.inspector import Inspector
 from controller.introduction import changes
-from controller.live import Live
 from controller.patience import DEADLINE_S
 from controller.presence import Presence
-from controller.samples import Newest, Samples
 from controller.service import Service
+from controller.storage.database import VALUE_REFUSED
 from controller.stream import Stream
+from controller.telemetry.live import Live
+from controller.telemetry.samples import Newest, Samples
 
 logger = logging.getLogger(__name__)
 

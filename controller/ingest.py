@@ -16,21 +16,21 @@ from broker.topics import CONTROLLER_STATUS, TELEMETRY, controller_filters
 from broker.wire import encode
 from controller.alerts.desk import AlertDesk
 from controller.arrivals import Arrivals
-from controller.calibrating import Calibrating
-from controller.database import EVERY
 from controller.deployment import Moved, Tick
+from controller.feedback.calibrating import Calibrating
+from controller.feedback.succession import Succession
 from controller.hearing import Hearing
 from controller.keeping import Keeping
 from controller.late_retained import LateRetained
 from controller.renewal import Renewal
-from controller.retention import Retention
 from controller.rivals import Rivals
-from controller.rolling import Rolling
+from controller.rollouts.rolling import Rolling
 from controller.service import Service
 from controller.sleep import asleep_until
 from controller.sleepers import Sleepers
-from controller.store import Row
-from controller.succession import Succession
+from controller.storage.database import EVERY
+from controller.storage.store import Row
+from controller.telemetry.retention import Retention
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from broker.energy import MEASURED
-from controller.contest import OnDevice
-from controller.corrections import Corrections
+from controller.feedback.contest import OnDevice
+from controller.feedback.corrections import Corrections
+from controller.feedback.ledger import SIMULATED
 from controller.gate import Alternative, Elsewhere, Measurement, Policy, Verdict, decide
-from controller.ledger import SIMULATED
 from controller.limits import Limits
 from controller.models.catalog import Catalogue
 from controller.models.model import Model
@@ -21,7 +21,7 @@ from controller.predict.calibrate import calibrate
 from controller.predict.prediction import Prediction, Predictor
 from controller.predict.predictor import FleetPredictor
 from controller.records import Measurements
-from controller.store import Row
+from controller.storage.store import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

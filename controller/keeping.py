@@ -10,7 +10,7 @@ from controller.models.manifest import Artifact
 from controller.models.quota import Holding, evictions, total_bytes
 from controller.models.store import ArtifactStore
 from controller.records import Deployments
-from controller.store import Row, Store
+from controller.storage.store import Row, Store
 
 MB = 1_000_000
 LOOK_EVERY_S = 60.0

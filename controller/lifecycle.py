@@ -12,7 +12,6 @@ from broker.phases import DEVICE_OWNED, TERMINAL, Phase
 from broker.topics import CMD, DESIRED
 from broker.wire import MOST_TEXT_CHARACTERS
 from controller.access.urls import Urls
-from controller.bookkeeping import Bookkeeping
 from controller.deployment import (
     Clear,
     Deployment,
@@ -22,11 +21,12 @@ from controller.deployment import (
     Withdraw,
     step,
 )
+from controller.feedback.bookkeeping import Bookkeeping
 from controller.outbox import Outbox
 from controller.patience import DEADLINE_S
 from controller.records import Commands, Deployments, Measurements
-from controller.rollout_records import News
-from controller.store import Store
+from controller.rollouts.records import News
+from controller.storage.store import Store
 
 _numbers = itertools.count()
 

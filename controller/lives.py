@@ -6,7 +6,7 @@ from typing import Any
 from controller.alerts.webhook import place
 from controller.ingest import Ingest
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.store import Store
 
 REMEMBERED = "settings"
 

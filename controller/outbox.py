@@ -1,6 +1,6 @@
 """What waits to be published: written in the transaction that decided it, sent until a device has heard it."""
 
-from controller.store import Row, Store
+from controller.storage.store import Row, Store
 
 FIRST_RETRY_S = 15.0
 LAST_RETRY_S = 600.0

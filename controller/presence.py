@@ -10,7 +10,7 @@ from broker.messages import Status, Telemetry
 from controller.fleet import GRACE_S
 from controller.service import COMMAND_TTL_S, Service
 from controller.sleep import absence, asleep_until
-from controller.store import Row
+from controller.storage.store import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

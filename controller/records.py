@@ -9,9 +9,9 @@ import msgspec
 from broker.commands import Ack
 from broker.phases import TERMINAL, Phase
 from broker.wire import encode
-from controller.database import upsert
 from controller.deployment import Deployment
-from controller.store import Row, Store, like
+from controller.storage.database import upsert
+from controller.storage.store import Row, Store, like
 
 Order = Literal["newest", "oldest", "device", "model", "phase"]
 _ORDERS: dict[Order, str] = {

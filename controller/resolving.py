@@ -16,7 +16,7 @@ from controller.models.manifest import Artifact, signed_part
 from controller.models.offer import wanted_formats
 from controller.models.store import ArtifactStore
 from controller.sleep import absence, asleep_until
-from controller.store import Row
+from controller.storage.store import Row
 from controller.workshop.endings import error_of
 from controller.workshop.jobs import FOR_DEPLOYMENTS, Job, JobState
 from controller.workshop.orders import Orders

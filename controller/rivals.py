@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from broker.errors import WireError
 from broker.link import Packet
 from broker.topics import decode_controller_status
-from controller.store import Store
+from controller.storage.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from broker.errors import ConflictError, InvalidError, NotFoundError
-from controller.store import Store
+from controller.storage.store import Store
 
 MOST = 50
 LONGEST_NAME = 40

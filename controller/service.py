@@ -10,8 +10,8 @@ from broker.phases import Phase
 from broker.topics import CMD, ROUTES, checked_id
 from controller import fleet
 from controller.asking import Asking
-from controller.bookkeeping import Bookkeeping
 from controller.deployment import CancelAsked, Deployment, Moved, begin
+from controller.feedback.bookkeeping import Bookkeeping
 from controller.gate import Policy
 from controller.judge import Judge, Judgement
 from controller.lifecycle import Lifecycle, new_id
@@ -20,7 +20,7 @@ from controller.outbox import Outbox
 from controller.records import Commands, Deployments
 from controller.resolving import NO_FORMAT_HINT, Resolving, said, verdict_facts
 from controller.sleep import asleep_until
-from controller.store import Row, Store
+from controller.storage.store import Row, Store
 
 OWN_POLICY_HINT = "the device's owner sets it there: its settings, or policy.json in its data folder"
 

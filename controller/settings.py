@@ -15,8 +15,8 @@ from broker.hosts import address
 from broker.signing import Signer
 from broker.topics import CONTROLLER
 from controller.alerts.webhook import checked
-from controller.database import Place, Server
 from controller.security.folder import NAME, TLS_PORT, Security
+from controller.storage.database import Place, Server
 
 PREFIX = "EDGEWATT_"
 DATA = Path(".edgewatt")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from controller.sleep import asleep_until, clock, wakes_at
-from controller.store import Store
+from controller.storage.store import Store
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,10 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from broker.errors import StorageError
 from controller.api.errors import answer
-from controller.database import Connection, connect
 from controller.serving import served
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.database import Connection, connect
+from controller.storage.store import Store
 
 logger = logging.getLogger(__name__)
 

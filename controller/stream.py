@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.errors import InvalidError
 from controller.logs import Sought
-from controller.store import Row, Store
+from controller.storage.store import Row, Store
 
 AT_ONCE = 500
 """Events read in one go where the whole stream is wanted."""

@@ -21,10 +21,10 @@ from broker.paho import PahoLink
 from broker.topics import SHARED_TELEMETRY, TELEMETRY, checked_id, parse
 from controller.arrivals import Arrivals
 from controller.carrier import carried, check_sharing
-from controller.live import Live
-from controller.samples import Samples
 from controller.settings import Settings, load
-from controller.store import Store
+from controller.storage.store import Store
+from controller.telemetry.live import Live
+from controller.telemetry.samples import Samples
 from controller.worker_places import Places
 
 logger = logging.getLogger("controller.worker")

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from controller.store import Store
+from controller.storage.store import Store
 
 PREFIX = "worker/"
 DEAD_AFTER_S = 10.0

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from controller.database import Connection
+from controller.storage.database import Connection
 
 LOOK_EVERY_S = 0.2
 

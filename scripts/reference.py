@@ -13,7 +13,6 @@ from broker.acl import READ, WRITE, Access, Rules, controller_rules, device_rule
 from broker.conditions import WAITS_FOR
 from broker.phases import CONTROLLER_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CONTROLLER_STATUS, ROUTES
-from controller import rollout_state, standing
 from controller.access.roles import SAYS as ROLE_SAYS
 from controller.access.rules import RULES
 from controller.alerts import state as alert_state
@@ -23,6 +22,8 @@ from controller.cli.app import app
 from controller.cli.exits import SAYS as EXITS
 from controller.logs import CAUSES, SAYS
 from controller.outcomes import OUTCOMES
+from controller.rollouts import standing
+from controller.rollouts import state as rollout_state
 from scripts import conversions
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"

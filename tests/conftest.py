@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.cli.app import run
-from controller.store import Store
+from controller.storage.store import Store
 from tests.controlling import KEPT
 from tests.fleet.brokers import MOSQUITTO, NATS, RunningBroker
 from tests.fleet.brokers import free_port as find_free_port

@@ -13,10 +13,10 @@ from broker.memory import MemoryHub
 from controller.__main__ import compose
 from controller.api.app import create
 from controller.api.parts import Parts
-from controller.database import Place
 from controller.serving import Server, configured, listening
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.database import Place
+from controller.storage.store import Store
 from controller.workshop.process import WORKER
 from tests.fleet.devices import FakeDevice
 

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from controller.backups import exchange, restoring, taking
-from controller.schema import migrations
+from controller.storage.schema import migrations
 
 LIVES = multiprocessing.get_context("forkserver")
 """Processes that begin as copies of one which has imported everything: each begins in 30 ms instead of a second."""

@@ -17,10 +17,10 @@ from broker.messages import ActiveModel, Energy, Info, Latency, RuntimeInfo, Sta
 from broker.topics import ACK, CMD, INFO, STATE, STATUS, TELEMETRY
 from controller.__main__ import compose
 from controller.api.app import create
-from controller.database import EVERY
 from controller.serving import Server, listening
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.database import EVERY
+from controller.storage.store import Store
 from tests.controlling import KEPT
 
 MODEL = "digits_cnn_s"

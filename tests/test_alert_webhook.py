@@ -13,7 +13,7 @@ from controller.alerts.notices import GIVEN_UP_S, MOST, Notices
 from controller.alerts.webhook import Webhook, place
 from controller.lives import begin
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.store import Store
 from tests.alerting import AlertFleet
 
 WITHIN_S = 20

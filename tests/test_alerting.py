@@ -13,9 +13,9 @@ from controller.alerts.builtin import BUILT_IN
 from controller.alerts.preview import preview
 from controller.alerts.rule import Rule
 from controller.alerts.state import KEPT_S
-from controller.rollout_request import Request, Selection
-from controller.rollups import Rollups
+from controller.rollouts.request import Request, Selection
 from controller.service import Wish
+from controller.telemetry.rollups import Rollups
 from tests.alerting import AlertFleet
 from tests.controlling import controller
 from tests.rolling_fleet import MODEL

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.rollups import Rollups
+from controller.telemetry.rollups import Rollups
 from tests.alerting import AlertFleet
 
 HOT = {"quantity": "temperature_c", "comparison": ">=", "threshold": 70.0}

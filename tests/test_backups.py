@@ -19,8 +19,8 @@ from controller.backups import restoring, taking
 from controller.cli.app import run
 from controller.inuse import working_in
 from controller.models.store import ArtifactStore
-from controller.schema import migrations
-from controller.store import Store
+from controller.storage.schema import migrations
+from controller.storage.store import Store
 from tests.dying_backup import attempt
 
 T0 = 1_800_000_000.0
@@ -340,7 +340,7 @@ import resource, sys, json
 from pathlib import Path
 from broker.errors import EdgeWattError
 from controller.backups import restoring, taking
-from controller.schema import migrations
+from controller.storage.schema import migrations
 what, data, file, most = sys.argv[1:]
 steps = migrations.names
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), resource.RLIM_INFINITY))

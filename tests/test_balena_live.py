@@ -9,7 +9,7 @@ from controller.balena.account import account
 from controller.balena.pinning import Pin
 from controller.balena.token import VARIABLE, Token
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.store import Store
 
 TOKEN, FLEET = os.environ.get(VARIABLE), os.environ.get("EDGEWATT_BALENA_FLEET")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from broker.messages import PowerSensor
-from controller.calibration import (
+from controller.feedback.calibration import (
     ANSWER_WITHIN_S,
     FEWEST_RUNS,
     MOST_TRIES,
@@ -21,7 +21,7 @@ from controller.calibration import (
     next_model,
     skipping,
 )
-from controller.ledger import Entry
+from controller.feedback.ledger import Entry
 from tests.calibrating import FACTOR, METERED, PI_5, SIMULATED, ended, predicted, prior_of, tick
 from tests.controlling import controller
 from tests.listing import listed_network

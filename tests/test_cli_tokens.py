@@ -11,7 +11,7 @@ from controller.access.tokens import Tokens
 from controller.cli.app import run
 from controller.cli.exits import Exit
 from controller.client import Client
-from controller.store import Store
+from controller.storage.store import Store
 from tests.test_client import Scripted
 
 SECRET = "ew_0123abcd_" + "A" * 43

@@ -11,8 +11,8 @@ from broker.link import Packet
 from broker.messages import ControllerStatus, Energy, LogLine, Telemetry
 from broker.topics import CONTROLLER_STATUS, LOG, ROUTES, TELEMETRY
 from broker.wire import MAX_PAYLOAD_BYTES, decode, encode
-from controller.history import EARLIEST_TS
 from controller.rivals import Rivals
+from controller.telemetry.history import EARLIEST_TS
 from tests.controlling import controller
 
 

@@ -21,7 +21,7 @@ from controller.enrolment.enrolling import Enrolling, broker_for_devices
 from controller.enrolment.invitations import LONGEST_S, Invitations
 from controller.enrolment.reloading import Reload
 from controller.security.folder import Security
-from controller.store import Store
+from controller.storage.store import Store
 from edge_agent.__main__ import main
 from edge_agent.enroll import enroll
 from edge_agent.settings import load

@@ -8,9 +8,9 @@ import pytest
 
 from broker.messages import Latency, Telemetry
 from broker.phases import Phase
-from controller import history
 from controller.deployment import Deployment
-from controller.store import like
+from controller.storage.store import like
+from controller.telemetry import history
 from tests.controlling import controller
 
 FLEET = {"pi4-1": ("raspberry_pi_4", 40.0), "pi5-1": ("raspberry_pi_5", 9.0), "pi5-2": ("raspberry_pi_5", 12.5)}

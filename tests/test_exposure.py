@@ -22,7 +22,7 @@ from controller.client import Client
 from controller.security.folder import Security
 from controller.serving import Server, check_exposure, configured, listening
 from controller.settings import Settings, load
-from controller.store import Store
+from controller.storage.store import Store
 from tests.controlling import controller
 from tests.fleet.brokers import free_port
 from tests.fleet.secured import make_security

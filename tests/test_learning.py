@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from controller.contest import held_out_error_percent, prior_error_percent, takes_over, telling
+from controller.feedback.contest import held_out_error_percent, prior_error_percent, takes_over, telling
 from controller.models.shipped import MODELS
 from controller.predict.calibrate import Run, prior_type
 from controller.predict.features import Features

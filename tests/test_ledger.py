@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from broker.energy import MEASURED
 from broker.messages import ActiveModel, Energy
-from controller.ledger import LIMIT, SLACK, Entry, Watch, family_of, summary, watched
+from controller.feedback.ledger import LIMIT, SLACK, Entry, Watch, family_of, summary, watched
 from tests.controlling import controller
 
 MODEL = "digits_cnn_s"

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from broker.messages import Energy, Telemetry
 from broker.topics import TELEMETRY
-from controller.live import Live
+from controller.telemetry.live import Live
 from tests.controlling import WITHIN_S, controller, served
 
 LONG = "m" * 50_000

@@ -20,7 +20,7 @@ from broker.phases import TERMINAL
 from controller.archive import DAY_S, Archive
 from controller.logs import CAUSES, KINDS, SAYS, Sought
 from controller.outcomes import OUTCOMES, tally
-from controller.store import Store
+from controller.storage.store import Store
 from controller.stream import KEPT_LOG_LINES, Stream
 from tests.controlling import controller
 
@@ -227,7 +227,7 @@ CUT_OFF = """
 import asyncio, os, sys
 from pathlib import Path
 from controller.archive import Archive
-from controller.store import Store
+from controller.storage.store import Store
 
 def clear(folder, step):
     moments = iter(range(1, 99))

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.ledger import Entry
+from controller.feedback.ledger import Entry
 from tests.controlling import controller
 
 

@@ -10,14 +10,14 @@ import pytest
 from broker.errors import InvalidError, StorageError
 from broker.messages import Telemetry
 from broker.topics import TELEMETRY
-from controller import history
 from controller.cli.readiness import wait_until
-from controller.database import VALUE_REFUSED, Server
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.database import VALUE_REFUSED, Server
+from controller.storage.store import Store
+from controller.telemetry import history
 from tests.controlling import KEPT, controller
 
-postgres = pytest.importorskip("controller.postgres", reason="pip install 'edgewatt[postgres]'")
+postgres = pytest.importorskip("controller.storage.postgres", reason="pip install 'edgewatt[postgres]'")
 T0 = 1_800_000_000.0
 
 

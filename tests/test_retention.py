@@ -5,11 +5,12 @@ import itertools
 import pytest
 
 from broker.messages import Energy, Telemetry
-from controller import history, sqlite
 from controller.cli import tables
-from controller.retention import AT_ONCE, HOURS, LOOK_EVERY_S, MINUTES, SAMPLES, Retention, gives_way
-from controller.rollups import DAY_S, HOUR_S, Rollups
-from controller.store import Store
+from controller.storage import sqlite
+from controller.storage.store import Store
+from controller.telemetry import history
+from controller.telemetry.retention import AT_ONCE, HOURS, LOOK_EVERY_S, MINUTES, SAMPLES, Retention, gives_way
+from controller.telemetry.rollups import DAY_S, HOUR_S, Rollups
 from tests.controlling import controller
 
 NOW = 1_800_000_000.0

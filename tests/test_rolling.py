@@ -6,10 +6,10 @@ import pytest
 
 from broker.commands import Fault
 from broker.errors import ConflictError, NotFoundError, RefusedError
-from controller.guards import Guards
-from controller.rolling import dealt
-from controller.rollout_request import Request, Selection, Terms
-from controller.rollout_state import RolloutPhase, Rules
+from controller.rollouts.guards import Guards
+from controller.rollouts.request import Request, Selection, Terms
+from controller.rollouts.rolling import dealt
+from controller.rollouts.state import RolloutPhase, Rules
 from tests.rolling_fleet import MODEL, NOON, RollingFleet
 
 P = RolloutPhase

@@ -12,10 +12,10 @@ from hypothesis.stateful import (
 )
 
 from broker.errors import ConflictError, NotFoundError
-from controller.database import EVERY
-from controller.guards import Guards
-from controller.rollout_request import Request, Selection
-from controller.rollout_state import ROLLBACK_WITHIN_S, RolloutPhase, Rules
+from controller.rollouts.guards import Guards
+from controller.rollouts.request import Request, Selection
+from controller.rollouts.state import ROLLBACK_WITHIN_S, RolloutPhase, Rules
+from controller.storage.database import EVERY
 from tests.rolling_fleet import MODEL, RollingFleet
 
 DEADLINE_S = 100_000.0

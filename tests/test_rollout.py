@@ -9,8 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.rollout import holds, joinable, room, step
-from controller.rollout_events import (
+from controller.rollouts.events import (
     AbortAsked,
     Changed,
     Joined,
@@ -24,7 +23,9 @@ from controller.rollout_events import (
     Watched,
     Withdraw,
 )
-from controller.rollout_state import (
+from controller.rollouts.rollout import holds, joinable, room, step
+from controller.rollouts.standing import GOOD, JUDGED, MEANS, NEXT_STANDING, UNDERWAY, Standing
+from controller.rollouts.state import (
     NEXT,
     NEXT_WAVE,
     ROLLBACK_WITHIN_S,
@@ -36,7 +37,6 @@ from controller.rollout_state import (
     WavePhase,
     outcome,
 )
-from controller.standing import GOOD, JUDGED, MEANS, NEXT_STANDING, UNDERWAY, Standing
 
 P, S, W = RolloutPhase, Standing, WavePhase
 DEADLINE = 1_000.0

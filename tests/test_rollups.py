@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.messages import Energy, Telemetry
-from controller import history
-from controller.rollups import DAY_S, HOUR_S, LAG_S, Rollups
-from controller.store import Store
+from controller.storage.store import Store
+from controller.telemetry import history
+from controller.telemetry.rollups import DAY_S, HOUR_S, LAG_S, Rollups
 
 T0 = 1_800_000_000.0 - 1_800_000_000.0 % DAY_S
 
@@ -154,7 +154,7 @@ def test_the_newest_minutes_are_read_from_the_samples(store):
 
 
 def test_a_tick_is_bounded_and_the_device_that_waits_longest_comes_first(store, monkeypatch):
-    monkeypatch.setattr("controller.rollups.BUDGET_S", 0.0)
+    monkeypatch.setattr("controller.telemetry.rollups.BUDGET_S", 0.0)
     store.add_device("pi5-2", T0 - DAY_S, approved=True)
     rollups = Rollups(store=store)
 

@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from controller.cli.readiness import wait_until
-from controller.database import Server
 from controller.settings import Settings
 from controller.standby import Turn, announce
-from controller.store import Store
+from controller.storage.database import Server
+from controller.storage.store import Store
 
 ACTIVE = "http://10.0.0.1:5000"
 

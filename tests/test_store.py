@@ -9,14 +9,14 @@ from broker.commands import Ack
 from broker.errors import StorageError
 from broker.messages import Energy, Latency, Telemetry
 from broker.phases import Phase
-from controller import history
 from controller.deployment import begin
 from controller.outbox import LAST_RETRY_S, Outbox
 from controller.records import Commands, Deployments, Measurements
-from controller.rollout_records import Participants
-from controller.schema import migrations
-from controller.sqlite import Database, connect
-from controller.store import Store
+from controller.rollouts.records import Participants
+from controller.storage.schema import migrations
+from controller.storage.sqlite import Database, connect
+from controller.storage.store import Store
+from controller.telemetry import history
 
 T0 = 1_800_000_000.0
 
@@ -56,7 +56,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_nothing_is_half_written():
 
 def test_what_was_committed_survives_kill_9(tmp_path):
     script = (
-        "import os, sys; from pathlib import Path; from controller.store import Store\n"
+        "import os, sys; from pathlib import Path; from controller.storage.store import Store\n"
         "s = Store(Path(sys.argv[1]))\n"
         "with s.transaction(): s.add_device('kept', 1.0, approved=True)\n"
         "s.connection.execute('BEGIN'); s.add_device('lost', 1.0, approved=True); os.kill(os.getpid(), 9)\n"

@@ -3,7 +3,7 @@
 import pytest
 
 from controller.cli.app import run
-from controller.ledger import Entry
+from controller.feedback.ledger import Entry
 from controller.models.graph import Net, Tensor
 from tests.calibrating import PI_5, predicted
 from tests.controlling import controller

@@ -4,8 +4,8 @@ import time
 
 from broker.messages import Telemetry
 from broker.topics import TELEMETRY
-from controller.live import Live
-from controller.samples import Samples
+from controller.telemetry.live import Live
+from controller.telemetry.samples import Samples
 from tests.controlling import controller
 
 

@@ -8,7 +8,7 @@ from broker.errors import ConflictError, InvalidError, NotFoundError
 from controller.access.roles import Role
 from controller.access.secret import new_secret
 from controller.access.tokens import USED_EVERY_S, Tokens
-from controller.store import Store
+from controller.storage.store import Store
 
 T0 = 1_800_000_000.0
 

@@ -11,12 +11,13 @@ import pytest
 
 from broker.errors import StorageError
 from broker.phases import Phase
-from controller import history, lives
+from controller import lives
 from controller.records import Deployments, Measurements
-from controller.schema import migrations
 from controller.settings import Settings
-from controller.sqlite import Database
-from controller.store import Store
+from controller.storage.schema import migrations
+from controller.storage.sqlite import Database
+from controller.storage.store import Store
+from controller.telemetry import history
 from tests.controlling import controller
 
 T0 = 1_790_000_000.0
@@ -247,7 +248,7 @@ def test_a_database_of_a_newer_program_is_refused_with_both_versions_and_left_as
 
 FULL = (
     "import resource, sys; from pathlib import Path; from broker.errors import StorageError\n"
-    "from controller.store import Store\n"
+    "from controller.storage.store import Store\n"
     "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
     "try: Store(Path(sys.argv[1]))\n"
     "except StorageError as error: print(error.message, error.hint)\n"

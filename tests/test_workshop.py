@@ -10,7 +10,7 @@ import pytest
 
 from broker.errors import ConflictError, NotFoundError
 from controller.models.store import ArtifactStore
-from controller.store import Store
+from controller.storage.store import Store
 from controller.workshop import workshop as module
 from controller.workshop.jobs import FOR_DEPLOYMENTS, Begun, Job, JobState, Order, Source, step
 from controller.workshop.process import Limits

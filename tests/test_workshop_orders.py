@@ -6,7 +6,7 @@ from broker.errors import ArtifactError, InvalidError, NotFoundError
 from controller.models.catalog import Catalogue
 from controller.models.offer import wanted_formats
 from controller.models.store import ArtifactStore
-from controller.store import Store
+from controller.storage.store import Store
 from controller.workshop.jobs import Begun, Job, Made, Order, Source, step
 from controller.workshop.orders import Orders, ordered_name
 from controller.workshop.records import Jobs

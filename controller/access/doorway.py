@@ -9,7 +9,7 @@ from controller.access.tokens import Tokens
 from controller.access.urls import Urls, url_key
 from controller.security.folder import Security
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.store import Store
 
 FIRST = "admin"
 """What the first administrator's token is called, which `edgewatt init` made."""

@@ -9,7 +9,7 @@ from broker.errors import ConflictError, InvalidError, NotFoundError, StorageErr
 from controller.access.roles import Principal, Role, role_of
 from controller.access.secret import hashed, id_of, new_secret
 from controller.logs import CAUSES
-from controller.store import Row, Store
+from controller.storage.store import Row, Store
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 FAILURE_EVERY_S = 300.0

@@ -15,7 +15,7 @@ from broker.errors import AccessError, InvalidError
 from controller.access.secret_file import unusable, write_secret
 from controller.patience import DEADLINE_S
 from controller.records import Deployments
-from controller.store import Store
+from controller.storage.store import Store
 
 VALID_S = 2 * DEADLINE_S
 """How long an address is good: a command is carried out within `DEADLINE_S`, and one made anew when less is left."""

@@ -11,8 +11,8 @@ from controller.alerts.notices import Notices
 from controller.alerts.records import Alerts, Silences, StoredRules
 from controller.alerts.rulebook import RuleBook
 from controller.alerts.telling import Telling
-from controller.rollout_records import Rollouts
-from controller.store import Store
+from controller.rollouts.records import Rollouts
+from controller.storage.store import Store
 
 
 def compose_alerts(

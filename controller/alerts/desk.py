@@ -20,7 +20,7 @@ from controller.alerts.rulebook import RuleBook
 from controller.alerts.state import Acknowledged, Alert, AlertState, Note, step
 from controller.alerts.telling import Telling, meant
 from controller.sleep import clock
-from controller.store import Store
+from controller.storage.store import Store
 
 LONGEST_SILENCE_S = 30 * 86_400.0
 MOST_RULES = 200

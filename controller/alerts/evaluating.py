@@ -18,7 +18,7 @@ from controller.alerts.rulebook import RuleBook
 from controller.alerts.state import Alert, Event, NoNews, Read, step
 from controller.alerts.telling import Telling
 from controller.sleep import absence, asleep_until
-from controller.store import Store
+from controller.storage.store import Store
 
 BUDGET_S = 0.05
 """How long one look may hold up the loop; what is left over comes first in the next second."""

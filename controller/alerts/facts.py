@@ -13,11 +13,11 @@ from broker.link import Link
 from controller.alerts.quantities import Facts, Reading
 from controller.alerts.rises import Rises
 from controller.alerts.rule import Rule
-from controller.ledger import Watch
+from controller.feedback.ledger import Watch
 from controller.logs import REFUSALS
-from controller.rollout_records import Rollouts
-from controller.rollout_state import RolloutPhase
-from controller.store import Row, Store
+from controller.rollouts.records import Rollouts
+from controller.rollouts.state import RolloutPhase
+from controller.storage.store import Row, Store
 
 SIZED_EVERY_S = 60.0
 LOST_AT = "broker_lost_at"

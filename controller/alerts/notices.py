@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.store import Row, Store
+from controller.storage.store import Row, Store
 
 MOST = 5_000
 """Notices that may wait: with more the receiver has been dead for long, and the oldest tell nobody anything."""

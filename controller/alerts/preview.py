@@ -10,9 +10,9 @@ import msgspec
 from controller.alerts.quantities import Reading, kind_of
 from controller.alerts.rule import Rule
 from controller.alerts.state import Alert, AlertState, NoNews, Note, Read, step
-from controller.rollups import MINUTE_S, floor_to
-from controller.schema_rollups import FIGURES
-from controller.store import Row, Store
+from controller.storage.schema_rollups import FIGURES
+from controller.storage.store import Row, Store
+from controller.telemetry.rollups import MINUTE_S, floor_to
 
 DAY_S = 86_400.0
 MOST_MINUTES = 1_000_000

@@ -10,7 +10,7 @@ import msgspec
 from broker.errors import InvalidError
 from controller.alerts.rule import Rule
 from controller.alerts.state import Alert, AlertState
-from controller.store import Row, Store
+from controller.storage.store import Row, Store
 
 logger = logging.getLogger(__name__)
 

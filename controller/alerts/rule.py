@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from broker.errors import InvalidError
 from controller.alerts.quantities import QUANTITIES, EnergyKind, Facts, Quantity, Reading
-from controller.rollout_request import Selection
+from controller.rollouts.request import Selection
 
 Severity = Literal["warning", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)

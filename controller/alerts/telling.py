@@ -9,7 +9,7 @@ from controller.alerts.notices import Notices
 from controller.alerts.records import Silence
 from controller.alerts.rule import Rule
 from controller.alerts.state import Alert, Effect, Note
-from controller.store import Store
+from controller.storage.store import Store
 
 SAYS = {
     "firing": "began",

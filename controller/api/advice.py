@@ -25,7 +25,7 @@ from controller.predict import battery, planner
 from controller.predict.latency import implied_ms
 from controller.predict.survey import IMPLIED, survey
 from controller.service import Wish
-from controller.store import Row
+from controller.storage.store import Row
 
 router = APIRouter(prefix="/api", tags=["advice"])
 

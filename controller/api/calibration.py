@@ -11,9 +11,9 @@ from pydantic import Field
 from controller.api.documents import Document
 from controller.api.energy import PredictBody, features_of
 from controller.api.parts import Given, Origin
-from controller.calibration import Calibration
-from controller.corrections import Kept
-from controller.learning import kept_sentence
+from controller.feedback.calibration import Calibration
+from controller.feedback.corrections import Kept
+from controller.feedback.learning import kept_sentence
 from controller.predict.calibrate import Run
 
 router = APIRouter(prefix="/api/devices/{device_id}", tags=["calibration"])

@@ -25,7 +25,7 @@ from controller.outcomes import tally
 from controller.records import Order
 from controller.service import Wish, refusal_of
 from controller.sleep import asleep_until
-from controller.store import Row
+from controller.storage.store import Row
 
 router = APIRouter(prefix="/api", tags=["deployments"])
 

@@ -8,17 +8,18 @@ from fastapi import APIRouter, Depends, Query
 
 from broker.energy import mwh_from_mj
 from broker.errors import InvalidError
-from controller import fleet, history
+from controller import fleet
 from controller.addresses import address_of, device_at
 from controller.api.documents import deployment_document
 from controller.api.ledger import drift_document
 from controller.api.parts import Given, Limit, Offset, Origin, Parts
-from controller.bookkeeping import drift_sentence
+from controller.feedback.bookkeeping import drift_sentence
 from controller.fleet_order import Order, ordered
 from controller.logs import event_document
 from controller.outcomes import tally
 from controller.sleep import asleep_until
-from controller.store import Row
+from controller.storage.store import Row
+from controller.telemetry import history
 
 router = APIRouter(tags=["devices"])
 

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from broker.phases import Phase
-from controller import history
 from controller.api.csv_rows import csv_lines
 from controller.api.devices import MAX_MINUTES, Sought, select
 from controller.api.documents import deployment_document
@@ -19,8 +18,9 @@ from controller.api.rollout_documents import rollout_document
 from controller.models.search import Order as ModelOrder
 from controller.models.search import Search
 from controller.records import Order
-from controller.rollout_state import RolloutPhase
-from controller.store import Row
+from controller.rollouts.state import RolloutPhase
+from controller.storage.store import Row
+from controller.telemetry import history
 
 router = APIRouter(prefix="/api/export", tags=["exports"])
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from controller import ledger
 from controller.api.documents import Document
 from controller.api.parts import Given, Limit
-from controller.ledger import Entry, Watch
+from controller.feedback import ledger
+from controller.feedback.ledger import Entry, Watch
 
 router = APIRouter(prefix="/api", tags=["ledger"])
 

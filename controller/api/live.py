@@ -13,7 +13,7 @@ from broker.errors import AccessError, NotFoundError
 from controller.access.door import check
 from controller.access.roles import Principal, Role
 from controller.api.parts import Asking, Given, Parts
-from controller.live import Reader
+from controller.telemetry.live import Reader
 
 logger = logging.getLogger(__name__)
 router = APIRouter()

@@ -15,7 +15,7 @@ from controller.api.parts import Given, Origin, Parts
 from controller.archive import File
 from controller.logs import CAUSES, KINDS, SAYS, Sought, event_document
 from controller.outcomes import tally
-from controller.store import Row
+from controller.storage.store import Row
 from controller.times import moment
 
 router = APIRouter(prefix="/api/logs", tags=["logs"])

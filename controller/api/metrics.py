@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from controller import fleet, ledger
+from controller import fleet
 from controller.api.parts import Given, Parts
+from controller.feedback import ledger
 from controller.logs import REFUSALS
 
 router = APIRouter(tags=["system"])

@@ -14,15 +14,15 @@ from controller.alerts.desk import AlertDesk
 from controller.alerts.webhook import Webhook
 from controller.archive import Archive
 from controller.balena.account import Account
-from controller.calibrating import Calibrating
 from controller.enrolment.enrolling import Enrolling
 from controller.enrolment.reloading import Reload
+from controller.feedback.calibrating import Calibrating
 from controller.ingest import Ingest
 from controller.keeping import Keeping
 from controller.models.catalog import Catalogue
 from controller.models.intake import Intake
 from controller.predict.predictor import FleetPredictor
-from controller.rolling import Rolling
+from controller.rollouts.rolling import Rolling
 from controller.service import Service
 from controller.stream import Stream
 from controller.workshop.orders import Orders

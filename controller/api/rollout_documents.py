@@ -5,15 +5,15 @@ from typing import Any
 
 import msgspec
 
-from controller import rollout_evidence
 from controller.api.documents import Document
 from controller.logs import event_document
-from controller.rolling import Rolling
-from controller.rollout_state import Rollout, Wave, outcome
-from controller.schema_rollouts import ROLLOUT_FIGURES
+from controller.rollouts import evidence as rollout_evidence
+from controller.rollouts.rolling import Rolling
+from controller.rollouts.standing import Standing
+from controller.rollouts.state import Rollout, Wave, outcome
 from controller.sleep import absence, asleep_until
-from controller.standing import Standing
-from controller.store import Row
+from controller.storage.schema_rollouts import ROLLOUT_FIGURES
+from controller.storage.store import Row
 
 WAITED_FOR = (Standing.AWAY, Standing.ROLLBACK_AWAY)
 NAMED = 100

@@ -12,13 +12,13 @@ from controller.api.conditions import WhenBody, conditions
 from controller.api.deployments import budget_mj
 from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.api.rollout_documents import part_document, rollout_document, whole_document
-from controller.drafting import document as plan_document
-from controller.drafting import refusal_of
-from controller.guards import Guards
-from controller.rollout_request import Request, Selection, Terms
-from controller.rollout_state import OnBreach, Rollout, RolloutPhase, Rules
-from controller.standing import Standing
-from controller.waves import DEFAULT, Step
+from controller.rollouts.drafting import document as plan_document
+from controller.rollouts.drafting import refusal_of
+from controller.rollouts.guards import Guards
+from controller.rollouts.request import Request, Selection, Terms
+from controller.rollouts.standing import Standing
+from controller.rollouts.state import OnBreach, Rollout, RolloutPhase, Rules
+from controller.rollouts.waves import DEFAULT, Step
 
 router = APIRouter(prefix="/api/rollouts", tags=["rollouts"])
 

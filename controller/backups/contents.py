@@ -10,7 +10,7 @@ import msgspec
 
 from broker.errors import ArtifactError
 from controller.inuse import LOCK
-from controller.sqlite import ACTIVE_LOCK
+from controller.storage.sqlite import ACTIVE_LOCK
 
 FORMAT = "edgewatt-backup"
 VERSION = 1

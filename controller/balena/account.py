@@ -12,7 +12,7 @@ from controller.balena.joined import join
 from controller.balena.pinning import Pin, Plan
 from controller.balena.token import WHERE_TO_SET, Token
 from controller.settings import Settings
-from controller.store import Store
+from controller.storage.store import Store
 
 if TYPE_CHECKING:
     from controller.balena.cloud import Session

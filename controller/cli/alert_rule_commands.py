@@ -169,7 +169,7 @@ def _reach(
 def _before(console: Console, name: str, *, known: bool = False) -> dict[str, Any]:
     """Return the fields of a rule that is there; none for a new one (`known`: its name need not be there yet)."""
     from broker.errors import NotFoundError  # noqa: PLC0415 - imported on use
-    from controller.client_alerts import rule_fields  # noqa: PLC0415
+    from controller.client.alerts import rule_fields  # noqa: PLC0415
 
     if not name:
         return {}

@@ -77,8 +77,8 @@ def _restore(
     Every file is checked before anything changes, then the folder appears in one step.
     """
     from controller.backups import restoring, said  # noqa: PLC0415 - imported on use
-    from controller.schema import migrations  # noqa: PLC0415
     from controller.settings import load  # noqa: PLC0415
+    from controller.storage.schema import migrations  # noqa: PLC0415
 
     if dry_run:
         with console.busy("reading"):

@@ -148,7 +148,7 @@ def _opened(data: Path) -> "Iterator[Tokens]":
     """Open the tokens in a controller's data folder, beside the controller if it runs. Raises NotFoundError."""
     from controller.access.tokens import Tokens  # noqa: PLC0415 - imported on use
     from controller.settings import load  # noqa: PLC0415
-    from controller.store import Store  # noqa: PLC0415
+    from controller.storage.store import Store  # noqa: PLC0415
 
     place = load({"data": data}).place
     if isinstance(place, Path) and not place.exists():

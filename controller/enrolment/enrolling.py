@@ -14,7 +14,7 @@ from controller.enrolment import bundle
 from controller.enrolment.invitations import Invitation, Invitations
 from controller.security.folder import Security
 from controller.settings import Settings, outgoing_ip
-from controller.store import Store
+from controller.storage.store import Store
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 
 from broker.errors import InvalidError
-from controller.store import Store
+from controller.storage.store import Store
 
 FORM = re.compile(r"ewe\.([0-9a-f]{8})\.([A-Za-z0-9_-]{43})\.([0-9a-f]{64})")
 SECRET_BYTES = 32

@@ -21,9 +21,9 @@ from controller.cli.processes import Program
 from controller.cli.readiness import answers_http, answers_mqtt, wait_until
 from controller.cli.simulated import FleetWishes, newest, programs, total
 from controller.client import Client
-from controller.database import EVERY
 from controller.records import Deployments
-from controller.store import Store
+from controller.storage.database import EVERY
+from controller.storage.store import Store
 from controller.torture.giver import Giver
 from controller.torture.havoc import Havoc
 from controller.torture.plan import Kill, deeds, kills

@@ -5,8 +5,8 @@ import json
 import msgspec
 
 from broker.wire import document
-from controller.database import upsert
-from controller.store import Row, Store
+from controller.storage.database import upsert
+from controller.storage.store import Row, Store
 from controller.workshop.jobs import Job, JobState
 
 COLUMNS = ("id", "key", "model", "state", "open", "sha256", "created_at", "document")

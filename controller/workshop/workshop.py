@@ -16,7 +16,7 @@ from broker.errors import ConflictError, EdgeWattError, NotFoundError, StorageEr
 from controller.lifecycle import new_id
 from controller.models.store import ArtifactStore
 from controller.models.whole import disk_errors
-from controller.store import Store
+from controller.storage.store import Store
 from controller.workshop.acceptance import accept
 from controller.workshop.jobs import (
     FOR_DEPLOYMENTS,

@@ -3,9 +3,9 @@
 import pytest
 import streamlit as st
 
-from controller.guards import Guards
-from controller.rollout_request import Request, Selection
-from controller.rollout_state import Rules
+from controller.rollouts.guards import Guards
+from controller.rollouts.request import Request, Selection
+from controller.rollouts.state import Rules
 from dashboard import api
 from tests.dashboard.conftest import Page
 from tests.rolling_fleet import MODEL, RollingFleet

@@ -10,8 +10,8 @@ import psycopg
 from psycopg import sql
 
 from controller.cli.readiness import wait_until
-from controller.database import Server
-from controller.store import Store
+from controller.storage.database import Server
+from controller.storage.store import Store
 
 BINARIES = next(
     (str(found.parent) for found in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), reverse=True)),

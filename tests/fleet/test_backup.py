@@ -8,8 +8,8 @@ import pytest
 from broker.paho import PahoLink
 from controller.backups import restoring, taking
 from controller.cli.readiness import wait_until
-from controller.schema import migrations
-from controller.store import Store
+from controller.storage.schema import migrations
+from controller.storage.store import Store
 from tests.fleet.controllers import RunningController
 from tests.fleet.devices import FakeDevice
 

@@ -10,7 +10,7 @@ from broker.link import Connected, Packet
 from broker.paho import PahoLink
 from controller.cli.readiness import wait_until
 from controller.records import Deployments
-from controller.store import Store
+from controller.storage.store import Store
 from controller.torture.book import REST, Given
 from controller.torture.verdict import judge
 from tests.conftest import NO_NATS

@@ -14,7 +14,7 @@ from broker.paho import PahoLink
 from broker.sharing import require_sharing
 from broker.topics import TELEMETRY
 from controller.cli.readiness import wait_until
-from controller.store import Store
+from controller.storage.store import Store
 from tests.conftest import NO_NATS
 from tests.fleet.controllers import RunningController
 from tests.fleet.test_link import Listener

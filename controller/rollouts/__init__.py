@@ -1,0 +1,1 @@
+"""Brings one model to many devices, wave after wave."""

@@ -1,0 +1,140 @@
+"""The database in a file, by Python's own sqlite3; its migrations are those of sqlite-utils.
+
+sqlite-utils is loaded without pandas, which it would load where it is installed: 0.4 s and 59 MB at each start. It
+needs pandas only to guess the types of a data frame's columns, which nobody here stores.
+"""
+
+import fcntl
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from broker.errors import StorageError
+from controller.storage.upgrade import Upgraded, bring_up, refuse_newer
+
+_modules: dict[str, Any] = sys.modules
+_hidden = "pandas" not in _modules
+if _hidden:
+    _modules["pandas"] = None
+try:
+    from sqlite_utils import Database
+    from sqlite_utils import Migrations as _Migrations
+finally:
+    if _hidden:
+        del _modules["pandas"]
+
+__all__ = ["Database", "Migrations", "SQLiteConnection", "connect"]
+
+
+ACTIVE_LOCK = "active.lock"
+"""The file beside the database that the active controller holds."""
+
+FREE_SHARE = 0.25
+FREE_PAGES = 2_500
+PAGES_AT_ONCE = 250
+"""New rows take free pages first. What is more than a quarter of the file, and 10 MB, goes back, 1 MB at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large a database is on disk, and how much of that holds rows."""
+
+    bytes: int
+    used_bytes: int
+
+
+class Migrations(_Migrations):
+    """Steps of the schema, applied in order and never twice."""
+
+    @property
+    def steps(self) -> list[tuple[str, Callable[[Any], None]]]:
+        """The name of each step, and what it does."""
+        return [(step.name, step.fn) for step in self._migrations]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each step, in order."""
+        return tuple(step.name for step in self._migrations)
+
+
+class SQLiteConnection(sqlite3.Connection):
+    """A connection to a file, or to memory."""
+
+    errors: type[Exception] = sqlite3.Error
+    lost = False
+    path: Path | None = None
+    _lock: IO[bytes] | None = None
+
+    def take(self) -> bool:
+        """Hold the file for this connection, among those that ask; return False while another one does."""
+        if self.path is None or self._lock is not None:
+            return True
+        lock = self.path.with_name(ACTIVE_LOCK).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        self._lock = lock
+        return True
+
+    def close(self) -> None:
+        """End the connection, and what it held."""
+        super().close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def begin(self) -> None:
+        """Begin a transaction that writes; others wait for its end."""
+        self.execute("BEGIN IMMEDIATE")
+
+    def migrate(self, migrations: Migrations) -> Upgraded | None:
+        """Bring the tables up to date, and return what that took where there were data. Raises StorageError."""
+        refuse_newer(self, migrations.name, migrations.names)
+        self.execute("PRAGMA auto_vacuum=INCREMENTAL")  # means something in a new database only
+        self.execute("PRAGMA journal_mode=WAL")
+        return bring_up(self, migrations.name, migrations.names, lambda: migrations.apply(Database(self)))
+
+    def size(self) -> Size:
+        """Return how large the database is."""
+        pages, free, page_bytes = (self._number(name) for name in ("page_count", "freelist_count", "page_size"))
+        return Size(bytes=pages * page_bytes, used_bytes=(pages - free) * page_bytes)
+
+    def shrink(self) -> None:
+        """Give some space that is free for long back to the disk, so little that nobody waits."""
+        if self._number("freelist_count") > max(self._number("page_count") * FREE_SHARE, FREE_PAGES):
+            for _ in range(PAGES_AT_ONCE):  # its rows have no columns, and sqlite3 steps over only one of those
+                self.execute("PRAGMA incremental_vacuum(1)")
+
+    def _number(self, pragma: str) -> int:
+        return int(self.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+    def json_text(self, column: str, name: str) -> str:
+        """Return SQL for a text in the document in `column`, NULL where it has none."""
+        return f"json_extract({column}, '$.{name}')"
+
+    def json_list(self, column: str, names: Sequence[str]) -> str:
+        """Return SQL for the JSON list of these fields of the document in `column`, null for what is absent."""
+        return f"json_array({', '.join(self.json_text(column, name) for name in names)})"
+
+
+def connect(path: Path | None) -> SQLiteConnection:
+    """Open `path`, in memory for None. Raises StorageError."""
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        # A test's web client calls from another thread than the one that opened it, never at the same time.
+        connection = sqlite3.connect(
+            path or ":memory:", check_same_thread=False, isolation_level=None, factory=SQLiteConnection
+        )
+        connection.path = path
+        for pragma in ("synchronous=NORMAL", "busy_timeout=5000"):
+            connection.execute(f"PRAGMA {pragma}")
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(
+            f"cannot open the database {path}: {error}", hint="check the folder's rights and free space"
+        ) from error
+    return connection

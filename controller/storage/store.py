@@ -1,0 +1,245 @@
+"""Rows in, objects out: the controller's database, without decisions.
+
+One connection, owned by the controller's event loop; every write happens inside `transaction`. This module keeps
+devices, events and counts; deployments, samples and the outbox have modules of their own over the same connection.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import msgspec
+
+from broker.errors import StorageError
+from broker.wire import document
+from controller.logs import Kind
+from controller.storage.database import Connection, Place, connect, upsert
+from controller.storage.schema import migrations
+
+Row = dict[str, Any]
+
+DOCUMENTS = frozenset({"info", "status", "state", "desired", "reading", "facts"})
+"""Columns that hold a JSON document."""
+
+
+class Store:
+    """The controller's memory; survives kill -9 at any moment."""
+
+    def __init__(self, place: Place, connection: Connection | None = None) -> None:
+        """Open `place`, or use a `connection` to it, and bring its schema up to date. Raises StorageError."""
+        self._ids: set[str] | None = None
+        self.connection = connection or connect(place)
+        try:
+            self.upgraded = self.connection.migrate(migrations)
+        except self.connection.errors as error:
+            raise StorageError(
+                f"cannot open the database {place}: {error}", hint="check the folder's rights and free space"
+            ) from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything inside, or nothing; inside another one, belong to that. Raises StorageError."""
+        nested = self.connection.in_transaction
+        if nested:
+            yield
+            return
+        try:
+            self.connection.begin()
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            self._ids = None
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            if isinstance(error, self.connection.errors):
+                raise StorageError(
+                    f"the database could not be written: {error}", hint="free some disk space"
+                ) from error
+            raise
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is inside if it fails, and leave the transaction around it as it was."""
+        if not self.connection.in_transaction:
+            with self.transaction():
+                yield
+            return
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self._ids = None
+            self.connection.execute("ROLLBACK TO part")
+            raise
+        finally:
+            self.connection.execute("RELEASE part")
+
+    def query(self, sql: str, arguments: list[Any] | dict[str, Any] | None = None) -> list[Row]:
+        """Return rows with their documents decoded."""
+        cursor = self.connection.execute(sql, arguments or ())
+        names = [column[0] for column in cursor.description]
+        return [decoded(dict(zip(names, row, strict=True))) for row in cursor]
+
+    def has_device(self, device_id: str) -> bool:
+        """Return whether a device is registered; asked for every message, so answered from memory."""
+        if self._ids is None:
+            self._ids = {row["id"] for row in self.query("SELECT id FROM devices")}
+        return device_id in self._ids
+
+    def device(self, device_id: str) -> Row | None:
+        """Return one device."""
+        return next(iter(self.query("SELECT * FROM devices WHERE id = ?", [device_id])), None)
+
+    def devices(self) -> list[Row]:
+        """Return every device, by id."""
+        return self.query("SELECT * FROM devices ORDER BY id")
+
+    def sleeping(self) -> list[Row]:
+        """Return of each device that left to sleep what tells until when."""
+        reason = self.connection.json_text("status", "reason")
+        sql = f"SELECT id, online, status, status_at FROM devices WHERE online = 0 AND {reason} = 'sleep'"  # noqa: S608 - our own words
+        return self.query(sql)
+
+    def reported(self, device_id: str, *names: str) -> tuple[Any, ...]:
+        """Return these fields of a device's newest state, without reading the rest of it; None for what is absent."""
+        wanted = self.connection.json_list("state", names)
+        rows = self.query(f"SELECT {wanted} AS facts FROM devices WHERE id = ?", [device_id])  # noqa: S608 - our own fields
+        return tuple(rows[0]["facts"]) if rows else (None,) * len(names)
+
+    def presences(self) -> dict[str, Row]:
+        """Return by id whether each device is online, and its status."""
+        rows = self.query("SELECT id, online, status_at, status FROM devices")
+        return {row["id"]: row for row in rows}
+
+    def device_types(self) -> list[tuple[str, str]]:
+        """Return the id and the type of every device that said what it is, by id."""
+        kind = self.connection.json_text("info", "device_type")
+        sql = f"SELECT id, {kind} AS type FROM devices WHERE {kind} IS NOT NULL ORDER BY id"  # noqa: S608 - our own words
+        return [(row["id"], row["type"]) for row in self.query(sql)]
+
+    def count_devices(self) -> int:
+        """Return how many devices are registered."""
+        return int(self.query("SELECT count(*) AS n FROM devices")[0]["n"])
+
+    def add_device(self, device_id: str, at: float, *, approved: bool) -> bool:
+        """Make room for a device; return whether it is new."""
+        self._ids = None
+        cursor = self.connection.execute(
+            "INSERT INTO devices (id, registered_at, approved) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [device_id, at, approved],
+        )
+        self.connection.execute(
+            "INSERT INTO rolled (device_id, until) VALUES (?, ?) ON CONFLICT DO NOTHING", [device_id, at - at % 3_600]
+        )
+        return cursor.rowcount > 0
+
+    def put_device(self, device_id: str, **columns: Any) -> None:
+        """Change `columns` of a device that exists."""
+        names = ", ".join(f"{name} = ?" for name in columns)
+        values = [*map(encoded, columns.values()), device_id]
+        self.connection.execute(f"UPDATE devices SET {names} WHERE id = ?", values)  # noqa: S608 - our own columns
+
+    def put_readings(self, readings: Iterable[tuple[str, str, float]]) -> None:
+        """Keep of each device the newest reading, as JSON, and when it came."""
+        sql = "UPDATE devices SET reading = ?, reading_at = ? WHERE id = ? AND coalesce(reading_at, 0) <= ?"
+        rows = [(document, at, device_id, at) for device_id, document, at in sorted(readings)]  # one order: no deadlock
+        self.connection.executemany(sql, rows)
+
+    def add_gaps(self, gaps: dict[str, int]) -> None:
+        """Add to each device's count of samples that never came; a late one takes away."""
+        changes = [(n, n, device_id) for device_id, n in gaps.items() if n]
+        sql = "UPDATE devices SET gaps = CASE WHEN gaps + ? > 0 THEN gaps + ? ELSE 0 END WHERE id = ?"
+        self.connection.executemany(sql, changes)
+
+    def forget_device(self, device_id: str) -> None:
+        """Remove a device, what waits for it and what it measured; its deployments, telemetry and events stay."""
+        self._ids = None
+        self.connection.execute("DELETE FROM devices WHERE id = ?", [device_id])
+        for table in ("outbox", "measurements", "watches", "corrections", "alerts"):
+            self.connection.execute(f"DELETE FROM {table} WHERE device_id = ?", [device_id])  # noqa: S608 - our own tables
+
+    def add_event(
+        self,
+        at: float,
+        kind: Kind,
+        text: str,
+        *,
+        who: str = "controller",
+        device_id: str | None = None,
+        deployment_id: str | None = None,
+        phase: str | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """Append to the audited stream."""
+        self.connection.execute(
+            "INSERT INTO events (at, kind, who, device_id, deployment_id, phase, text, facts) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [at, kind, who, device_id, deployment_id, phase, text, encoded(facts)],
+        )
+
+    def newest_event(self) -> int:
+        """Return the number of the newest event, 0 before there is one."""
+        return int(self.query("SELECT coalesce(max(id), 0) AS id FROM events")[0]["id"])
+
+    def events(
+        self,
+        *,
+        kind: Kind | Literal[""] = "",
+        device_id: str = "",
+        deployment_id: str = "",
+        limit: int = 100,
+        oldest_first: bool = False,
+    ) -> list[Row]:
+        """Return events, newest first unless asked otherwise."""
+        wanted = {"kind": kind, "device_id": device_id, "deployment_id": deployment_id}
+        given = {name: value for name, value in wanted.items() if value}
+        where = " AND ".join(f"{name} = ?" for name in given) or "true"
+        order = "ASC" if oldest_first else "DESC"
+        sql = f"SELECT * FROM events WHERE {where} ORDER BY id {order} LIMIT ?"  # noqa: S608 - fixed names
+        return self.query(sql, [*given.values(), limit])
+
+    def remember(self, name: str, value: Any) -> None:
+        """Keep one fact about the controller itself; a JSON value."""
+        self.connection.execute(upsert("remembered", ("name",), ("name", "value")), [name, json.dumps(value)])
+
+    def remembered(self, name: str) -> Any:
+        """Return what was kept under `name`, None when nothing was."""
+        rows = self.query("SELECT value FROM remembered WHERE name = ?", [name])
+        return json.loads(rows[0]["value"]) if rows else None
+
+    def count(self, counts: dict[str, int]) -> None:
+        """Add to the named counters."""
+        self.connection.executemany(
+            "INSERT INTO counters (name, value) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value",
+            list(counts.items()),
+        )
+
+    def counters(self) -> dict[str, int]:
+        """Return every counter."""
+        return {row["name"]: row["value"] for row in self.query("SELECT * FROM counters")}
+
+
+def like(part: str) -> str:
+    """Return the pattern of a LIKE for text, in small letters, that has `part` in it; a backslash escapes."""
+    plain = part.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{plain}%"
+
+
+def encoded(value: Any) -> Any:
+    """Return what is stored for `value`: documents become JSON."""
+    plain = document(value)
+    return json.dumps(plain, separators=(",", ":")) if isinstance(plain, (dict, list)) else plain
+
+
+def decoded(row: Row) -> Row:
+    """Return `row` with its documents as dicts."""
+    return {
+        name: msgspec.json.decode(value) if name in DOCUMENTS and isinstance(value, str) else value
+        for name, value in row.items()
+    }

@@ -1,0 +1,121 @@
+"""Sums telemetry up by minute and by hour, device after device, from what is committed.
+
+Each device has a time until which it is summed up. A step takes what came after it, writes whole minutes and the hours
+that they belong to, and moves the time on, all in one transaction: a crash at any moment leaves the step undone. What
+arrives later than that (a spool, a clock that was behind) moves the time back, and the same step does it again.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.storage.schema_rollups import FIGURES
+from controller.storage.store import Store
+
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
+
+LATE_S = 120.0
+"""A sample that is older than this when it arrives may be of a minute that is summed up already."""
+
+LAG_S = 180.0
+"""The newest minutes are left alone for so long: what is not late is committed by then."""
+
+EVERY_S = 300.0
+"""A device is taken up again when so much of it is not summed up."""
+
+AT_ONCE = 500
+STEP_S = DAY_S
+"""How much of one device a step takes at most."""
+
+BUDGET_S = 0.05
+"""A tick ends after this long; the next one goes on with the device that waits longest."""
+
+
+def _first_sums() -> str:
+    each = (f"min({f}) AS {f}_min, max({f}) AS {f}_max, sum({f}) AS {f}_sum, count({f}) AS {f}_n" for f in FIGURES)
+    return ", ".join(each)
+
+
+def _further_sums() -> str:
+    each = (f"min({f}_min), max({f}_max), sum({f}_sum), sum({f}_n)" for f in FIGURES)
+    return ", ".join(each)
+
+
+_FIGURES = tuple(f"{f}_{how}" for f in FIGURES for how in ("min", "max", "sum", "n"))
+COLUMNS = ("device_id", "ts", "energy_source", "samples", "inferences", "model", "throttled", *_FIGURES)
+_REPLACE = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])
+_CONFLICT = f"ON CONFLICT (device_id, ts, energy_source) DO UPDATE SET {_REPLACE}"
+
+_MINUTES = (
+    f"INSERT INTO telemetry_minutes ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
+    "SELECT device_id, floor(ts / 60) * 60 AS minute, coalesce(energy_source, '') AS source, count(*), "
+    f"sum(inferences), max(model), max(throttled), {_first_sums()} "
+    f"FROM telemetry WHERE device_id = ? AND ts >= ? AND ts < ? GROUP BY device_id, minute, source {_CONFLICT}"
+)
+_HOURS = (
+    f"INSERT INTO telemetry_hours ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
+    "SELECT device_id, floor(ts / 3600) * 3600 AS hour, energy_source, sum(samples), "
+    f"sum(inferences), max(model), max(throttled), {_further_sums()} "
+    f"FROM telemetry_minutes WHERE device_id = ? AND ts >= ? AND ts < ? GROUP BY device_id, hour, energy_source "
+    f"{_CONFLICT}"
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Rollups:
+    """The telemetry of every device by minute and hour; samples older than `raw_days` are not counted on any more."""
+
+    store: Store
+    raw_days: float = 30.0
+
+    def tick(self, at: float) -> int:
+        """Sum up the devices that wait longest, within the budget; return how many steps were made.
+
+        To be called inside a transaction.
+        """
+        ends = time.monotonic() + BUDGET_S
+        closed = floor_to(at - LAG_S, MINUTE_S)
+        waiting = self.store.query(
+            "SELECT device_id, until FROM rolled WHERE until <= ? ORDER BY until LIMIT ?", [closed - EVERY_S, AT_ONCE]
+        )
+        for steps, row in enumerate(waiting, start=1):
+            self.step(row["device_id"], row["until"], closed, oldest=at - self.raw_days * DAY_S)
+            if time.monotonic() > ends:
+                return steps
+        return len(waiting)
+
+    def step(self, device_id: str, until: float, closed: float, *, oldest: float) -> None:
+        """Sum up one device from `until` towards `closed`, a day at most; what is before `oldest` stays as it is."""
+        begin = max(until, floor_to(oldest, MINUTE_S) + MINUTE_S)
+        begin = max(begin, self._next_sample(device_id, begin, closed))
+        end = min(closed, begin + STEP_S)
+        if end > begin:
+            self.store.connection.execute(_MINUTES, [device_id, begin, end])
+            hours = (floor_to(begin, HOUR_S), floor_to(end, HOUR_S) + HOUR_S)
+            self.store.connection.execute(_HOURS, [device_id, *hours])
+        self.store.connection.execute("UPDATE rolled SET until = ? WHERE device_id = ?", [max(begin, end), device_id])
+
+    def _next_sample(self, device_id: str, begin: float, closed: float) -> float:
+        """Return the minute of the first sample from `begin` on, `closed` where there is none before it."""
+        [row] = self.store.query(
+            "SELECT min(ts) AS ts FROM telemetry WHERE device_id = ? AND ts >= ?", [device_id, begin]
+        )
+        return closed if row["ts"] is None else min(floor_to(row["ts"], MINUTE_S), closed)
+
+
+def note_late(store: Store, samples: Iterable[tuple[str, float, float]]) -> None:
+    """Let what was summed up be summed up again for those of (device, sample's time, received at) that are late."""
+    late: dict[str, float] = {}
+    for device_id, ts, received_at in samples:
+        if ts < received_at - LATE_S:
+            late[device_id] = min(ts, late.get(device_id, ts))
+    if late:
+        store.connection.executemany(
+            "UPDATE rolled SET until = ? WHERE device_id = ? AND until > ?",
+            [(floor_to(ts, MINUTE_S), device_id, floor_to(ts, MINUTE_S)) for device_id, ts in late.items()],
+        )
+
+
+def floor_to(ts: float, unit_s: float) -> float:
+    """Return the beginning of the minute or hour of `ts`, Unix s."""
+    return ts - ts % unit_s

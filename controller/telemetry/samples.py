@@ -1,0 +1,93 @@
+"""Telemetry between its arrival and its commit: placed in time, its gaps counted, written in one statement."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from broker.messages import Telemetry
+from broker.topics import TELEMETRY
+from controller.storage.store import Store, encoded
+from controller.telemetry import history, quick
+from controller.telemetry.history import EARLIEST_TS, MAX_CLOCK_SKEW_S
+from controller.telemetry.live import Live
+
+Newest = dict[str, tuple[Telemetry, float]]
+"""By device its newest live sample, or what has the attributes of one, and when it came."""
+
+
+class Samples:
+    """Gathers what came since the last flush; call it inside a transaction."""
+
+    def __init__(self, store: Store, live: Live, *, counts_gaps: bool = True) -> None:
+        """Write into `store`, and let `live` have what comes while somebody listens.
+
+        Who hears only some of a device's samples cannot count its gaps.
+        """
+        self._store, self._live, self._counts_gaps = store, live, counts_gaps
+        self.clock_off = 0
+        self.skews: dict[str, float] = {}
+        self._rows: list[tuple[Any, ...]] = []
+        self._newest: dict[str, tuple[Any, float, Callable[[Any], str]]] = {}
+        self._gaps: Counter[str] = Counter()
+        self._last: dict[str, tuple[str, int]] = {}
+
+    def take(self, device_id: str, payload: bytes, at: float) -> None:
+        """Take in a message of a device that is known. Raises WireError, and has taken nothing then."""
+        sample = quick.read(payload)
+        if sample is None:
+            self._take_slowly(device_id, TELEMETRY.decode(payload), at)
+            return
+        said_ts = sample.ts
+        sample.ts = self._add(device_id, sample, at)
+        if not sample.spooled:
+            self.skews[device_id] = said_ts - at
+            self._newest[device_id] = sample, at, quick.written
+            if self._live.readers:
+                self._live.hold(device_id, replace(TELEMETRY.decode(payload), ts=sample.ts), at)
+
+    def flush(self) -> tuple[Newest, int]:
+        """Write samples, gaps and newest readings; return these, and how many samples the database has no place for."""
+        refused = history.add_rows(self._store, self._rows)
+        self._store.put_readings([(name, write(sample), at) for name, (sample, at, write) in self._newest.items()])
+        self._store.add_gaps(dict(self._gaps))
+        newest = {name: (sample, at) for name, (sample, at, _) in self._newest.items()}
+        self.clear()
+        return newest, refused
+
+    def clear(self) -> None:
+        """Forget what was gathered: it is written, or was rolled back and comes again."""
+        for gathered in (self._rows, self._newest, self._gaps):
+            gathered.clear()
+        self.clock_off = 0
+
+    def _take_slowly(self, device_id: str, message: Telemetry, at: float) -> None:
+        """Take in a batch, or a sample that has to be looked at twice."""
+        for each in message.samples:
+            ts = self._add(device_id, each, at)
+        if not message.batch and not message.spooled:
+            self.skews[device_id] = (message.ts or at) - at
+            sample = replace(message, ts=ts)
+            self._newest[device_id] = sample, at, encoded
+            self._live.hold(device_id, sample, at)
+
+    def _add(self, device_id: str, sample: Any, at: float) -> float:
+        """Gather one sample, and return when it was taken: at the time it came, when the time it tells cannot be."""
+        ts: float = sample.ts
+        if not EARLIEST_TS <= ts <= at + MAX_CLOCK_SKEW_S:
+            ts = at
+            self.clock_off += 1
+        self._rows.append(history.row(device_id, sample, ts, at))
+        if self._counts_gaps:
+            self._note_gap(device_id, sample.session, sample.seq)
+        return ts
+
+    def _note_gap(self, device_id: str, session: str, seq: int) -> None:
+        """Count samples that are missing between the newest and this one; one that comes late fills its gap."""
+        last_session, last = self._last.get(device_id, (session, seq - 1))
+        if session == last_session and seq <= last:
+            self._gaps[device_id] -= 1
+            return
+        if session == last_session and seq > last + 1:
+            self._gaps[device_id] += seq - last - 1
+        self._last[device_id] = session, seq
