@@ -19,6 +19,7 @@ from controller.storage.database import Place
 from controller.storage.store import Store
 from controller.workshop.process import WORKER
 from tests.fleet.devices import FakeDevice
+from tests.stocked import stocked
 
 WITHIN_S = 20
 FAKE_WORKER = str(Path(__file__).with_name("fake_worker.py"))
@@ -93,7 +94,7 @@ async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=Non
     store = Store(KEPT.place or folder / "controller.db")
     link = hub.link("controller")
     token = settings.pop("balena_token", None)
-    given = Settings(data=folder, soak_s=0, probe_inferences=5, **settings)
+    given = Settings(data=stocked(folder), soak_s=0, probe_inferences=5, **settings)
     argv = (FAKE_WORKER, worker) if worker else WORKER
     parts = compose(given, store, link, epoch, worker=argv, listed=listed, clock=clock, balena_token=token)
     http = httpx.AsyncClient(transport=httpx.ASGITransport(create(parts)), base_url="http://controller")

@@ -8,6 +8,7 @@ import httpx
 
 from controller.cli.readiness import wait_until
 from tests.fleet.brokers import free_port
+from tests.stocked import stocked
 
 
 class RunningController:
@@ -25,6 +26,7 @@ class RunningController:
         self.ready = ready
         self._log = self.folder / f"controller-{self.port}.log"
         self.folder.mkdir(parents=True, exist_ok=True)
+        stocked(self.folder)
         self.start(launcher)
 
     @property
