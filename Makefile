@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench docs audit sbom clean system tflite
 SHELL := bash
+# Where it is set, each of a thousand processes would compile every module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)

@@ -11,6 +11,10 @@ ASKED = {
     "deploy": "?model=digits_cnn_l&to=pi5-1&to=pi4-1&energy_mj=100",
     "predictions": "?board=raspberry_pi_5&energy_mj=20",
 }
+DRAWN_IN = """scheme => {
+    const app = document.querySelector("[data-testid=stApp]");
+    return app && getComputedStyle(app).colorScheme === scheme;
+}"""
 PAGES = sorted(script.stem for script in (ROOT / "dashboard" / "screens").glob("*.py"))
 
 
@@ -26,14 +30,18 @@ def address(request, tmp_path_factory):
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_serious_stands_in_anybodys_way(browser, address, name):
     page = browser.new_page()
-    found = {}
+    found, grounds = {}, set()
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{address}/{'' if name == 'fleet' else name}{ASKED.get(name, '')}")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        page.goto(f"{address}/{'' if name == 'fleet' else name}{ASKED.get(name, '')}")
-        response = axe.Axe().run(drawn(page)).response
+        page.wait_for_function(DRAWN_IN, arg=scheme)
+        grounds.add(drawn(page).locator("[data-testid=stApp]").evaluate("app => getComputedStyle(app).backgroundColor"))
+        response = axe.Axe().run(page).response
         found |= {(scheme, each["id"]): places(each) for each in response["violations"] if each["impact"] in GRAVE}
     page.close()
 
+    assert len(grounds) == 2
     assert found == {}
 
 
