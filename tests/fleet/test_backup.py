@@ -88,6 +88,7 @@ async def test_destroyed_and_restored_nothing_is_lost_and_the_fleet_goes_on(mosq
 
         said_before = {event["id"] for event in controller.get("/api/logs", limit=1000).json()["logs"]}
         talking = asyncio.create_task(chatter())
+        await until(lambda: rows(folder / "controller.db")["telemetry"])
         made = await asyncio.to_thread(taking.take, folder, backup, version="0", at=1.0)
         stop.set()
         await talking
