@@ -68,7 +68,7 @@ def test_another_version_thread_count_device_or_file_is_another_measurement(tmp_
         assert not table.done(key_of(row("a", **change)))
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_wherever_a_crash_cuts_the_file_whole_rows_stay_and_work_goes_on(tmp_path, data):
     path = tmp_path / "t.csv"
