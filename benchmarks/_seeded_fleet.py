@@ -22,7 +22,10 @@ SESSION = "seeded-1"
 
 
 def fill(path: Path, *, devices: int, deep: int, days: float, seed: int = 0) -> int:
-    """Write `devices` into a new database, `deep` of them with a sample a minute for `days`; return the samples."""
+    """Write `devices` into a new database, `deep` of them with a sample a minute for `days`; return the samples.
+
+    The first of each board among the deep is made sample by sample; the others have what it has, under their own name.
+    """
     store, now = Store(path), time.time()
     luck, samples = random.Random(seed), 0
     names = [(f"edge-{index:04d}", luck.choice(list(BOARDS))) for index in range(devices)]
@@ -35,15 +38,36 @@ def fill(path: Path, *, devices: int, deep: int, days: float, seed: int = 0) -> 
             store.add_event(
                 now - 60 * index, "deployment", f"{MODEL} on {device_id}: succeeded", who="dashboard", **told
             )
+    made: dict[tuple[str, float], tuple[str, int]] = {}
     for index, (device_id, board) in enumerate(names):
         span_s = days * DAY_S if index < deep else 3_600.0
         with store.transaction():
-            past = list(_past(device_id, board, now - span_s, now, index))
-            history.add_samples(store, past)
-            samples += len(past)
-            _sum_up(store, device_id, now - span_s, now, days)
+            if (board, span_s) in made:
+                twin, many = made[board, span_s]
+                _copy(store, twin, device_id)
+            else:
+                past = list(_past(device_id, board, now - span_s, now, index))
+                history.add_samples(store, past)
+                many = len(past)
+                _sum_up(store, device_id, now - span_s, now, days)
+                made[board, span_s] = (device_id, many)
+            samples += many
     store.close()
     return samples
+
+
+def _copy(store: Store, twin: str, device_id: str) -> None:
+    for table in ("telemetry", "telemetry_minutes", "telemetry_hours"):
+        columns = [row["name"] for row in store.query(f"PRAGMA table_info({table})") if row["name"] != "device_id"]
+        names = ", ".join(columns)
+        store.connection.execute(
+            f"INSERT INTO {table} (device_id, {names}) SELECT ?, {names} FROM {table} WHERE device_id = ?",
+            [device_id, twin],
+        )
+    store.connection.execute(
+        "UPDATE rolled SET until = (SELECT until FROM rolled WHERE device_id = ?) WHERE device_id = ?",
+        [twin, device_id],
+    )
 
 
 def _sum_up(store: Store, device_id: str, since: float, now: float, days: float) -> None:
