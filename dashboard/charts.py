@@ -43,12 +43,13 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What every chart of one range shares: its ends (Unix s), the deployments within it, and when it was throttled."""
+    """What charts of one range share: its ends (Unix s), what was deployed, when the board was throttled or charged."""
 
     since: float
     until: float
     marks: pd.DataFrame
     throttled: pd.DataFrame
+    charging: pd.DataFrame
 
     def across(self, field: str = "at") -> Document:
         """Return the axis of time, over the whole range: what is missing at its ends is seen, too."""
@@ -63,7 +64,7 @@ def lines(table: pd.DataFrame, window: Window, names: Mapping[str, str], unit: s
     """Draw the columns of `names` (each with its word for people) over time, shaded from lowest to highest."""
     order, legend = list(names.values()), _LEGEND if len(names) > 1 else None
     colors = {"domain": order, "range": [style.SERIES[name] for name in names]}
-    layers = _throttled(window)
+    layers = _throttled(window) + (_charging(window) if "soc" in names else [])
     for name, label in reversed(list(names.items())):
         color = {"datum": label, "type": "nominal", "scale": colors, "legend": legend}
         dash = {"value": _DASHES.get(name, _SOLID)}
@@ -157,13 +158,27 @@ def _said(fields: Mapping[str, str], unit: str) -> list[Document]:
 
 
 def _throttled(window: Window) -> list[Document]:
-    spans = [{"from": _ms(row["from"]), "to": _ms(row["to"])} for row in window.throttled.to_dict("records")]
+    box = {"type": "rect", "color": style.THROTTLED, "opacity": 0.18}
+    return _shaded(window, window.throttled, box, "throttled: the board slowed itself down")
+
+
+def _charging(window: Window) -> list[Document]:
+    """Return a shade and, for who does not see its colour, a bar along the bottom where the battery charged."""
+    said = "charging, at least in part of this time"
+    shade = _shaded(window, window.charging, {"type": "rect", "color": style.CHARGING, "opacity": 0.14}, said)
+    bars = _shaded(window, window.charging, {"type": "rule", "color": style.CHARGING, "strokeWidth": 5}, said)
+    for bar in bars:
+        bar["encoding"]["y"] = {"value": HEIGHT - 3}
+    return shade + bars
+
+
+def _shaded(window: Window, times: pd.DataFrame, mark: Document, said: str) -> list[Document]:
+    spans = [{"from": _ms(row["from"]), "to": _ms(row["to"])} for row in times.to_dict("records")]
     if not spans:
         return []
-    box = {"type": "rect", "color": style.THROTTLED, "opacity": 0.18}
-    shaded = _aside(spans, box, "throttled: the board slowed itself down")
-    shaded["encoding"] |= {"x": window.across("from"), "x2": {"field": "to"}}
-    return [shaded]
+    drawn = _aside(spans, mark, said)
+    drawn["encoding"] |= {"x": window.across("from"), "x2": {"field": "to"}}
+    return [drawn]
 
 
 def _deployed(window: Window) -> list[Document]:

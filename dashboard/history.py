@@ -55,11 +55,11 @@ def frame(series: Sequence[Document], bucket_s: float) -> pd.DataFrame:
     for bucket in series:
         by_time.setdefault(bucket["ts"], []).append(bucket)
     rows: list[dict[str, Any]] = [
-        {"ts": ts, "throttled": any(each.get("throttled") for each in found)}
+        {"ts": ts, "throttled": any(each.get("throttled") for each in found), "charging": _charging(found)}
         | {key: value for name, field in FIELDS.items() for key, value in _spread(name, field, found).items()}
         for ts, found in sorted(by_time.items())
     ]
-    return _table(_broken(rows, bucket_s), FIELDS, ["throttled"])
+    return _table(_broken(rows, bucket_s), FIELDS, ["throttled", "charging"])
 
 
 def energies(series: Sequence[Document], bucket_s: float) -> pd.DataFrame:
@@ -83,14 +83,12 @@ def energies(series: Sequence[Document], bucket_s: float) -> pd.DataFrame:
 
 def throttled(table: pd.DataFrame, bucket_s: float) -> pd.DataFrame:
     """Return the times `from` and `to` within which the board slowed itself down, of what `frame` returned."""
-    spans: list[list[float]] = []
-    for ts in table.loc[table["throttled"].eq(other=True), "ts"]:
-        if spans and ts - spans[-1][1] <= _GAP * bucket_s:
-            spans[-1][1] = ts + bucket_s
-        else:
-            spans.append([ts, ts + bucket_s])
-    found = pd.DataFrame(spans, columns=["from", "to"], dtype=float)
-    return found.apply(lambda column: pd.to_datetime(column, unit="s", utc=True))
+    return _spans(table.loc[table["throttled"].eq(other=True), "ts"], bucket_s)
+
+
+def charging(table: pd.DataFrame, bucket_s: float) -> pd.DataFrame:
+    """Return the times `from` and `to` within which the battery charged, at least in part."""
+    return _spans(table.loc[pd.to_numeric(table["charging"]).gt(0), "ts"], bucket_s)
 
 
 def marks(deployments: Iterable[Document]) -> pd.DataFrame:
@@ -164,6 +162,24 @@ def _spread(name: str, field: str, buckets: Sequence[Document]) -> dict[str, flo
     mean = sum(spread["mean"] * samples for spread, samples in known) / weight
     low, high = min(spread["min"] for spread, _ in known), max(spread["max"] for spread, _ in known)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _charging(buckets: Sequence[Document]) -> float | None:
+    """Return in which share of 1 of the samples the battery charged, over parts of one bucket."""
+    known = [(each["charging_share"], each["samples"]) for each in buckets if each.get("charging_share") is not None]
+    return sum(share * samples for share, samples in known) / sum(each for _, each in known) if known else None
+
+
+def _spans(times: Iterable[float], bucket_s: float) -> pd.DataFrame:
+    """Return the buckets that begin at `times` as times `from` and `to`: neighbours are one."""
+    spans: list[list[float]] = []
+    for ts in times:
+        if spans and ts - spans[-1][1] <= _GAP * bucket_s:
+            spans[-1][1] = ts + bucket_s
+        else:
+            spans.append([ts, ts + bucket_s])
+    found = pd.DataFrame(spans, columns=["from", "to"], dtype=float)
+    return found.apply(lambda column: pd.to_datetime(column, unit="s", utc=True))
 
 
 def _broken(rows: Iterable[dict[str, Any]], bucket_s: float) -> list[dict[str, Any]]:

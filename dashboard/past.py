@@ -24,7 +24,9 @@ def charts(reading: Reading, predicted: dict[str, Any] | None, budget_mj: float 
         until=reading.get("until") or float(table["ts"].max()),
         marks=history.marks(reading.get("deployments", [])),
         throttled=history.throttled(table, bucket_s),
+        charging=history.charging(table, bucket_s),
     )
+    charged = "" if window.charging.empty else "; shaded, with a bar below: charging"
     found: list[Titled] = []
     if spent["energy"].notna().any():
         limits = _limits(predicted, budget_mj)
@@ -34,7 +36,7 @@ def charts(reading: Reading, predicted: dict[str, Any] | None, budget_mj: float 
         ("Temperature", "", {"heat": "temperature"}, "°C", False),
         ("CPU and memory", "in use; memory dashed", {"cpu": "CPU", "ram": "memory"}, "%", True),
         ("Storage used", "", {"disk": "storage"}, "MB", False),
-        ("Battery", "state of charge", {"soc": "charge"}, "%", True),
+        ("Battery", f"state of charge{charged}", {"soc": "charge"}, "%", True),
     )
     for title, aside, names, unit, zero in lines:
         told = {name: word for name, word in names.items() if table[name].notna().any()}

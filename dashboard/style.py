@@ -22,6 +22,7 @@ SERIES = {
 BUDGET = "#c2410c"
 PREDICTED = "#7b8794"
 THROTTLED = "#c98a12"
+CHARGING = "#5b86ee"
 
 MARK = """<svg xmlns="http://www.w3.org/2000/svg" width="152" height="32" viewBox="0 0 152 32">
 <rect x="1" y="4" width="24" height="24" rx="7" fill="#2b5fd9"/>

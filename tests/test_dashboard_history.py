@@ -75,6 +75,21 @@ def test_times_of_throttling_are_joined_over_neighbours_and_not_over_gaps():
     assert [each.second for each in spans["to"]] == [15, 45]
 
 
+def test_where_the_battery_charged_its_chart_is_shaded_with_a_bar_and_says_so():
+    soc = {"min": 50.0, "mean": 51.0, "max": 52.0}
+    shares = {0: None, 5: 0.0, 10: 0.25, 15: 1.0, 100: 1.0}
+    series = [bucket(ts) | {"soc_pct": soc, "samples": 4, "charging_share": share} for ts, share in shares.items()]
+    twice = [*series, bucket(5) | {"energy_source": "ina3221", "samples": 4, "charging_share": 1.0}]
+    [*_, (_, aside, battery)] = past.charts(Reading(document={"series": series, "bucket_s": 5.0}), None, None)
+    [*_, (_, plain, empty)] = past.charts(Reading(document={"series": series[:2], "bucket_s": 5.0}), None, None)
+
+    assert [each.second for each in history.charging(history.frame(series, 5.0), 5.0)["from"]] == [10, 40]
+    assert history.frame(twice, 5.0)["charging"].tolist()[1] == 0.5
+    assert aside == "state of charge; shaded, with a bar below: charging"
+    assert [layer["mark"]["type"] for layer in battery.spec["layer"]][:2] == ["rect", "rule"]
+    assert (plain, "charging" in str(empty.spec)) == ("state of charge", False)
+
+
 def test_answers_come_newest_first_and_know_whether_they_are_right():
     old = '{"ts": 1, "answer": {"label": "3", "truth": "8"}}'
     batch = '{"batch": [{"ts": 5, "answer": {"label": "7", "truth": "7"}}, {"ts": 4, "answer": {"label": "1"}}]}'

@@ -21,9 +21,9 @@ def store(store):
     return store
 
 
-def sample(seq, at_s, energy_mj=None, source="simulated", temperature_c=None):
+def sample(seq, at_s, energy_mj=None, source="simulated", **told):
     energy = None if energy_mj is None else Energy(source=source, energy_mj=energy_mj)
-    return Telemetry(ts=T0 + at_s, session="s1", seq=seq, energy=energy, temperature_c=temperature_c, inferences=3)
+    return Telemetry(ts=T0 + at_s, session="s1", seq=seq, energy=energy, inferences=3, **told)
 
 
 def add(store, samples, received_at=None):
@@ -105,6 +105,22 @@ def test_a_spike_of_one_second_survives_thirty_days(store):
     assert size == 3 * HOUR_S
     assert max(each["temperature_c"]["max"] for each in buckets) == 95.0
     assert sum(each["samples"] for each in buckets) == 30 * 144
+
+
+def test_the_share_of_samples_that_charged_is_of_those_that_told_in_seconds_minutes_and_hours(store):
+    told = [None, False, True, True]
+    add(store, [sample(n, n * 15, charging=told[n % 4]) for n in range(480)])
+    fresh = read(store, until=50, points=50)[1] + read(store, until=2 * HOUR_S, points=120)[1][:2]
+    roll(store, DAY_S)
+    [first, *_, last] = read(store, until=DAY_S, points=24)[1]
+
+    assert [each["charging_share"] for each in fresh] == [None, 0.0, 1.0, 1.0, 0.6667, 0.6667]
+    assert [first["charging_share"], last["charging_share"]] == [0.6667, 0.6667]
+    assert read(store, until=2 * HOUR_S, points=120)[1][0]["charging_share"] == 0.6667
+    assert (
+        store.query("SELECT count(*) AS n FROM telemetry_hours WHERE charging_n = 180 AND charging_sum = 120")[0]["n"]
+        == 2
+    )
 
 
 def test_a_spool_that_comes_a_day_late_is_counted_in_its_own_hours(store):

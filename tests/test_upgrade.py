@@ -31,6 +31,7 @@ SCHEMAS = {
     "m006_rollouts": "f40e28d7dd88",
     "m007_log": "af2f48f424d2",
     "m008_answers": "236f1b66fb62",
+    "m014_places": "6c4c1d7bfd89",
 }
 """What each step left behind, as a digest: a step that somebody's database has taken is never edited."""
 
@@ -128,7 +129,13 @@ def old(path, step):
 def contents(path):
     with closing(sqlite3.connect(path)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables if name[0] != "_"}
+        connection.row_factory = sqlite3.Row
+        found = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables if name[0] != "_"}
+    return {name: [dict(row) for row in rows] for name, rows in found.items()}
+
+
+def without_later_columns(rows, before):
+    return [{name: row[name] for name in old} for row, old in zip(rows, before, strict=True)]
 
 
 def copies(folder):
@@ -157,9 +164,9 @@ def test_a_database_of_any_earlier_schema_keeps_what_is_in_it(tmp_path, step):
     store.close()
 
     after = contents(path)
-    assert {table: after[table] for table in before} == before
+    assert {table: without_later_columns(after[table], before[table]) for table in before} == before
     assert [(row["id"], row["info"]["device_type"]) for row in devices] == [("pi5-1", "raspberry_pi_5")]
-    assert sum(bucket["samples"] for bucket in buckets) == 1
+    assert [(bucket["samples"], bucket["charging_share"]) for bucket in buckets] == [(1, None)]
     assert [(each.id, each.phase) for each in deployments] == ([("d1", Phase.SUCCEEDED)] if step >= "m002" else [])
     assert len(measured) == (step >= "m002")
     assert answers == ("abc" if "m003" <= step < "m007" else None)

@@ -70,7 +70,7 @@ LEDGER = {
     "created_at": "at",
 }
 TELEMETRY = {
-    **{name: name for name in ("ts", "samples", "inferences", "model", "throttled", "energy_source")},
+    **{name: name for name in ("ts", "samples", "inferences", "model", "throttled", "charging_share", "energy_source")},
     **{f"{name}_{how}": f"{name}.{how}" for name in history.CHARTED for how in ("min", "mean", "max")},
 }
 

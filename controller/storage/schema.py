@@ -5,6 +5,7 @@ from typing import Any
 from controller.storage import (
     schema_access,
     schema_alerts,
+    schema_charging,
     schema_enrolment,
     schema_logs,
     schema_places,
@@ -249,5 +250,6 @@ for _later in (
     schema_rollups.m011_rollups,
     schema_enrolment.m012_enrolment,
     schema_places.m014_places,
+    schema_charging.m015_charging,
 ):
     migrations()(_later)

@@ -15,7 +15,7 @@ from controller.telemetry.rollups import HOUR_S, MINUTE_S, floor_to, note_late
 
 _LATENCIES = ("latency_p50_ms", "latency_p95_ms", "latency_max_ms")
 _ENERGIES = ("energy_mj", "power_mw", "energy_source")
-_OWN = tuple(name for name in SAMPLE_COLUMNS if name not in (*_LATENCIES, *_ENERGIES))
+_OWN = (*(name for name in SAMPLE_COLUMNS if name not in (*_LATENCIES, *_ENERGIES)), "charging")
 _own = attrgetter(*_OWN)
 _COLUMNS = ("device_id", "ts", "session", "seq", "received_at", *_OWN, *_LATENCIES, *_ENERGIES)
 _INSERT = (
@@ -41,10 +41,11 @@ _MERGED = ", ".join(
 )
 _SAMPLES = (
     "SELECT ts, 1 AS samples, inferences, model, throttled, coalesce(energy_source, '') AS energy_source, "  # noqa: S608 - our own columns
-    f"{_ONE} FROM telemetry"
+    f"charging AS charging_sum, CASE WHEN charging IS NULL THEN 0 ELSE 1 END AS charging_n, {_ONE} FROM telemetry"
 )
 _MINUTES, _HOURS = (
-    f"SELECT ts, samples, inferences, model, throttled, energy_source, {_SUMMED} FROM {table}"  # noqa: S608 - our own columns
+    f"SELECT ts, samples, inferences, model, throttled, energy_source, charging_sum, charging_n, {_SUMMED} "  # noqa: S608 - our own columns
+    f"FROM {table}"
     for table in ("telemetry_minutes", "telemetry_hours")
 )
 
@@ -85,7 +86,8 @@ def read_buckets(store: Store, device_id: str, *, since: float, until: float, po
     """Return (bucket length in s, buckets oldest first) of one device between two Unix times.
 
     Each bucket has `ts` (its beginning), `samples`, `inferences`, `model`, `energy_source`, `throttled` (1 when a
-    sample of it was, None where none said) and for each charted quantity a dict min / mean / max, or None where
+    sample of it was, None where none said), `charging_share` (of the samples that said whether the battery charged, how
+    many of 1 said it did; None where none said) and for each charted quantity a dict min / mean / max, or None where
     nothing was reported. Energies of different sources are never averaged: each source has buckets of its own.
     Buckets of a minute and more are made of whole minutes, those of an hour and more of whole hours.
     """
@@ -99,7 +101,8 @@ def read_buckets(store: Store, device_id: str, *, since: float, until: float, po
     )
     rows = store.query(
         f"SELECT CAST(floor((ts - ?) / ?) AS INTEGER) AS bucket, sum(samples) AS samples, "  # noqa: S608 - our own columns
-        f"sum(inferences) AS inferences, max(model) AS model, max(throttled) AS throttled, energy_source, {_MERGED} "
+        f"sum(inferences) AS inferences, max(model) AS model, max(throttled) AS throttled, "
+        f"1.0 * sum(charging_sum) / nullif(sum(charging_n), 0) AS charging_share, energy_source, {_MERGED} "
         f"FROM ({selects}) AS pieces GROUP BY bucket, energy_source ORDER BY bucket, energy_source",
         [since, size, *(value for _, begin, end, _ in pieces for value in (device_id, begin, end))],
     )
@@ -146,6 +149,7 @@ def read_courses(
 def _bucket(row: Row, since: float, bucket_s: float) -> Row:
     known = {name: row[name] for name in ("samples", "inferences", "model", "throttled")}
     known["energy_source"] = row["energy_source"] or None
+    known["charging_share"] = None if row["charging_share"] is None else round(row["charging_share"], 4)
     charted = {
         c: None if row[f"{c}_mean"] is None else {how: round(row[f"{c}_{how}"], 4) for how in ("min", "mean", "max")}
         for c in CHARTED

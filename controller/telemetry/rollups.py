@@ -42,20 +42,21 @@ def _further_sums() -> str:
 
 
 _FIGURES = tuple(f"{f}_{how}" for f in FIGURES for how in ("min", "max", "sum", "n"))
-COLUMNS = ("device_id", "ts", "energy_source", "samples", "inferences", "model", "throttled", *_FIGURES)
+_KEY = ("device_id", "ts", "energy_source")
+COLUMNS = (*_KEY, "samples", "inferences", "model", "throttled", "charging_sum", "charging_n", *_FIGURES)
 _REPLACE = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])
 _CONFLICT = f"ON CONFLICT (device_id, ts, energy_source) DO UPDATE SET {_REPLACE}"
 
 _MINUTES = (
     f"INSERT INTO telemetry_minutes ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
     "SELECT device_id, floor(ts / 60) * 60 AS minute, coalesce(energy_source, '') AS source, count(*), "
-    f"sum(inferences), max(model), max(throttled), {_first_sums()} "
+    f"sum(inferences), max(model), max(throttled), sum(charging), count(charging), {_first_sums()} "
     f"FROM telemetry WHERE device_id = ? AND ts >= ? AND ts < ? GROUP BY device_id, minute, source {_CONFLICT}"
 )
 _HOURS = (
     f"INSERT INTO telemetry_hours ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
     "SELECT device_id, floor(ts / 3600) * 3600 AS hour, energy_source, sum(samples), "
-    f"sum(inferences), max(model), max(throttled), {_further_sums()} "
+    f"sum(inferences), max(model), max(throttled), sum(charging_sum), sum(charging_n), {_further_sums()} "
     f"FROM telemetry_minutes WHERE device_id = ? AND ts >= ? AND ts < ? GROUP BY device_id, hour, energy_source "
     f"{_CONFLICT}"
 )
