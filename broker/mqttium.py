@@ -2,19 +2,24 @@
 
 For the side that takes in a fleet; devices keep to paho. Each connection has a client of its own: what was on its way
 to the broker when one breaks is the caller's to send again, as LinkError says, and what was not settled comes again.
+What the broker publishes is read here, not by mqttium, whose books of what waits for an acknowledgement cost as much as
+all the rest: see docs/decisions/0036.
 """
 
 import asyncio
 import contextlib
 import random
+import struct
 from collections import deque
 from collections.abc import AsyncIterator
-from itertools import count, cycle
+from itertools import cycle
 from typing import Self
 
 from mqttium import errors
 from mqttium.api import AsyncClient, PublishMessage
-from mqttium.types import Message
+from mqttium.codec.buffer import RawPacket
+from mqttium.codec.primitives import unpack_u16, unpack_utf8
+from mqttium.enums import ConnectionState, PacketType
 
 from broker import losses
 from broker.credentials import NOBODY, Credentials, warn_in_the_clear
@@ -28,6 +33,9 @@ ON_THEIR_WAY = 200
 
 AS_MQTT_5 = {1: 132, 2: 133, 3: 136, 4: 134, 5: 135}
 """What a broker of MQTT 3.1.1 answers to CONNECT, in the numbers of MQTT 5."""
+
+_PUBACK = struct.Struct(">BBH")
+_MID = 0xFFFF
 
 
 class MqttiumLink:
@@ -60,9 +68,9 @@ class MqttiumLink:
         self._host, self._port = where.nodes[0]
         self._filters: dict[str, int] = {}
         self._inbox: deque[Event] = deque()
-        self._arrived, self._room = asyncio.Event(), asyncio.Event()
-        self._handles = count(1)
-        self._unsettled: dict[int, Message] = {}
+        self._arrived = asyncio.Event()
+        self._connections = 0
+        self._unsettled: set[int] = set()
         self._keeping: asyncio.Task[None] | None = None
         self.dropped = 0
 
@@ -118,18 +126,19 @@ class MqttiumLink:
         while True:
             while self._inbox:
                 yield self._inbox.popleft()
-            self._room.set()
             self._arrived.clear()
             await self._arrived.wait()
 
     async def settle(self, *packets: Packet) -> None:
         """Acknowledge those of `packets` that have QoS 1 and came over the connection that is there now."""
-        found = (self._unsettled.pop(packet.mid, None) for packet in packets)
-        messages = [message for message in found if message is not None]
-        if not messages or not self.connected:
+        unsettled = self._unsettled
+        handles = [packet.mid for packet in packets if packet.mid in unsettled]
+        unsettled.difference_update(handles)
+        if not handles or not self.connected:
             return
+        acknowledgements = b"".join([_PUBACK.pack(0x40, 2, handle & _MID) for handle in handles])
         with contextlib.suppress(errors.MQTTError):  # a connection that broke meanwhile: they come again
-            await _acknowledge(self._connection(), messages)
+            await _send(self._connection(), acknowledgements)
 
     async def drop(self) -> None:
         """Cut the connection, so that the broker tells our Will; it is not made again."""
@@ -180,29 +189,32 @@ class MqttiumLink:
             certified = bool(self._credentials.cert_file)
             return losses.closed_early(self._node, tls=self._tls is not None, with_certificate=certified)
         self._client = client
-        self._unsettled.clear()
         try:
             if self._filters:
                 await self._subscribe(client, self._filters)
             self._put(Connected(session_present=answer.session_present))
-            await self._receive(client)
+            async for _ in client.messages():  # ends with the connection; what is published comes by `_take`
+                pass
         except (errors.MQTTError, LinkError) as error:
             await client.disconnect()
             return Disconnected(str(error))
         return Disconnected(client.stats().last_disconnect_error or "connection closed")
 
-    async def _receive(self, client: AsyncClient) -> None:
-        """Take in what comes until the connection ends; while too much waits, it waits in the broker."""
-        inbox, unsettled, handles, arrived = self._inbox, self._unsettled, self._handles, self._arrived
-        async for message in client.messages():
-            handle = next(handles)
-            if message.qos:
-                unsettled[handle] = message
-            inbox.append(Packet(message.topic, message.payload, int(message.qos), message.retain, handle))
-            arrived.set()
-            if len(inbox) > BACKLOG:
-                self._room.clear()
-                await self._room.wait()
+    def _take(self, raw: RawPacket) -> None:
+        """Take in what the broker publishes; of QoS 0 not more than can wait, as of QoS 1 no broker sends."""
+        qos, body, handle = raw.flags >> 1 & 3, raw.remaining, 0
+        topic, begin = unpack_utf8(body)
+        if qos == 1:
+            mid, begin = unpack_u16(body, begin)
+            handle = self._connections << 16 | mid
+            self._unsettled.add(handle)
+        elif qos:
+            raise errors.ProtocolError("a message of QoS 2, which nobody subscribed to")
+        elif len(self._inbox) > BACKLOG:
+            self.dropped += 1
+            return
+        self._inbox.append(Packet(topic, body[begin:], qos, bool(raw.flags & 1), handle))
+        self._arrived.set()
 
     async def _subscribe(self, client: AsyncClient, filters: tuple[str, ...] | dict[str, int]) -> None:
         try:
@@ -218,28 +230,28 @@ class MqttiumLink:
     def _made(self) -> AsyncClient:
         will = self._will
         said = None if will is None else PublishMessage(will.topic, will.payload, will.qos, will.retain)
-        return AsyncClient(
+        client = AsyncClient(
             self._client_id,
             clean_start=not self._lasting,
             keepalive=self._keepalive_s,
             username=self._credentials.username,
             password=self._credentials.password,
             will=said,
-            manual_ack=True,
             max_outbound_inflight=ON_THEIR_WAY,
-            max_iterator_bytes=None,
         )
+        self._connections += 1
+        self._unsettled.clear()
+        client._engine._handlers_by_state[ConnectionState.CONNECTED][PacketType.PUBLISH] = self._take  # noqa: SLF001
+        return client
 
     def _put(self, event: Event) -> None:
         self._inbox.append(event)
         self._arrived.set()
 
 
-async def _acknowledge(client: AsyncClient, messages: list[Message]) -> None:
-    """Acknowledge many messages under one lock; `client.ack` for each would cost a quarter of what a message costs."""
-    async with client._engine_lock:  # noqa: SLF001 - see docs/decisions/0029
-        for message in messages:
-            assert message.mid is not None
-            client._engine.ack(message.mid, message=message)  # noqa: SLF001
+async def _send(client: AsyncClient, packets: bytes) -> None:
+    """Write packets of our own between those of mqttium."""
+    async with client._engine_lock:  # noqa: SLF001
+        client._engine._send_ack(packets)  # noqa: SLF001
         client._effect_pump.collect_from_engine()  # noqa: SLF001
     await client._effect_pump.drain()  # noqa: SLF001

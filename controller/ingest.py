@@ -16,19 +16,16 @@ from broker.topics import CONTROLLER_STATUS, TELEMETRY, controller_filters
 from broker.wire import encode
 from controller.alerts.desk import AlertDesk
 from controller.arrivals import Arrivals
-from controller.deployment import Moved, Tick
+from controller.deployment import Moved
 from controller.feedback.calibrating import Calibrating
 from controller.feedback.succession import Succession
 from controller.hearing import Hearing
 from controller.keeping import Keeping
 from controller.late_retained import LateRetained
-from controller.renewal import Renewal
+from controller.passing import Passing
 from controller.rivals import Rivals
 from controller.rollouts.rolling import Rolling
 from controller.service import Service
-from controller.sleep import asleep_until
-from controller.sleepers import Sleepers
-from controller.storage.database import EVERY
 from controller.storage.store import Row
 from controller.telemetry.retention import Retention
 
@@ -62,16 +59,23 @@ class Ingest:
     storage_fault: str | None = None
     ticks: int = 0
     _rivals: Rivals = field(init=False)
-    _sleepers: Sleepers = field(init=False)
-    _renewal: Renewal = field(init=False)
+    _passing: Passing = field(init=False)
     _greeting_due: bool = False
+    _dropped: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        """Begin to look out for other controllers and devices that should wake, and to sum up telemetry."""
+        """Begin to look out for other controllers, and for what is due."""
         self._rivals = Rivals(epoch=self.epoch)
-        self._sleepers = Sleepers(store=self.service.store)
-        self._renewal = Renewal(lifecycle=self.service.lifecycle)
+        self._passing = Passing(
+            hearing=self.hearing,
+            calibrating=self.calibrating,
+            rolling=self.rolling,
+            succession=self.succession,
+            keeping=self.keeping,
+            retention=self.retention,
+            leaves_telemetry=self.leaves_telemetry,
+        )
 
     @property
     def service(self) -> Service:
@@ -151,6 +155,7 @@ class Ingest:
                     if packet.topic == CONTROLLER_STATUS:
                         self._rivals.hear(packet, self.service.store, self.clock())
                 self.alerts.heard(self.hearing.flush(), packets)
+                self._count_overflow()
         except StorageError as error:
             self.hearing.discard()
             self.hearing.live.discard()
@@ -160,6 +165,13 @@ class Ingest:
         self.storage_fault = None
         self.hearing.live.release()
         return True
+
+    def _count_overflow(self) -> None:
+        """Count what the carrier had no room for."""
+        dropped = getattr(self.link, "dropped", 0)
+        if dropped > self._dropped:
+            self.service.store.count({"overflow": dropped - self._dropped})
+            self._dropped = dropped
 
     async def _greet(self) -> None:
         """Say who we are and, again, what every device should be; what fails is due until it is done."""
@@ -264,35 +276,7 @@ class Ingest:
                 self.storage_fault = error.message
 
     def _pass_time(self) -> None:
-        at, service = self.clock(), self.service
-        with service.store.transaction():
-            for row in service.outbox.expired(at):
-                if service.commands.expire(row["device_id"], row["command_id"], at):
-                    text = f"a command to {row['device_id']} expired: the device was away"
-                    service.store.add_event(at, "command", text, device_id=row["device_id"])
-            if self.leaves_telemetry:
-                self.hearing.look_at_readings()
-            service.resolving.go_on(at)
-            self._look_at_open(at)
-            self._sleepers.tick(at)
-            self._renewal.tick(at)
-            service.bookkeeping.look(at)
-            self.calibrating.tick(at)
-            self.rolling.tick(at)
-            self.succession.tick(at)
-            self.keeping.tick(at)
-            self.retention.tick(at)
+        at = self.clock()
+        with self.service.store.transaction():
+            self._passing.tick(at)
         self.wake()
-
-    def _look_at_open(self, at: float) -> None:
-        """Let time pass for every open deployment, and ask about those whose device fell silent."""
-        service = self.service
-        still_open = service.deployments.find(open_only=True, limit=EVERY)
-        presences = service.store.presences() if still_open else {}
-        for deployment in still_open:
-            device = presences.get(deployment.device_id)
-            asleep = device is not None and asleep_until(device, at) is not None
-            online = device is not None and bool(device["online"])
-            after = service.lifecycle.apply(deployment, Tick(asleep=asleep, online=online), at)
-            if online and not asleep:
-                service.asking.look(after, at)

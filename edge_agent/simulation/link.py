@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -85,7 +85,7 @@ class WeatherLink:
         else:
             self._inbox.put_nowait(packet)
         if fate.copies > 1:
-            self._inbox.put_nowait(replace(packet, qos=0))  # only one of the two is acknowledged
+            self._inbox.put_nowait(packet._replace(qos=0))  # only one of the two is acknowledged
 
     async def _send_late(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         try:

@@ -205,6 +205,40 @@ async def test_what_was_not_settled_comes_again(kind, carrier, request):
     assert first.payload == again.payload == b"ping"
 
 
+async def test_what_came_over_an_earlier_connection_is_not_acknowledged_on_this_one(mosquitto):
+    async with listening(PahoLink(mosquitto.url, "a")) as a:
+        async with listening(MqttiumLink(mosquitto.url, "x")) as x:
+            await x.link.subscribe("device/x/cmd")
+            await a.link.publish("device/x/cmd", b"old", qos=1)
+            old = await x.until(Packet)
+            mosquitto.kill()
+            await x.until(Disconnected)
+            mosquitto.restart()
+            await x.until(Connected)
+            await a.until(Connected)
+            await a.link.publish("device/x/cmd", b"new", qos=1)
+            await x.until(Packet)
+            await x.link.settle(old)
+        async with MqttiumLink(mosquitto.url, "x") as back:
+            again = await Listener(back).until(Packet)
+
+    assert again.payload == b"new"
+
+
+async def test_of_qos_0_what_has_no_room_is_dropped_and_counted(mosquitto, monkeypatch):
+    monkeypatch.setattr("broker.mqttium.BACKLOG", 2)
+    async with listening(PahoLink(mosquitto.url, "a")) as a, listening(MqttiumLink(mosquitto.url, "x")) as x:
+        await x.link.subscribe("device/x/log")
+        for payload in (b"1", b"2", b"3", b"4", b"5"):
+            await a.link.publish("device/x/log", payload)
+        async with asyncio.timeout(WITHIN_S):
+            while x.link.dropped < 2:  # noqa: ASYNC110 - a drop sends no event
+                await asyncio.sleep(0.01)
+        heard = [(await x.until(Packet)).payload for _ in range(3)]
+
+    assert (heard, x.link.dropped) == ([b"1", b"2", b"3"], 2)
+
+
 async def test_nats_keeps_sessions_and_what_is_retained_when_it_is_killed(nats):
     async with listening(PahoLink(nats.url, "sleeper")) as sleeper, listening(PahoLink(nats.url, "a")) as a:
         await sleeper.link.subscribe("device/x/cmd")
