@@ -1,6 +1,7 @@
 """The figures of what a model served: counted while it runs, taken by telemetry."""
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker.activity import InputState
@@ -33,28 +34,33 @@ class Served:
 
 @dataclass(slots=True)
 class Figures:
-    """Figures of one model; a swap begins new ones."""
+    """Figures of one model; a swap begins new ones.
+
+    `newest` makes the newest answer when somebody asks: its confidence costs more than all that is counted.
+    """
 
     latencies_ms: list[float] = field(default_factory=list)
     energies_mj: list[float] = field(default_factory=list)
     recent_mj: deque[float] = field(default_factory=lambda: deque(maxlen=AVERAGED))
     right: deque[bool] = field(default_factory=lambda: deque(maxlen=JUDGED))
-    answer: Answer | None = None
+    newest: Callable[[], Answer] | None = None
     answers: Counter[str] = field(default_factory=Counter)
     count: int = 0
 
-    def add(self, wall_s: float, energy_mj: float | None, answer: Answer | None) -> None:
+    def add(self, wall_s: float, energy_mj: float | None) -> None:
         """Count one inference."""
         self.latencies_ms.append(wall_s * 1_000)
         if energy_mj is not None:
             self.energies_mj.append(energy_mj)
             self.recent_mj.append(energy_mj)
-        self.answer = answer
-        if answer is not None:
-            self.answers[answer.label] += 1
-            if answer.truth is not None:
-                self.right.append(answer.label == answer.truth)
         self.count += 1
+
+    def hear(self, label: str, truth: str | None, newest: Callable[[], Answer]) -> None:
+        """Count what it answered."""
+        self.newest = newest
+        self.answers[label] += 1
+        if truth is not None:
+            self.right.append(label == truth)
 
     def taken(self) -> Served:
         """Return what was added since the last call, and begin to count anew."""
@@ -65,7 +71,7 @@ class Figures:
             inferences=len(ms),
             latency_ms=Latency(p50=percentile(ms, 50), p95=percentile(ms, 95), max=max(ms)) if ms else None,
             energy_mj=sum(mj) / len(mj) if mj else None,
-            answer=self.answer if ms else None,
+            answer=self.newest() if ms and self.newest else None,
             top1_pct=100 * sum(right) / len(right) if right else None,
             answers=answers,
         )

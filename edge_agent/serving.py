@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -14,6 +15,7 @@ from broker.messages import Answer, BudgetState
 from edge_agent.inputs.source import STRONGEST, Inputs, Item, Outcome, Ranked
 from edge_agent.modelstore import Held
 from edge_agent.power.meter import Meter
+from edge_agent.runtimes.facts import ModelFacts
 from edge_agent.runtimes.session import Ran, Session
 from edge_agent.served import Figures, Served
 
@@ -114,7 +116,8 @@ class Server:
             self._meter.begin()
             ran = self.session.run(self._figures.count) if values is None else self.session.infer(values)
             energy_mj = self._meter.end(ran.wall_s)
-            return ran, _answer(self.session, ran, self._figures.count if values is None else None), energy_mj
+            sample = self._figures.count if values is None else None
+            return ran, _answer(self.session, ran, sample) if self.session.facts.labels else None, energy_mj
 
     def take(self) -> Served:
         """Return what ran since the last call, and begin to count anew."""
@@ -179,11 +182,17 @@ class Server:
         return True
 
     def _run_sample(self, session: Session) -> None:
-        figures, number = self._figures, self._figures.count
+        number = self._figures.count
         self._meter.begin()
         ran = session.run(number)
-        energy_mj = self._meter.end(ran.wall_s)
-        figures.add(ran.wall_s, energy_mj, _answer(session, ran, number))
+        self._count(session, ran, self._meter.end(ran.wall_s), number)
+
+    def _count(self, session: Session, ran: Ran, energy_mj: float | None, sample: int | None) -> None:
+        self._figures.add(ran.wall_s, energy_mj)
+        if session.facts.labels:
+            index = session.best(ran.output)
+            said = partial(_answer, session, ran, sample)
+            self._figures.hear(_label(session.facts, index), _truth(session.facts, sample), said)
 
     def _serve_item(self, item: Item, session: Session, held: Held) -> None:
         """Bring `item` to its end with `session`, also when another one is swapped in meanwhile."""
@@ -203,7 +212,7 @@ class Server:
             ran = session.infer(values)
             energy_mj = self._meter.end(ran.wall_s)
             if session is self.session:
-                self._figures.add(ran.wall_s, energy_mj, _answer(session, ran, None))
+                self._count(session, ran, energy_mj, None)
         return Outcome(
             model=held.model,
             top=_ranked(session, ran),
@@ -231,12 +240,17 @@ def _ranked(session: Session, ran: Ran) -> tuple[Ranked, ...]:
     )
 
 
-def _answer(session: Session, ran: Ran, sample: int | None) -> Answer | None:
-    """Return the answer in words; None for a model without labels."""
-    facts = session.facts
-    if not facts.labels:
-        return None
+def _answer(session: Session, ran: Ran, sample: int | None) -> Answer:
+    """Return the answer of a model with labels in words."""
     index, confidence = session.top(ran.output)
-    label = facts.labels[index] if index < len(facts.labels) else str(index)
-    truth = facts.samples[sample % len(facts.samples)].truth if sample is not None and facts.samples else None
-    return Answer(label=label, confidence=round(confidence, 4), truth=truth)
+    return Answer(
+        label=_label(session.facts, index), confidence=round(confidence, 4), truth=_truth(session.facts, sample)
+    )
+
+
+def _label(facts: ModelFacts, index: int) -> str:
+    return facts.labels[index] if index < len(facts.labels) else str(index)
+
+
+def _truth(facts: ModelFacts, sample: int | None) -> str | None:
+    return facts.samples[sample % len(facts.samples)].truth if sample is not None and facts.samples else None

@@ -46,6 +46,9 @@ class Pretended:
     def infer(self, values):
         return Ran(len(values) % 2, 0.001, 0.001)
 
+    def best(self, output):
+        return output
+
     def top(self, output):
         return output, 0.9
 

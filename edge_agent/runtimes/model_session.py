@@ -82,6 +82,10 @@ class ModelSession:
             ) from error
         return self._timed({self._first.key: self._stored(self._first, array), **self._rest})
 
+    def best(self, output: Any) -> int:
+        """Return the index of the strongest answer in `output`."""
+        return int(output.argmax())
+
     def top(self, output: Any) -> tuple[int, float]:
         """Return the index and the probability of the strongest answer in `output`."""
         return self.strongest(output, 1)[0]

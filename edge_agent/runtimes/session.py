@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from broker.messages import RuntimeInfo
 from edge_agent.runtimes.facts import ModelFacts
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(NamedTuple):
     """One inference: its raw output, the wall time it took and the processor time of the calling thread, s."""
 
     output: Any
@@ -64,6 +63,10 @@ class Session(Protocol):
 
     def infer(self, values: Sequence[float]) -> Ran:
         """Run one input, given flat; raises InvalidError when it does not fit the model."""
+        ...
+
+    def best(self, output: Any) -> int:
+        """Return the index of the strongest answer in `output`; what serving asks for after each inference."""
         ...
 
     def top(self, output: Any) -> tuple[int, float]:

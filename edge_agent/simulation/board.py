@@ -102,6 +102,10 @@ class SimulatedSession:
         """Run one input, given flat."""
         return self._played(self.inner.infer(values))
 
+    def best(self, output: Any) -> int:
+        """Return the index of the strongest answer."""
+        return self.inner.best(output)
+
     def top(self, output: Any) -> tuple[int, float]:
         """Return the index and the probability of the strongest answer."""
         return self.inner.top(output)

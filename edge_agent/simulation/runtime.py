@@ -57,6 +57,10 @@ class SimulatedModel:
             )
         return self._ran(sample)
 
+    def best(self, output: Any) -> int:
+        """Return the index of the strongest answer."""
+        return max(range(len(output)), key=output.__getitem__)
+
     def top(self, output: Any) -> tuple[int, float]:
         """Return the index and the probability of the strongest answer."""
         return self.strongest(output, 1)[0]
