@@ -93,6 +93,19 @@ def test_a_serving_model_counts_and_judges_its_answers(server):
     assert 0 <= taken.top1_pct <= 100
 
 
+def test_the_confidence_of_an_answer_is_worked_out_when_telemetry_asks_not_at_each_inference(server):
+    asked = []
+    session = Pretended()
+    session.top = lambda output: asked.append(output) or (output, 0.9)
+    serving = server(session)
+    taken = served(serving)
+    serving.want(running=False)
+
+    assert taken.answer.confidence == 0.9
+    assert taken.answers.total() == taken.inferences
+    assert len(asked) == 1
+
+
 def test_a_model_that_rests_runs_nothing(server):
     resting = server(Pretended())
     resting.want(running=False)
