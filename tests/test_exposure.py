@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from broker.errors import InvalidError
+from broker.errors import InvalidError, UnreachableError
 from controller.access.doorway import known_tokens
 from controller.access.tokens import Tokens
 from controller.api.app import create
@@ -177,6 +177,8 @@ async def test_the_client_trusts_the_authority_that_it_is_told(running, security
     async with served(running, **with_tls(security)) as port:
         url = f"https://localhost:{port}"
         assert await asyncio.to_thread(ask, str(security.ca)) == "ada"
+        with pytest.raises(UnreachableError):
+            await asyncio.to_thread(ask, "")
         with pytest.raises(InvalidError, match="cannot read the certificates"):
             await asyncio.to_thread(ask, str(security.server_key))
 

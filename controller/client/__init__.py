@@ -61,7 +61,7 @@ class Client(Access, Devices, Enrolment, Exports, Advice, Alerts, Logs, ModelShe
                 headers={"X-EdgeWatt-Origin": origin} | _bearer(token) | dict(headers or {}),
                 timeout=httpx.Timeout(timeout, connect=min(timeout, 2.0)),
                 trust_env=False,
-                verify=_trusting(ca_file) if ca_file else True,
+                verify=_trusting(ca_file) if ca_file else not self.base_url.lower().startswith("http:"),
             )
         except httpx.InvalidURL as error:
             raise self._unreachable(f"is no address: {error}") from error

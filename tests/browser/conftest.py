@@ -5,14 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 import dashboard
+from controller.cli.readiness import answers_http, wait_until
 from tests.fleet.brokers import free_port
 
 CHROMIUM = shutil.which("chromium")
@@ -47,7 +46,8 @@ def dashboard_of(controller, where):
     environment = os.environ | {"EDGEWATT_CONTROLLER_URL": controller, "HOME": str(where)}
     with (where / "log").open("w") as log, subprocess.Popen(command, cwd=where, env=environment, stderr=log) as process:
         url = f"http://127.0.0.1:{port}"
-        _await_health(url)
+        healthy = wait_until(lambda: answers_http(port, "/_stcore/health"), within_s=60)
+        assert healthy, f"streamlit at {url} did not start in 60 s"
         yield url
         process.terminate()
 
@@ -76,14 +76,3 @@ def drawn(page):
 def exactly(text):
     """Return what matches all of a text and not a part of it."""
     return re.compile(f"^{re.escape(text)}$")
-
-
-def _await_health(url):
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            if httpx.get(f"{url}/_stcore/health", timeout=1).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"streamlit at {url} did not start in 60 s")
