@@ -1,7 +1,7 @@
 """The audited stream: what kinds of events there are, who causes them, and how events are looked for; pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -70,6 +70,9 @@ REFUSALS = ("malformed", "oversize", "unsupported", "bad_topic", "bad_id", "unkn
 TOLD = frozenset({Phase.REQUESTED, Phase.ROLLING_BACK, *TERMINAL})
 """Phases that a person would tell of a deployment: how it began and how it ended."""
 
+TextIn = Callable[[str, str], str]
+"""Returns SQL for a text in the document in a column, as the database at hand writes it."""
+
 _SEARCHED = ("text", "who", "device_id", "kind", "phase", "deployment_id")
 _HAS_WORD = " OR ".join(f"lower({column}) LIKE lower(?) ESCAPE '^'" for column in _SEARCHED)
 
@@ -78,6 +81,7 @@ _HAS_WORD = " OR ".join(f"lower({column}) LIKE lower(?) ESCAPE '^'" for column i
 class Sought:
     """Which events are looked for; what is left out matches all. `since` (Unix s) is included, `until` is not.
 
+    `rollout_id` means what was said of a rollout itself, of its deployments, and its orders to devices to go back.
     `who` is one of `CAUSES` or a device's id; every word of `words` has to occur, case aside; `milestones` leaves out
     log lines and what happens between the beginning and the end of a deployment.
     """
@@ -85,6 +89,7 @@ class Sought:
     kind: str = ""
     device_id: str = ""
     deployment_id: str = ""
+    rollout_id: str = ""
     who: str = ""
     since: float | None = None
     until: float | None = None
@@ -96,11 +101,12 @@ class Sought:
         if self.kind and self.kind not in KINDS:
             raise InvalidError(f"no event is a '{self.kind[:40]}'", hint=f"one of {', '.join(KINDS)}", field="type")
 
-    @property
-    def where(self) -> tuple[str, list[Any]]:
-        """What that is in SQL over the table of events, and its arguments."""
+    def where(self, text_in: TextIn) -> tuple[str, list[Any]]:
+        """Return what that is in SQL over the table of events, and its arguments."""
         given = {"kind": self.kind, "device_id": self.device_id, "deployment_id": self.deployment_id}
         terms: list[tuple[str, list[Any]]] = [(f"{name} = ?", [value]) for name, value in given.items() if value]
+        if self.rollout_id:
+            terms.append((_of_rollout(text_in), [self.rollout_id] * 4))
         if self.who:
             terms.append(("who = device_id", []) if self.who == "device" else ("who = ?", [self.who]))
         if self.since is not None:
@@ -112,6 +118,17 @@ class Sought:
             marks = ", ".join("?" * len(TOLD))
             terms.append((f"kind != 'log' AND (phase IS NULL OR phase IN ({marks}))", sorted(TOLD)))
         return " AND ".join(sql for sql, _ in terms) or "true", [value for _, values in terms for value in values]
+
+
+def _of_rollout(text_in: TextIn) -> str:
+    """Return in SQL which events are of a rollout; a device that tried again has several deployments of it."""
+    return (
+        f"((kind IN ('rollout', 'alert') AND {text_in('facts', 'rollout_id')} = ?) OR deployment_id IN ("  # noqa: S608 - our own words
+        "SELECT d.id FROM rollout_devices AS p JOIN rollouts AS r ON r.id = p.rollout_id JOIN deployments AS d "
+        "ON d.device_id = p.device_id AND d.created_at >= r.created_at "
+        f"WHERE p.rollout_id = ? AND {text_in('d.document', 'rollout_id')} = ?) OR (kind = 'command' "
+        f"AND {text_in('facts', 'command_id')} IN (SELECT command_id FROM rollout_devices WHERE rollout_id = ?)))"
+    )
 
 
 def _within(word: str) -> str:

@@ -76,6 +76,7 @@ class Deployments:
         self,
         *,
         device_id: str = "",
+        rollout_id: str = "",
         open_only: bool = False,
         since: float | None = None,
         until: float | None = None,
@@ -84,6 +85,9 @@ class Deployments:
     ) -> dict[str, int]:
         """Return how many deployments, asked for from `since` to before `until` (Unix s), are in each phase."""
         where, arguments = _where(device_id, open_only=open_only, since=since, until=until, phase=phase, q=q)
+        if rollout_id:
+            where = f"{where} AND {self._store.connection.json_text('document', 'rollout_id')} = ?"
+            arguments.append(rollout_id)
         sql = f"SELECT phase, count(*) AS n FROM deployments WHERE {where} GROUP BY phase"  # noqa: S608 - fixed text
         return {row["phase"]: row["n"] for row in self._store.query(sql, arguments)}
 

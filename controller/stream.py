@@ -53,7 +53,7 @@ class Stream:
 
     def span(self, sought: Sought) -> tuple[float | None, float | None]:
         """Return when the first and the last of the events happened, Unix s."""
-        where, arguments = sought.where
+        where, arguments = sought.where(self._store.connection.json_text)
         sql = f"SELECT min(at) AS first, max(at) AS last FROM events WHERE {where}"  # noqa: S608 - fixed names
         (row,) = self._store.query(sql, arguments)
         return row["first"], row["last"]
@@ -76,7 +76,7 @@ class Stream:
         return next((int(row["id"]) for row in self._store.query(sql, [before, SEARCHED])), 0)
 
     def _read(self, sought: Sought, bound: str, order: str, limit: int) -> list[Row]:
-        where, arguments = sought.where
+        where, arguments = sought.where(self._store.connection.json_text)
         # A short time in a long log is found by its index; the order of the numbers would be that of the whole log.
         by = "+id" if sought.since is not None and sought.until is not None else "id"
         sql = f"SELECT * FROM events WHERE {bound} AND {where} ORDER BY {by} {order} LIMIT ?"  # noqa: S608 - fixed names

@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.service import Wish
 from tests.rolling_fleet import MODEL, RollingFleet
 
 
@@ -74,6 +75,38 @@ async def test_a_rollout_from_its_request_to_its_end(fleet):
         409,
         "this can be asked of one that is running or paused or planned",
     )
+
+
+async def test_all_that_happened_in_a_rollout_is_found_by_it_and_nothing_else(fleet):
+    fleet.join("e1", "e2", tags={"line": "E"})
+    fleet.service.deploy(Wish(device_id="e1", model="digits_mlp", origin="cli"), fleet.at)
+    made = await post(fleet, model_name=MODEL, device_ids=["e1", "e2"], waves=["1", "100%"])
+    rollout_id = made.json()["rollout_id"]
+    fleet.tick()
+    fleet.fail("e1")
+    fleet.tick()
+    await post(fleet, f"/{rollout_id}/resume")
+    await post(fleet, f"/{rollout_id}/retry")
+    fleet.tick()
+    fleet.succeed("e1")
+    fleet.tick()
+    await post(fleet, f"/{rollout_id}/abort", reason="enough", roll_back=True)
+    fleet.tick()
+    async with fleet.http as http:
+        found = (await http.get("/api/logs", params={"rollout_id": rollout_id, "limit": 1_000})).json()["logs"]
+        failed = (await http.get("/api/logs", params={"rollout_id": rollout_id, "q": "failed"})).json()["logs"]
+        exported = (await http.get("/api/logs/export", params={"rollout_id": rollout_id, "format": "json"})).json()
+        unknown = [await http.get(path, params={"rollout_id": "r9"}) for path in ("/api/logs", "/api/logs/export")]
+    kinds = [each["type"] for each in found]
+
+    assert {"rollout", "deployment", "command"} == set(kinds)
+    assert len({each["deployment_id"] for each in found if each["type"] == "deployment"}) == 2 + ("e2" in str(found))
+    assert {each["facts"]["rollout_id"] for each in found if each["type"] == "rollout"} == {rollout_id}
+    assert "digits_mlp" not in str([each["text"] for each in found])
+    assert failed
+    assert [each["id"] for each in exported["logs"]] == [each["id"] for each in found]
+    assert (exported["metadata"]["error_count"], exported["metadata"]["success_count"]) == (1, 1)
+    assert [(each.status_code, each.json()["error"]) for each in unknown] == [(404, "no rollout 'r9'")] * 2
 
 
 async def test_who_is_waited_for_is_named_with_the_reason(fleet):

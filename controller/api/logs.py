@@ -41,6 +41,7 @@ async def _sought(
     type: str = "",  # noqa: A002 - the query's name
     device_id: str = "",
     deployment_id: str = "",
+    rollout_id: str = "",
     who: str = "",
     since: str = "",
     until: str = "",
@@ -48,6 +49,8 @@ async def _sought(
     q: str = "",
     milestones: bool = False,
 ) -> Sought:
+    if rollout_id:
+        parts.rolling.known(rollout_id)
     now = parts.clock()
     first, last = moment(since, now, "since"), moment(until, now, "until")
     if (around := moment(at, now, "at")) is not None:
@@ -56,6 +59,7 @@ async def _sought(
         kind=type,
         device_id=device_id,
         deployment_id=deployment_id,
+        rollout_id=rollout_id,
         who=who,
         since=first,
         until=last,
@@ -80,8 +84,8 @@ async def list_logs(
     `since`, `until` and `at` (five minutes before and after) are times: 14:02, 2026-11-25T14:02, 90min (ago), all in
     UTC, or Unix seconds. `type` is a word of `/api/logs/kinds`, `who` cli, dashboard, rest, mqtt (typed by hand),
     controller, device or the id of one, `q` words that all occur (a page may be empty then, with a `next_cursor`).
-    `milestones` leaves out log lines and the steps between beginning and end. `after` an event's id asks for those
-    that came since, oldest first.
+    `rollout_id` means a rollout with its deployments; 404 when there is none. `milestones` leaves out log
+    lines and the steps between beginning and end. `after` an event's id asks for those that came since, oldest first.
     """
     if after and cursor:
         raise InvalidError("after and cursor were both given", hint="after goes on, cursor goes back", field="after")
@@ -152,9 +156,10 @@ async def _json(parts: Parts, sought: Sought, pages: Iterator[list[Row]]) -> Asy
 
 
 def _metadata(parts: Parts, sought: Sought) -> dict[str, Any]:
-    """Return when the events happened, and how the deployments of the same device and time ended."""
+    """Return when the events happened, and how the deployments of the same device, rollout and time ended."""
     first, last = parts.stream.span(sought)
-    ended = tally(parts.service.deployments.count(device_id=sought.device_id, since=sought.since, until=sought.until))
+    asked: dict[str, Any] = {"device_id": sought.device_id, "rollout_id": sought.rollout_id}
+    ended = tally(parts.service.deployments.count(**asked, since=sought.since, until=sought.until))
     told = ("total_deployments", "success_count", "error_count", "success_rate")
     return {"created_at": first, "last_updated": last} | {name: ended.document[name] for name in told}
 

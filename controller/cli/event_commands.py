@@ -10,6 +10,7 @@ from controller.cli.console import Console
 
 Kind = Annotated[str, typer.Option("--type", help="Only events of this type, such as deployment or presence.")]
 Device = Annotated[str, typer.Option(metavar="ID", help="Only about this device.")]
+Rollout = Annotated[str, typer.Option(metavar="ID", help="Only of this rollout and its deployments.")]
 Who = Annotated[
     str, typer.Option(help="Only by these: cli, dashboard, rest, mqtt (typed), controller, device, or an id.")
 ]
@@ -37,6 +38,7 @@ def _list(
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
     kind: Kind = "",
     device: Device = "",
+    rollout: Rollout = "",
     who: Who = "",
     since: Since = "",
     until: Until = "",
@@ -47,8 +49,8 @@ def _list(
     """List events, the newest first."""
     from controller.cli import tables  # noqa: PLC0415 - imported on use
 
-    asked: dict[str, Any] = {"kind": kind, "device_id": device, "who": who, "q": matching, "milestones": milestones}
-    asked |= {"since": since, "until": until, "at": at}
+    asked: dict[str, Any] = {"kind": kind, "device_id": device, "rollout_id": rollout, "who": who}
+    asked |= {"q": matching, "milestones": milestones, "since": since, "until": until, "at": at}
     found: list[dict[str, Any]] = []
     cursor: str | None = ""
     while cursor is not None and len(found) < limit:
@@ -65,6 +67,7 @@ def _follow(
     *,
     kind: Kind = "",
     device: Device = "",
+    rollout: Rollout = "",
     who: Who = "",
     matching: Words = "",
     milestones: Milestones = False,
@@ -73,7 +76,8 @@ def _follow(
     rounds: Annotated[int, typer.Option(help="End after so many looks; 0 goes on until Ctrl-C.", min=0)] = 0,
 ) -> None:
     """Print events as they happen, until Ctrl-C; none is missed between two looks."""
-    asked: dict[str, Any] = {"kind": kind, "device_id": device, "who": who, "q": matching, "milestones": milestones}
+    asked: dict[str, Any] = {"kind": kind, "device_id": device, "rollout_id": rollout, "who": who}
+    asked |= {"q": matching, "milestones": milestones}
     newest = console.client.logs(limit=1)["logs"]
     begun = console.client.logs(limit=last, **asked)["logs"] if last else []
     _print(console, reversed(begun))

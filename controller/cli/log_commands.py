@@ -10,7 +10,7 @@ import typer
 from broker.errors import StorageError
 from controller.cli.command import command, group
 from controller.cli.console import Console
-from controller.cli.event_commands import Device, Kind, Milestones, Since, Until, Who, Words
+from controller.cli.event_commands import Device, Kind, Milestones, Rollout, Since, Until, Who, Words
 from controller.cli.exits import Exit
 
 Form = Literal["csv", "json"]
@@ -40,6 +40,7 @@ def _export(
     out: Annotated[Path | None, typer.Option(help="Write there instead of to stdout.")] = None,
     kind: Kind = "",
     device: Device = "",
+    rollout: Rollout = "",
     who: Who = "",
     since: Since = "",
     until: Until = "",
@@ -47,8 +48,8 @@ def _export(
     milestones: Milestones = False,
 ) -> None:
     """Write the log, or what is asked of it, as a file: newest first."""
-    asked: dict[str, Any] = {"kind": kind, "device_id": device, "who": who, "q": matching, "milestones": milestones}
-    asked |= {"since": since, "until": until}
+    asked: dict[str, Any] = {"kind": kind, "device_id": device, "rollout_id": rollout, "who": who}
+    asked |= {"q": matching, "milestones": milestones, "since": since, "until": until}
     with console.client.export_logs(form, **asked) as chunks:
         if out is None:
             sys.stdout.flush()

@@ -27,8 +27,8 @@ class Logs(ABC):
     def logs(self, *, limit: int = 100, cursor: str = "", after: str = "", **sought: Any) -> Document:
         """Return a page of events, `{logs, next_cursor}`, newest first; those since the event `after`, oldest first.
 
-        `sought` is any of kind, device_id, deployment_id, who, q (words), milestones, and the times since, until, at:
-        14:02, 2026-11-25T14:02 (UTC), 90min (ago), or Unix seconds.
+        `sought` is any of kind, device_id, deployment_id, rollout_id, who, q (words), milestones, and the times since,
+        until, at: 14:02, 2026-11-25T14:02 (UTC), 90min (ago), or Unix seconds.
         """
         return self._get("/api/logs", limit=limit, cursor=cursor, after=after, **_asked(**sought))
 

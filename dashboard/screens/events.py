@@ -64,12 +64,13 @@ def filters() -> tuple[dict[str, Any], str]:
     known = api.read_slowly("log_kinds")
     kinds = [each["type"] for each in known.get("kinds", [])]
     causes = [each["who"] for each in known.get("who", [])]
-    first, second = st.columns([4, 2, 2, 2]), st.columns([2, 2, 2, 4])
+    first, second = st.columns([4, 2, 2, 2, 2]), st.columns([2, 2, 2, 4])
     asked: dict[str, Any] = {
         "q": inputs.search(first[0], "words", "words, a device, a model"),
         "kind": inputs.choice(first[1], "kind", "Kind", kinds, words.phase),
         "device_id": inputs.exactly(first[2], "device", "Only this device id"),
-        "who": inputs.choice(first[3], "who", "Who", causes),
+        "rollout_id": inputs.exactly(first[3], "rollout", "Only this rollout id"),
+        "who": inputs.choice(first[4], "who", "Who", causes),
         "since": inputs.choice(second[0], "span", "Time", SPANS, lambda span: f"the last {span}"),
         "at": inputs.exactly(second[1], "at", "Around 14:02 (UTC)"),
     }

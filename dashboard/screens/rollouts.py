@@ -41,6 +41,8 @@ def one(rollout_id: str) -> None:
     _section("Before and after", "means; did the gate tell the truth?", rollouts.before_and_after(found))
     with st.expander("Who did what"):
         st.html(rollouts.audit(found, now))
+        everything = link("All events, with those of its deployments →", "events", of="ew-go", rollout=found["id"])
+        st.html(everything)
 
 
 @st.fragment(run_every=LIVE_S)

@@ -339,6 +339,7 @@ def logs(fake, *, limit="100", type="", q="", cursor="", after="", **asked):  # 
         if type in {"", each["type"]}
         and asked.get("device_id") in {None, each["device_id"]}
         and asked.get("who") in {None, each["who"]}
+        and asked.get("rollout_id") in {None, (each.get("facts") or {}).get("rollout_id")}
         and first <= each["at"] < last
         and all(word in json.dumps(each).lower() for word in q.lower().split())
         and each["id"] < int(cursor or 10**9)

@@ -73,6 +73,17 @@ def test_failures_come_first_with_step_and_reason(fleet):
     assert page.markup.index("d02: failed (it broke)") < page.markup.index("d03: waiting")
 
 
+def test_a_rollout_leads_to_all_its_events_and_an_unknown_one_is_told(fleet):
+    made = fleet.made["failed"]
+    page = Page("events", rollout=made)
+
+    assert f'href="events?rollout={made}"' in Page("rollouts", id=made).markup
+    assert "rollout of digits_cnn_s running for 2 devices" in page.text or "it broke" in page.text
+    assert "d02" in page.text
+    assert "d08" not in page.text
+    assert "no rollout 'r9'" in Page("events", rollout="r9").text
+
+
 def test_who_is_waited_for_is_named(fleet):
     page = Page("rollouts", id=fleet.made["away"])
 
