@@ -26,6 +26,7 @@ USAGE = 2
 SUMMED = ("devices", "connected", "with_model", "reboots", "misfires")
 
 Tell = Callable[[dict[str, Any]], None]
+Together = Callable[[Iterable[dict[str, Any]]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +71,31 @@ async def simulate(wishes: FleetWishes, logs: Path, tell: Tell) -> dict[str, Any
 
     Raises InvalidError for a mix or faults that make no sense, EdgeWattError (`process_died`).
     """
+    ran_s, counts = await play(programs(wishes), wishes.minutes, logs, tell, total)
+    return report(wishes, counts, ran_s)
+
+
+async def play(
+    asked: list[Program], minutes: float | None, logs: Path, tell: Tell, together: Together
+) -> tuple[float, dict[str, Any]]:
+    """Run `asked` until their time is over, or SIGINT or SIGTERM; return how long that was, s, and their last counts.
+
+    Raises InvalidError for what a process could not understand, EdgeWattError (`process_died`).
+    """
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    began, children = time.monotonic(), [await launch(program, logs) for program in programs(wishes)]
+    began, children = time.monotonic(), [await launch(program, logs) for program in asked]
     counts: dict[str, Any] = {}
     try:
-        while not stop.is_set() and not _over(wishes, time.monotonic() - began):
+        while not stop.is_set() and (minutes is None or time.monotonic() - began < minutes * 60):
             require_alive(children)
-            counts = total(filter(None, map(newest, children))) or counts
+            counts = together(filter(None, map(newest, children))) or counts
             tell(counts)
             await _rest(stop)
     finally:
         await asyncio.gather(*(child.end(POLITE_S) for child in children))
-    return report(wishes, counts, time.monotonic() - began)
+    return time.monotonic() - began, counts
 
 
 def report(wishes: FleetWishes, counts: dict[str, Any], ran_s: float) -> dict[str, Any]:
@@ -159,10 +171,6 @@ def _program(wishes: FleetWishes, share: int) -> Program:
     more = (word for name, value in some.items() if value is not None for word in (f"--{name}", str(value)))
     keep = ("--record",) if wishes.record else ()
     return python(f"fleet-{share + 1}", "-m", "edge_agent.simulation", "run", *flags, *more, *keep)
-
-
-def _over(wishes: FleetWishes, ran_s: float) -> bool:
-    return wishes.minutes is not None and ran_s >= wishes.minutes * 60
 
 
 async def _rest(stop: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from controller.cli.exits import Exit
 
 MIX = "jetson_nano_2gb:40,raspberry_pi_5:40,beaglebone_black:20"
 LINE_EVERY_S = 10.0
+MOST_AGENTS = 20_000
 
 Seed = Annotated[int, typer.Option(help="The same seed plays the same boards and the same faults.")]
 
@@ -27,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 def _simulate(
     console: Console,
     *,
-    devices: Annotated[int, typer.Option(help="How many.", min=1, max=20_000)] = 100,
+    devices: Annotated[int, typer.Option(help="How many.", min=1, max=1_000_000)] = 100,
     mix: Annotated[str, typer.Option(metavar="BOARD:SHARE,…", help="Boards and their shares.")] = MIX,
     seed: Seed = 0,
     faults: Annotated[
@@ -43,22 +45,48 @@ def _simulate(
         ".edgewatt/simulate"
     ),
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left in the data folder.")] = False,
+    light: Annotated[
+        bool,
+        typer.Option("--light", help="Telemetry alone, for very many devices: no agents run, no command is taken."),
+    ] = False,
+    connections: Annotated[int, typer.Option(help="Of a light fleet, all its devices together.", min=1, max=64)] = 4,
 ) -> None:
     """Play a fleet of boards on this machine: the agent that devices run, in a few processes.
 
     Power, heat, battery, sun, clock, network and flash follow from the seed; every figure says `simulated`. A line on
-    stderr tells how the fleet is; a JSON report on stdout ends it.
+    stderr tells how the fleet is; a JSON report on stdout ends it. With `--light` devices register and send telemetry,
+    evenly and over few connections: the load of 100,000 on one core, and it says when it falls behind its schedule.
     """
     import asyncio  # noqa: PLC0415 - imported on use
 
+    from broker.errors import InvalidError  # noqa: PLC0415
     from broker.hosts import address  # noqa: PLC0415
     from controller.cli.data_folder import held  # noqa: PLC0415
     from controller.cli.settings import setting  # noqa: PLC0415
-    from controller.cli.simulated import FleetWishes, simulate  # noqa: PLC0415
+    from controller.cli.simulated import FleetWishes, live_line, simulate  # noqa: PLC0415
+    from controller.cli.simulated_light import LightWishes, light_line, simulate_light  # noqa: PLC0415
 
     url = setting("broker_url", broker)
     address(url)
+    if light and faults:
+        raise InvalidError("a light fleet has no faults", hint="leave out --light or --faults", field="faults")
+    if not light and devices > MOST_AGENTS:
+        hint = "add --light: telemetry alone, without agents"
+        raise InvalidError(f"{devices:,} agents are too many for one machine", hint=hint, field="devices")
     with held(data, fresh=fresh) as folder:
+        if light:
+            speaking = LightWishes(
+                devices=devices,
+                mix=mix,
+                seed=seed,
+                broker=url,
+                connections=connections,
+                interval_s=interval,
+                minutes=minutes,
+            )
+            report = asyncio.run(simulate_light(speaking, folder / "logs", _teller(console, light_line)))
+            console.line(report, json.dumps(report))
+            return
         wishes = FleetWishes(
             devices=devices,
             mix=mix,
@@ -72,7 +100,7 @@ def _simulate(
             rate=rate,
             often=often,
         )
-        report = asyncio.run(simulate(wishes, folder / "logs", _teller(console)))
+        report = asyncio.run(simulate(wishes, folder / "logs", _teller(console, live_line)))
         console.say(f"the devices' journals and models are in {folder} (kept; --fresh begins anew)")
     console.line(report, json.dumps(report))
 
@@ -112,15 +140,13 @@ def _torture(
     return Exit.DONE if outcome.verdict.clean else Exit.FAILED
 
 
-def _teller(console: Console) -> Any:
+def _teller(console: Console, in_words: Callable[[dict[str, Any], float], str]) -> Any:
     """Return what shows the counts: one line that is written over on a terminal, else a line now and then."""
-    from controller.cli.simulated import live_line  # noqa: PLC0415 - imported on use
-
     began, said_at, drawn = time.monotonic(), float("-inf"), sys.stderr.isatty() and not console.quiet
 
     def tell(counts: dict[str, Any]) -> None:
         nonlocal said_at
-        line = live_line(counts, time.monotonic() - began)
+        line = in_words(counts, time.monotonic() - began)
         if drawn:
             print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - said_at >= LINE_EVERY_S:
