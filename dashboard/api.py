@@ -13,7 +13,7 @@ import streamlit as st
 
 from broker.errors import EdgeWattError, UnreachableError
 from controller.client import Client, Document
-from dashboard import visitor
+from dashboard import views, visitor
 from dashboard.visitor import Visitor
 
 DEFAULT_URL = "http://127.0.0.1:5000"
@@ -23,6 +23,8 @@ SLOW_S = 10.0
 """The same for answers about the whole fleet."""
 SCANNED = 2_000
 """The most devices that the attention list looks through."""
+MOST_ALERTS = 500
+"""The most open alerts that the attention list looks through."""
 CLIENTS = 200
 """The most visitors whose connections to the controller are kept."""
 KEPT = 400
@@ -45,6 +47,11 @@ class Reading:
     document: Document | None = None
     at: float | None = None
     problem: Problem | None = None
+
+    @property
+    def held_s(self) -> float:
+        """How long ago it was given."""
+        return 0.0 if self.at is None else max(0.0, time.time() - self.at)
 
     def get(self, field: str, default: Any = None) -> Any:
         """Return one field of the document, or `default` without a document."""
@@ -93,6 +100,15 @@ def courses(device_ids: tuple[str, ...]) -> dict[str, Document]:
         return {}
     found: dict[str, Document] = read_slowly("courses", device_ids=device_ids).get("courses", {})
     return found
+
+
+def open_alerts(counts: dict[str, int]) -> list[Document]:
+    """Return the open alerts, worst first, whatever people said of them; `counts` of the status says how many."""
+    some = sum(counts.get(view) or 0 for view in ("open", "acknowledged", "silenced"))
+    if not some:
+        return []
+    reading = read("alerts", view="all", limit=min(some, MOST_ALERTS))
+    return [each for each in views.aged(reading.get("alerts", []), reading.held_s) if each["open"]]
 
 
 def forget_answers() -> None:

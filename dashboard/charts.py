@@ -64,10 +64,11 @@ def lines(table: pd.DataFrame, window: Window, names: Mapping[str, str], unit: s
     """Draw the columns of `names` (each with its word for people) over time, shaded from lowest to highest."""
     order, legend = list(names.values()), _LEGEND if len(names) > 1 else None
     colors = {"domain": order, "range": [style.SERIES[name] for name in names]}
+    dashes = {"domain": order, "range": [_DASHES.get(name, _SOLID) for name in names]}
     layers = _throttled(window) + (_charging(window) if "soc" in names else [])
     for name, label in reversed(list(names.items())):
         color = {"datum": label, "type": "nominal", "scale": colors, "legend": legend}
-        dash = {"value": _DASHES.get(name, _SOLID)}
+        dash = {"datum": label, "type": "nominal", "scale": dashes, "legend": legend}
         said = _said({name: label, f"{name}_low": "lowest", f"{name}_high": "highest"}, unit)
         layers += _drawn(name, unit, zero=zero, dots=len(table) <= DOTTED_UP_TO, tooltip=said, color=color, dash=dash)
     columns = ["at", *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]

@@ -1,6 +1,6 @@
-"""Documents as HTML tables and lists: the fleet, deployments, models, needs."""
+"""Documents as HTML tables: the counts, the fleet, deployments."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -21,46 +21,9 @@ def tiles(devices: Document, chosen: str, query: Mapping[str, str]) -> Markup:
     return tag("div", join(parts), of="ew-tiles")
 
 
-def needs(cases: Sequence[views.Case], most: int = 8) -> Markup:
-    """Return the devices that need a person, worst first, each with its reasons."""
-    rows = []
-    for case in cases[:most]:
-        worst = case.needs[0]
-        lines = join(tag("p", _linked(need)) for need in case.needs)
-        name = link(words.short(case.device_id), case.page, id=case.aim or case.device_id, title=case.device_id)
-        rows.append(
-            tag("div", join([name, tag("span", pill(worst.kind, worst.tone)), tag("div", lines)]), of="ew-need")
-        )
-    left = len(cases) - most
-    if left > 0:
-        rows.append(
-            tag("div", tag("small", f"and {left:,} more: choose a reason above to see its devices"), of="ew-need")
-        )
-    return tag("div", join(rows), of="ew-needs")
-
-
-def reasons(kinds: Mapping[str, int], chosen: str, query: Mapping[str, str], alerts: int = 0) -> Markup:
-    """Return why devices need a person, with their numbers; each is a link that shows those only, or all again.
-
-    Open `alerts` have a page of their own.
-    """
-    parts = [
-        link(
-            join([tag("b", f"{number:,}"), f" {kind}"]),
-            "",
-            of="ew-view" + (" on" if kind == chosen else ""),
-            **{**query, "need": "" if kind == chosen else kind},
-        )
-        for kind, number in kinds.items()
-    ]
-    if alerts:
-        parts.append(link(join([tag("b", f"{alerts:,}"), " open alerts →"]), "alerts", of="ew-view"))
-    return tag("div", join(parts), of="ew-views")
-
-
 def fleet(devices: Iterable[Document], courses: Mapping[str, Mapping[str, list[float | None]]]) -> Markup:
     """Return the fleet's table; `courses` holds recent p95 latencies (ms) and energies (mJ) by device."""
-    head = ["Device", "Health", "Model", "Latency p95", "Energy per inference", "Predicted", "Heat", "Tags"]
+    head = ["Device", "Health", "Model", "Latency p95", "Energy per inference", "Predicted", "Temperature", "Tags"]
     return table(head, [_fleet_row(each, courses.get(each["id"], {})) for each in devices], right=(3, 4, 5, 6))
 
 
@@ -100,13 +63,10 @@ def labels(tags: dict[str, Any] | None) -> Markup:
 
 
 def _tile(name: str, label: str, amount: int, chosen: bool, query: Mapping[str, str]) -> Markup:
-    of = "ew-tile" + (" on" if chosen and name != "all" else "") + ("" if amount else " zero")
+    of = "ew-tile" + (" on" if chosen and name != "all" else "") + (" all" if name == "all" else "")
+    of += "" if amount else " zero"
     shape = tag("span", label, of="name") if name == "all" else health(name)
     return link(join([tag("b", f"{amount:,}"), shape]), "", of=of, title=words.HEALTH_MEANS.get(name, ""), **query)
-
-
-def _linked(need: views.Need) -> Markup | str:
-    return link(need.sentence, "deployments", id=need.deployment_id) if need.deployment_id else need.sentence
 
 
 def _fleet_row(device: Document, course: Mapping[str, list[float | None]]) -> list[Markup | str]:

@@ -8,7 +8,7 @@ from broker.activity import GovernorState
 from broker.messages import State
 from broker.topics import STATE
 from controller import doing, fleet
-from dashboard import portrait, views, words
+from dashboard import attention, portrait, views, words
 from tests.controlling import controller
 from tests.test_fleet import NOW, device
 
@@ -75,7 +75,7 @@ def test_a_governed_device_shows_what_runs_and_needs_nobody():
 
     assert (shown["runs"], shown["active"]["model"], shown["governor"]["rung"]) == ("small", "big", 2)
     assert words.out_of_step(shown["drift"]) == ""
-    assert views.attention([shown], [], NOW) == []
+    assert attention.attention([shown], [], NOW) == []
     assert "rung 2 of 2" in page
     assert "big, when the governor lets it run again" in page
     assert "76 °C; runs small at 0.2/s while temperature &gt; 75 °C" in page
@@ -84,7 +84,7 @@ def test_a_governed_device_shows_what_runs_and_needs_nobody():
 
 def test_a_governor_that_cannot_do_what_it_wants_needs_somebody():
     row = device(online=1, status_at=NOW - 50, reading_at=NOW, reading={}, state={"active": BIG, "governor": FAULT})
-    (case,) = views.attention([fleet.view(row, NOW)], [], NOW)
+    (case,) = attention.attention([fleet.view(row, NOW)], [], NOW)
 
     assert "small does not run" in case.needs[0].sentence
 

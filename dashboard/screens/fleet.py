@@ -4,12 +4,27 @@ import time
 
 import streamlit as st
 
-from dashboard import actions, api, frame, inputs, paging, shelf, shortcuts, tables, views, visitor, words
+from dashboard import (
+    actions,
+    api,
+    attention,
+    frame,
+    inputs,
+    need_lines,
+    paging,
+    shelf,
+    shortcuts,
+    tables,
+    views,
+    visitor,
+    words,
+)
+from dashboard.folding import folded
 from dashboard.markup import heading, note
 
 PAGE_ROWS = 50
 MOST_CASES = 100
-FILTERS = ("q", "health", "tag", "type", "runs", "order")
+FILTERS = {"q": "words", "health": "health", "tag": "tag", "type": "board", "runs": "model", "order": "order"}
 ORDERS = {
     "by id": "id",
     "worst health first": "-health",
@@ -33,10 +48,10 @@ def summary(query: dict[str, str], need: str) -> None:
     frame.redraw_if_changed("fleet", bool(fleet.get("total")))
     ended = api.read_slowly("deployments", limit=200).get("deployments", [])
     paused = api.read("rollouts", phase="paused", limit=20).get("rollouts", [])
-    cases = views.attention(fleet.get("devices", []), ended, now, more=views.stalled(paused, now))
+    told, known = status.get("alerts") or {}, views.aged(fleet.get("devices", []), fleet.held_s)
+    cases = attention.attention(known, ended, now, alerts=api.open_alerts(told), rollouts=paused)
     total = int(fleet.get("total", 0))
-    asleep = sum(each.get("health") == "asleep" for each in fleet.get("devices", []))
-    says = views.headline(total, cases, asleep)
+    says = attention.headline(total, cases, status.get("devices"))
     frame.title(says.title, says.detail)
     if total == 0:
         st.html(note("Start a fleet", "Simulated devices, a broker and a controller, all on this machine:"))
@@ -45,19 +60,21 @@ def summary(query: dict[str, str], need: str) -> None:
         st.code("edgewatt-agent run --id my-board --broker mqtt://BROKER:1883", language=None)
         return
     st.html(tables.tiles(status.get("devices") or {"total": total}, query["health"], query))
-    if cases:
+    if cases or any(told.get(view) for view in need_lines.QUIET):
         among = "" if len(fleet.get("devices", [])) == total else f" among {api.SCANNED:,}"
-        attention(cases, query, need, among, int((status.get("alerts") or {}).get("open") or 0))
+        needs(attention.asking(cases), query, need, among, told)
 
 
-def attention(cases: list[views.Case], query: dict[str, str], need: str, among: str, alerts: int) -> None:
-    """Draw what needs a person: the reasons, and the devices of the chosen one, worst first."""
-    kinds = views.kinds(cases)
+def needs(cases: list[attention.Case], query: dict[str, str], need: str, among: str, alerts: dict[str, int]) -> None:
+    """Draw what needs a person: the reasons, and one line for each device of the chosen one, worst first."""
+    now, known = time.time(), attention.kinds(cases)
     st.html(heading("Needs attention", f"worst first{among}"))
-    if len(kinds) > 1 or need or alerts:
-        st.html(tables.reasons(kinds, need, query, alerts))
+    st.html(need_lines.reasons(known if len(known) > 1 or need else {}, need, query, alerts))
     shown = [case for case in cases if need in {"", case.needs[0].kind}]
-    st.html(tables.needs(shown, MOST_CASES if need else 8))
+    here, unfolded = {**query, "need": need}, st.query_params.get("more", "")
+    if shown:
+        most = MOST_CASES if need else need_lines.MOST
+        st.html(need_lines.lines(shown, here, now, unfolded=unfolded, most=most))
 
 
 @st.fragment(run_every=frame.LIVE_S)
@@ -66,7 +83,7 @@ def devices(query: dict[str, str], page: int) -> None:
     reading = api.read("devices", limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, **query)
     if reading.document is None:
         return
-    rows, total = reading.get("devices", []), int(reading.get("total", 0))
+    rows, total = views.aged(reading.get("devices", []), reading.held_s), int(reading.get("total", 0))
     if not rows:
         st.html(note("No device matches", "Loosen the filter above; the devices are still there."))
         return
@@ -80,15 +97,16 @@ def devices(query: dict[str, str], page: int) -> None:
 def filters() -> tuple[dict[str, str], int]:
     """Draw what can be asked of the table, all kept in the address; return the query and the page."""
     fleet = api.fleet().get("devices", [])
-    search, health, board, tag, runs, order = st.columns([3, 2, 2, 2, 2, 2])
-    asked = {
-        "q": inputs.search(search, "q", "id, board, model"),
-        "health": inputs.choice(health, "health", "Health", views.HEALTHS, words.HEALTH.__getitem__),
-        "device_type": inputs.choice(board, "type", "Board", shelf.boards(fleet)),
-        "tag": inputs.choice(tag, "tag", "Tag", views.known_tags(fleet)),
-        "model": inputs.choice(runs, "runs", "Model", sorted(shelf.where(fleet))),
-        "sort": inputs.order(order, "order", ORDERS),
-    }
+    with folded("fleet", _address(), FILTERS):
+        search, health, board, tag, runs, order = st.columns([3, 2, 2, 2, 2, 2])
+        asked = {
+            "q": inputs.search(search, "q", "id, board, model"),
+            "health": inputs.choice(health, "health", "Health", views.HEALTHS, words.HEALTH.__getitem__),
+            "device_type": inputs.choice(board, "type", "Board", shelf.boards(fleet)),
+            "tag": inputs.choice(tag, "tag", "Tag", views.known_tags(fleet)),
+            "model": inputs.choice(runs, "runs", "Model", sorted(shelf.where(fleet))),
+            "sort": inputs.order(order, "order", ORDERS),
+        }
     row, known = st.container(horizontal=True, vertical_alignment="center"), shortcuts.known()
     if known:
         row.html(shortcuts.links(known, _address()), width="content")

@@ -1,4 +1,4 @@
-"""axe-core finds nothing serious on any page: light and dark, with a fleet, with long names, and empty."""
+"""On any page, light and dark, with long names and empty: axe-core finds nothing serious, a phone is wide enough."""
 
 import pytest
 
@@ -6,15 +6,20 @@ from tests.browser.conftest import ROOT, dashboard_of, drawn, fake_controller
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
 GRAVE = {"serious", "critical"}
+LONG = ("a-very-long-name-" * 12)[:200]
 ASKED = {
-    "device": "?id=pi5-2",
-    "deploy": "?model=digits_cnn_l&to=pi5-1&to=pi4-1&energy_mj=100",
+    "device": f"?id={LONG}",
+    "deploy": f"?model=digits_cnn_l&to=pi5-1&to=pi4-1&to={LONG}&energy_mj=100",
     "predictions": "?board=raspberry_pi_5&energy_mj=20",
 }
 DRAWN_IN = """scheme => {
     const app = document.querySelector("[data-testid=stApp]");
     return app && getComputedStyle(app).colorScheme === scheme;
 }"""
+FITS = """() => Math.max(
+    document.scrollingElement.scrollWidth, document.querySelector("[data-testid=stMain]").scrollWidth
+) <= innerWidth"""
+WIDE, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 PAGES = sorted(script.stem for script in (ROOT / "dashboard" / "screens").glob("*.py"))
 
 
@@ -28,7 +33,7 @@ def address(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_serious_stands_in_anybodys_way(browser, address, name):
+def test_nothing_serious_stands_in_anybodys_way_and_nothing_is_wider_than_a_phone(browser, address, name):
     page = browser.new_page()
     found, grounds = {}, set()
     page.emulate_media(color_scheme="light")
@@ -38,6 +43,9 @@ def test_nothing_serious_stands_in_anybodys_way(browser, address, name):
         page.wait_for_function(DRAWN_IN, arg=scheme)
         grounds.add(drawn(page).locator("[data-testid=stApp]").evaluate("app => getComputedStyle(app).backgroundColor"))
         response = axe.Axe().run(page).response
+        page.set_viewport_size(PHONE)
+        page.wait_for_function(FITS, timeout=10_000)
+        page.set_viewport_size(WIDE)
         found |= {(scheme, each["id"]): places(each) for each in response["violations"] if each["impact"] in GRAVE}
     page.close()
 

@@ -100,7 +100,7 @@ def test_a_deployment_within_its_budget_is_watched_to_its_end(page, fleet, addre
     assert fleet.client.deployments(device_id="pi-1")["deployments"][0]["phase"] == "succeeded"
 
 
-def test_above_the_budget_nothing_is_sent_and_one_click_takes_what_would_fit(page, fleet, address):
+def test_above_the_budget_nothing_is_sent_and_one_click_takes_what_would_fit_to_its_end(page, fleet, address):
     high_mj = {name: fleet.client.deploy("pi-2", name, dry_run=True)["verdict"]["high_mj"] for name in (SMALL, LARGE)}
     assert high_mj[SMALL] < high_mj[LARGE]
     page.goto(f"{address}/deploy?model={LARGE}&to=pi-2&energy_mj={high_mj[SMALL] * 1.02:.4g}")
@@ -111,7 +111,11 @@ def test_above_the_budget_nothing_is_sent_and_one_click_takes_what_would_fit(pag
     confirm(page, "Deploy to 1 device").get_by_role("button", name="Deploy to 1 device").click()
 
     page.get_by_text("1 of 1 accepted").first.wait_for()
-    assert [each["model"] for each in fleet.client.deployments(device_id="pi-2")["deployments"]] == [SMALL]
+    page.get_by_role("link", name="watch it").click()
+    page.get_by_role("heading", name=f"{SMALL} on pi-2").wait_for()
+    page.locator(".ew-pill", has_text=exactly("succeeded")).wait_for()
+    (made,) = fleet.client.deployments(device_id="pi-2")["deployments"]
+    assert (made["model"], made["phase"]) == (SMALL, "succeeded")
 
 
 def test_a_device_that_joins_between_choosing_and_confirming_is_not_touched(page, fleet, address):
@@ -152,9 +156,12 @@ def test_a_killed_device_is_late_and_then_offline_with_the_age_of_its_reading(pa
     fleet.agents["pi-0"].kill()
 
     row.locator(".ew-pill", has_text=exactly("late")).wait_for()
+    sync_api.expect(row).to_contain_text(re.compile(r"\d+ s ago"))
     row.locator(".ew-pill", has_text=exactly("offline")).wait_for()
     sync_api.expect(row).to_contain_text(re.compile(r"\d+ s ago"))
-    sync_api.expect(page.locator(".ew-need", has_text="pi-0")).to_contain_text("connection lost")
+    need = page.locator(".ew-need", has_text="pi-0")
+    sync_api.expect(need).to_contain_text("connection lost")
+    sync_api.expect(need).to_contain_text(re.compile(r"for \d+ s.*reading \d+ s ago", re.DOTALL))
 
 
 def test_without_a_controller_the_last_good_data_stay_with_their_age_and_it_recovers_by_itself(page, fleet):

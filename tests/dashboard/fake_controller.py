@@ -23,7 +23,7 @@ from controller.logs import CAUSES, SAYS
 from controller.outcomes import tally
 from controller.predict.prediction import Prediction
 from controller.times import moment
-from tests.dashboard import fake_advice, fake_fleet
+from tests.dashboard import fake_advice, fake_alerts, fake_fleet
 
 LIFE = ("requested", "predicted", "gated", "resolving", "ready", "queued", "sent", "accepted", "downloading")
 LIFE += ("verifying", "staged", "loading", "probing", "active", "soaking", "succeeded")
@@ -43,6 +43,7 @@ class FakeController:
         self.acts_for_others = True
         self.asked_for = []  # whom the dashboard's own token named, and with which role
         self.views = {}
+        self.alerts = []
         self.booked = 5
         self.open_sockets = []
         self.started_at = time.time() - 9_000
@@ -84,11 +85,12 @@ class FakeController:
                 each.shutdown(socket.SHUT_RDWR)
 
     def add_long_names(self, text="a-very-long-name-" * 12):
-        """Add a device, a model and a deployment that are called `text`, as far as 200 characters."""
+        """Add a device, a model, a deployment and alerts that are called `text`, as far as 200 characters."""
         name = text[:200]
         self.devices.append(fake_fleet.device(name, name, {"line": name}, model="digits_cnn_s"))
         self.models.append(self.models[0] | {"name": name, "source": name})
         self.add(self.devices[-1], name, events=[{"at": time.time(), "phase": "failed", "reason": name}])
+        self.alerts += [fake_alerts.alert("too-hot", name, 83.4), fake_alerts.alert("battery-low", name, 14.0, fired=4)]
 
     def find(self, device_id):
         return next((each for each in self.devices if each["id"] == device_id), None)
@@ -172,6 +174,7 @@ def status(fake, **_):
         "devices": {"total": len(fake.devices)} | counts,
         "messages": {"received": 48_211, "refused": {"malformed": 3}, "last_at": now - 1.2, "last_age_s": 1.2},
         "deployments": {"open": opened, "succeeded": 4, "refused": 1, "failed": 0},
+        "alerts": fake_alerts.counts(fake),
         "artifact_base_url": fake.url,
         "data_dir": "/var/lib/edgewatt",
     }
@@ -408,6 +411,7 @@ ROUTES = [
     ("POST", r"/api/logs/clear|/api/models/archive", clear),
     ("GET", r"/api/messages/refused", refused),
     *fake_advice.ROUTES,
+    *fake_alerts.ROUTES,
 ]
 
 

@@ -24,7 +24,7 @@ def test_the_fleet_says_in_one_sentence_who_needs_a_person():
 def test_the_fleet_lists_the_worst_first_with_its_reason():
     text = Page("fleet").text
 
-    assert text.index("over its energy budget") < text.index("connected, but no reading for 21 min")
+    assert text.index("(+45%)") < text.index("connected, but no reading for 21 min")
     assert "throttled at 84.2 °C" in text
 
 
@@ -81,14 +81,16 @@ def test_without_a_controller_each_page_says_what_to_do(monkeypatch, free_port, 
     api.client().close()
 
 
-def test_when_the_controller_goes_away_the_last_good_data_stay_with_their_age(fake):
+def test_when_the_controller_goes_away_the_last_good_data_stay_with_their_age(fake, monkeypatch):
     page = Page("fleet")
     fake.stop()
+    monkeypatch.setattr(api.Reading, "held_s", 600.0)
 
     page.anew()
 
     assert "cannot be reached" in page.text
     assert "What you see was said" in page.text
+    assert page.text.count("10 min ago") >= 4  # each reading has grown older by as much
     assert "3 of 5 devices need you" in page.text
 
 
