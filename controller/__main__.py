@@ -34,6 +34,7 @@ from controller.balena.account import account
 from controller.balena.token import Token, take
 from controller.carrier import carried, check_workers
 from controller.composing import rolling_in, workshop_in
+from controller.downloads import take_open_files
 from controller.enrolment.enrolling import Enrolling
 from controller.enrolment.reloading import Reload
 from controller.feedback.book import Book
@@ -284,6 +285,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = load(vars(flags().parse_args()))
+        take_open_files()
         with working_in(settings.data):
             asyncio.run(serve(settings))
     except EdgeWattError as error:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from broker.commands import ArtifactRef
 from broker.errors import ArtifactError, StorageError
-from edge_agent.backoff import jittered
+from edge_agent.backoff import jittered, spread
 from edge_agent.files import storage_error
 from edge_agent.http_answer import BusyError, Resume, TryAgainError, ask, opening
 from edge_agent.work import StoppedError
@@ -65,7 +65,7 @@ class Downloader:
                 self._once(ref, part, stop, on_progress, hosts)
                 wait = 0.0
             except BusyError as busy:
-                last_news, wait = time.monotonic(), busy.wait_s or next(waits)
+                last_news, wait = time.monotonic(), spread(busy.wait_s) if busy.wait_s else next(waits)
             except (TryAgainError, http.client.HTTPException, OSError) as error:
                 wait = self._after(error, last_news, part)
             if _size(part) > seen:

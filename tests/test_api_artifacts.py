@@ -3,14 +3,17 @@
 import asyncio
 import hashlib
 import os
+import socket
 
 import httpx
 import pytest
 import uvicorn
 
+from controller.api import zero_copy as sending
 from controller.api.app import create
 from controller.api.file_response import CHUNK_BYTES
 from controller.api.zero_copy import zero_copy
+from controller.downloads import at_once
 from controller.serving import listening
 from tests.controlling import controller
 from tests.tiny_tflite import tiny_tflite
@@ -153,3 +156,40 @@ async def test_a_file_that_is_damaged_while_it_is_sent_never_ends_as_complete(se
                     file.write(b"X")
             async for _ in chunks:
                 pass
+
+
+async def test_who_is_one_too_many_is_asked_to_come_again_and_nobody_else_is_refused(served, running):
+    running.parts.downloads.most = 1
+    async with served.stream("GET", PATH) as first:
+        second, head, other = await served.get(PATH), await served.head(PATH), await served.get("/livez")
+        while_one = (running.parts.downloads.at_work, running.parts.downloads.refused)
+        got = await first.aread()
+    again = await served.get(PATH)
+
+    assert (second.status_code, second.json()["code"]) == (503, "too_many_downloads")
+    assert 5 <= int(second.headers["retry-after"]) <= 20
+    assert (head.status_code, other.status_code, while_one) == (200, 200, (1, 1))
+    assert got == again.content == CONTENT
+    assert 'requests_limited_total{what="downloads"} 1.0' in (await served.get("/metrics")).text
+
+
+async def test_a_client_that_reads_nothing_is_let_go_and_does_not_hold_the_others(running, free_port, monkeypatch):
+    monkeypatch.setattr(sending, "STALLED_S", 0.1)
+    server = uvicorn.Server(uvicorn.Config(zero_copy(create(running.parts)), log_level="critical", lifespan="off"))
+    with listening("127.0.0.1", free_port) as door, socket.create_connection(("127.0.0.1", free_port)) as asleep:
+        serving = asyncio.create_task(server.serve([door]))
+        asleep.sendall(f"GET {PATH} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}") as http:
+            await running.until(lambda: _is(running.parts.downloads.at_work == 1))
+            assert (await http.get(PATH)).content == CONTENT
+            await running.until(lambda: _is(running.parts.downloads.at_work == 0))
+        server.should_exit = True
+        await serving
+
+
+async def _is(condition):
+    return condition
+
+
+def test_there_is_room_for_a_third_of_the_files_that_may_be_open_but_for_our_own():
+    assert [at_once(limit) for limit in (64, 1024, 65_536)] == [1, 256, 21_760]

@@ -178,7 +178,7 @@ class Waits(threading.Event):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_given_the_time_it_asks_for(server, part, status):
+def test_a_busy_server_is_given_the_time_it_asks_for_and_a_little_more_of_each_devices_own(server, part, status):
     soon = formatdate(time.time() + 90, usegmt=True)
     server.faults = [{"status": status, "headers": {"Retry-After": said}} for said in ("7", soon)]
     stop = Waits()
@@ -186,8 +186,8 @@ def test_a_busy_server_is_given_the_time_it_asks_for(server, part, status):
     fetch(server, part, give_up_s=0.0, stop=stop)
 
     assert part.read_bytes() == DATA
-    assert stop.noted[0] == 7
-    assert stop.noted[1] == pytest.approx(90, abs=3)
+    assert 7 <= stop.noted[0] <= 10.5
+    assert 87 <= stop.noted[1] <= 138
 
 
 def test_a_busy_server_is_no_failed_attempt(server, part):

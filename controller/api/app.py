@@ -32,6 +32,7 @@ from controller.api import (
 from controller.api.described import RESPONSES, with_examples, with_roles
 from controller.api.exact import Exact
 from controller.api.examples import with_answers
+from controller.api.files import Files
 from controller.api.guard import Guard
 from controller.api.once import Once
 from controller.api.parts import Parts
@@ -84,6 +85,7 @@ def create(parts: Parts) -> Application:
     app.state.parts = parts
     app.add_middleware(Exact)
     app.add_middleware(Once, answers=Answers(parts.service.store), clock=parts.clock)
+    app.add_middleware(Files, store=parts.service.artifacts, downloads=parts.downloads)
     app.add_middleware(Guard, door=parts.door, clock=parts.clock)
     return app
 

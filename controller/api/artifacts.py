@@ -2,35 +2,19 @@
 
 import asyncio
 from dataclasses import asdict, dataclass
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from broker.errors import InvalidError, NotFoundError
-from controller.api.errors import answer
-from controller.api.file_response import OpenFileResponse
+from broker.errors import NotFoundError
+from controller.api.files import IMMUTABLE, Asked, serve
 from controller.api.parts import Given, Origin
-from controller.api.ranges import Span, continues, is_known, wanted_span
 from controller.models.checking import check
-from controller.models.store import DIGEST, ArtifactStore
+from controller.models.store import DIGEST
 
 router = APIRouter(tags=["models"])
 
-IMMUTABLE = "public, max-age=31536000, immutable"
-NOT_MODIFIED = 304
-PARTIAL = 206
-RANGE_NOT_SATISFIABLE = 416
-
 Text = Annotated[str | None, Header()]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """Which of the bytes a client asks for, and which file it has already."""
-
-    range: str | None
-    if_range: str | None
-    if_none_match: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +43,7 @@ Conditions = Annotated[Asked, Depends(_asked)]
 @router.head("/models/sha256/{sha256}", include_in_schema=False)
 async def download(parts: Given, asked: Conditions, sha256: str) -> Response:
     """Serve an artifact by its hash, with Range and ETag."""
-    return await _serve(parts.service.artifacts, sha256, asked, cache=IMMUTABLE)
+    return await serve(parts.service.artifacts, sha256, asked, cache=IMMUTABLE)
 
 
 @router.get("/models/{artifact}", response_class=Response)
@@ -72,12 +56,12 @@ async def download_named(
 ) -> Response:
     """Serve an artifact by its hash, or the newest one of a model, in the preferred format or in `format`."""
     if DIGEST.fullmatch(artifact):
-        return await _serve(parts.service.artifacts, artifact, asked, cache=IMMUTABLE)
+        return await serve(parts.service.artifacts, artifact, asked, cache=IMMUTABLE)
     found = [each for each in parts.catalogue.get(artifact).artifacts if format in (None, each.format)]
     if not found:
         what = f"{artifact} is not in the store" + (f" as {format}" if format else "")
         raise NotFoundError(what, code="no_artifact", hint=f"edgewatt models show {artifact}")
-    return await _serve(parts.service.artifacts, found[0].sha256, asked, cache="no-cache")
+    return await serve(parts.service.artifacts, found[0].sha256, asked, cache="no-cache")
 
 
 @router.post("/api/models/verify")
@@ -99,29 +83,3 @@ async def archive(parts: Given, origin: Origin, body: ArchiveBody) -> dict[str, 
     with parts.service.store.transaction():
         parts.keeping.archive(body.model_name, origin, parts.clock(), undo=body.undo)
     return {"success": True, "model": body.model_name, "archived": not body.undo}
-
-
-async def _serve(store: ArtifactStore, sha256: str, asked: Asked, *, cache: str) -> Response:
-    at_once = DIGEST.fullmatch(sha256) and store.is_verified(sha256)
-    file = store.open(sha256) if at_once else await asyncio.to_thread(store.open, sha256)
-    tag = f'"{sha256}"'
-    headers = {"ETag": tag, "X-Checksum-SHA256": sha256, "Accept-Ranges": "bytes", "Cache-Control": cache}
-    if is_known(asked.if_none_match, tag):
-        file.close()
-        return Response(status_code=NOT_MODIFIED, headers=headers)
-    return _ranged(file, asked.range if continues(asked.if_range, tag) else None, headers)
-
-
-def _ranged(file: IO[bytes], asked: str | None, headers: dict[str, str]) -> Response:
-    size = file.seek(0, 2)
-    try:
-        span = wanted_span(asked, size)
-    except InvalidError as error:
-        file.close()
-        refusal = answer(RANGE_NOT_SATISFIABLE, error.message, error.code, error.hint)
-        refusal.headers["Content-Range"] = f"bytes */{size}"
-        return refusal
-    if span is None:
-        return OpenFileResponse(file, Span(0, size), headers=headers)
-    headers |= {"Content-Range": f"bytes {span.start}-{span.end - 1}/{size}"}
-    return OpenFileResponse(file, span, status_code=PARTIAL, headers=headers)

@@ -52,6 +52,7 @@ STATUS_OF_CODE = {
     "balena_unauthorized": 502,
     "hub_unreachable": 503,
     "too_many_readers": 503,
+    "too_many_downloads": 503,
     "balena_timed_out": 504,
     "timed_out": 504,
 }

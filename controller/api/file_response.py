@@ -42,30 +42,43 @@ class OpenFileResponse(Response):
             if scope["method"] == "HEAD" or self._span.start == self._span.end:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
+            if EXTENSION in scope.get("extensions", {}):
+                await self._by_kernel(send)
+                return
             left = asyncio.ensure_future(_left(receive))
             try:
-                await self._body(send, left, by_kernel=EXTENSION in scope.get("extensions", {}))
+                await self._by_chunks(send, left)
             finally:
                 left.cancel()
 
-    async def _body(self, send: Send, left: "asyncio.Future[None]", *, by_kernel: bool) -> None:
-        """Send the bytes; the last of them are read before the file is looked at, so that none after them counts."""
+    async def _by_kernel(self, send: Send) -> None:
+        """Send all but the last bytes without a look at them."""
+        start, end = self._span.start, self._span.end
+        last = max(start, end - LAST_BYTES)
+        if last > start:
+            count = last - start
+            await send({"type": EXTENSION, "file": self._file, "offset": start, "count": count, "more_body": True})
+        chunk = os.pread(self._file.fileno(), end - last, last)
+        if self._is_what_was_promised(chunk, end - last):
+            await send({"type": "http.response.body", "body": chunk, "more_body": False})
+
+    async def _by_chunks(self, send: Send, left: "asyncio.Future[None]") -> None:
+        """Send the bytes until the client has `left`."""
         offset, end = self._span.start, self._span.end
         while offset < end and not left.done():
-            count = end - LAST_BYTES - offset if by_kernel else 0
-            if count > 0:
-                message = {"file": self._file, "offset": offset, "count": count, "more_body": True}
-                await send({"type": EXTENSION, **message})
-            else:
-                count = min(CHUNK_BYTES, end - offset)
-                wanted = self._file.fileno(), count, offset
-                chunk = os.pread(*wanted) if count <= LAST_BYTES else await asyncio.to_thread(os.pread, *wanted)
-                if len(chunk) < count or _state(self._file) != self._state:
-                    break
-                await send({"type": "http.response.body", "body": chunk, "more_body": offset + count < end})
+            count = min(CHUNK_BYTES, end - offset)
+            chunk = await asyncio.to_thread(os.pread, self._file.fileno(), count, offset)
+            if not self._is_what_was_promised(chunk, count):
+                return
             offset += count
-        if offset < end and not left.done():
-            logger.error("%s changed while it was sent; the connection is ended", self._file.name)
+            await send({"type": "http.response.body", "body": chunk, "more_body": offset < end})
+
+    def _is_what_was_promised(self, chunk: bytes, count: int) -> bool:
+        """Whether nobody wrote to the file before `chunk` was read."""
+        if len(chunk) == count and _state(self._file) == self._state:
+            return True
+        logger.error("%s changed while it was sent; the connection is ended", self._file.name)
+        return False
 
 
 async def _left(receive: Receive) -> None:

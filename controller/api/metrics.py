@@ -51,7 +51,8 @@ class Figures:
         yield _gauge("broker_connected", "1 while the broker answers.", {(): int(ingest.link.connected)})
         yield _gauge("storage_fault", "1 while the database cannot be written.", {(): int(bool(ingest.storage_fault))})
         door = parts.door
-        limited = {(what,): door.allowance.refused[what] for what in door.allowance.per_min}
+        limited: dict[tuple[str, ...], int] = {(what,): door.allowance.refused[what] for what in door.allowance.per_min}
+        limited["downloads",] = parts.downloads.refused
         yield _counter("failed_sign_ins", "Sign-ins with an unknown, revoked or expired token.", {(): door.failed})
         yield _counter("requests_limited", "Requests refused because there were too many.", limited, "what")
         yield _counter("events", "Events written to the log.", {(): parts.service.store.newest_event()})

@@ -1,7 +1,7 @@
 """What every router is handed: the controller's collaborators, and who is asking."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from controller.alerts.desk import AlertDesk
 from controller.alerts.webhook import Webhook
 from controller.archive import Archive
 from controller.balena.account import Account
+from controller.downloads import Downloads
 from controller.enrolment.enrolling import Enrolling
 from controller.enrolment.reloading import Reload
 from controller.feedback.calibrating import Calibrating
@@ -53,6 +54,7 @@ class Parts:
     broker_url: str
     data_dir: Path
     database: str
+    downloads: Downloads = field(default_factory=Downloads)
 
     @property
     def predictor(self) -> FleetPredictor:
