@@ -122,7 +122,7 @@ async def test_a_model_is_served_by_its_name_in_the_format_asked_for(served, run
 
 
 async def test_a_damaged_file_is_not_served_and_a_mended_one_is(served, running):
-    blob(running).write_bytes(CONTENT[:-1] + b"X")
+    blob(running).write_bytes(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
     refused = await served.get(PATH)
     running.parts.service.artifacts.add(CONTENT, model="blob", format="tflite")
 
