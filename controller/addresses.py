@@ -33,4 +33,4 @@ def device_at(devices: Sequence[Row], address: str) -> Row:
 
 def address_of(device: Row) -> str:
     """Return the address that `device` reports, "" where it reports none."""
-    return (device["info"] or {}).get("ip") or ""
+    return device["ip"] or ""

@@ -19,7 +19,6 @@ Row = dict[str, Any]
 
 def health(device: Row, now: float) -> tuple[str, str]:
     """Return (health, reason in words) of a device's row at time `now`."""
-    status = device["status"] or {}
     reading_at, status_at = device["reading_at"], device["status_at"]
     if (wake_at := asleep_until(device, now)) is not None:
         return "asleep", sleeping(wake_at, now)
@@ -30,14 +29,18 @@ def health(device: Row, now: float) -> tuple[str, str]:
             return "silent", "connected, no reading yet"
         return "never_seen", "never heard of since it was registered"
     age_s = now - reading_at
-    interval_s = status.get("interval_s") or 5.0
-    if age_s < max(LIVE_S, 3 * interval_s):
+    if age_s < live_within_s(device):
         return "live", f"reading {_age(age_s)} old"
     if age_s < LATE_S:
         return "late", f"no reading for {_age(age_s)}"
     if device["online"]:
         return "silent", f"connected, but no reading for {_age(age_s)}"
     return "offline", f"no reading for {_age(age_s)}"
+
+
+def live_within_s(device: Row) -> float:
+    """Return how old the newest reading of a live device may be: a few of its intervals."""
+    return float(max(LIVE_S, 3 * ((device["status"] or {}).get("interval_s") or 5.0)))
 
 
 def drift(device: Row) -> str | None:
@@ -92,24 +95,6 @@ def view(device: Row, now: float) -> Row:
         "gaps": device["gaps"],
         "refused": state.get("refused") or {},
     }
-
-
-def matches(
-    document: Row, *, q: str = "", health: str = "", tag: str = "", device_type: str = "", model: str = ""
-) -> bool:
-    """Return whether a device's document is what a search asks for; `tag` is `key=value`, `model` what runs."""
-    if health and document["health"] != health:
-        return False
-    if device_type and document["device_type"] != device_type:
-        return False
-    if model and document["runs"] != model:
-        return False
-    if tag:
-        key, _, value = tag.partition("=")
-        if document["tags"].get(key) != value:
-            return False
-    haystack = (document["id"], document["device_type"], document["board"], (document["active"] or {}).get("model"))
-    return not q or any(q.lower() in (text or "").lower() for text in haystack)
 
 
 def nearest(wanted: str, known: Iterable[str]) -> str:

@@ -35,10 +35,9 @@ class Presence:
 
     def on_readings(self, newest: Mapping[str, tuple[Telemetry, float]]) -> None:
         """Believe that a device is there whose live readings go on after it was said to be away: its word was lost."""
-        away = self.service.store.query("SELECT id, status_at, status FROM devices WHERE online = 0")
-        for before in away:
-            sample, at = newest.get(before["id"], (None, 0.0))
-            if sample is None or at - (before["status_at"] or 0.0) < GRACE_S:
+        for device_id in self.service.store.away().intersection(newest):
+            before, (sample, at) = self.service.store.device(device_id), newest[device_id]
+            if before is None or at - (before["status_at"] or 0.0) < GRACE_S:
                 continue
             said = {"online": True, "session": sample.session, "ts": sample.ts}
             interval_s = (before["status"] or {}).get("interval_s")

@@ -19,7 +19,7 @@ from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
 from controller.records import Commands, Deployments
 from controller.resolving import NO_FORMAT_HINT, Resolving, said, verdict_facts
-from controller.sleep import asleep_until
+from controller.sleep import OVERSLEPT_S, asleep_until
 from controller.storage.store import Row, Store
 
 OWN_POLICY_HINT = "the device's owner sets it there: its settings, or policy.json in its data folder"
@@ -93,14 +93,18 @@ class Service:
         """Return a device's row; raises NotFoundError with the nearest ids."""
         device = self.store.device(device_id)
         if device is None:
-            hint = fleet.nearest(device_id, (row["id"] for row in self.store.devices()))
+            hint = fleet.nearest(device_id, self.store.near(device_id))
             raise NotFoundError(f"no device '{device_id[:80]}'", code="unknown_device", hint=hint)
         return device
 
     def wakings(self, at: float) -> dict[str, float]:
         """Return when each device wakes that sleeps now, by its id."""
-        rows = self.store.sleeping()
-        return {row["id"]: wake_at for row in rows if (wake_at := asleep_until(row, at)) is not None}
+        return self.store.wakings(at - OVERSLEPT_S)
+
+    def waking(self, device_id: str, at: float) -> float | None:
+        """Return when a device wakes, None where it does not sleep."""
+        device = self.store.device(device_id)
+        return None if device is None else asleep_until(device, at)
 
     def weigh(self, wish: Wish) -> Judgement:
         """Return what the gate says to `wish`, without doing anything. Raises NotFoundError."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from controller.sleep import asleep_until, clock, wakes_at
+from controller.sleep import LONGEST_SLEEP_S, OVERSLEPT_S, clock
 from controller.storage.store import Store
 
 
@@ -15,11 +15,10 @@ class Sleepers:
 
     def tick(self, at: float) -> None:
         """Tell of each device that is overdue and was not told of, also not before a restart."""
-        for device in self.store.sleeping():
-            device_id, wake_at = device["id"], wakes_at(device)
-            if wake_at is None or asleep_until(device, at) is not None or self._missed.get(device_id) == wake_at:
+        before, self._missed = self._missed, self.store.wakings(at - LONGEST_SLEEP_S, at - OVERSLEPT_S)
+        for device_id, wake_at in self._missed.items():
+            if before.get(device_id) == wake_at:
                 continue
-            self._missed[device_id] = wake_at
             newest = self.store.events(kind="presence", device_id=device_id, limit=1)
             if newest and (newest[0]["facts"] or {}).get("overslept") == wake_at:
                 continue

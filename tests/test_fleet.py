@@ -1,4 +1,4 @@
-"""The fleet's words: health by the age of readings, drift, search."""
+"""The fleet's words: health by the age of readings, drift."""
 
 import pytest
 
@@ -57,16 +57,6 @@ def test_drift_tells_what_is_wanted_and_what_runs():
     assert fleet.drift(device(desired=wanted, state=running)) == "wants b, runs a"
     in_step = {"active": {"model": "b", "artifact_sha256": "bb"}}
     assert fleet.drift(device(desired=wanted, state=in_step)) == "in step"
-
-
-def test_search_looks_at_id_board_and_model_and_tags_match_exactly():
-    row = device(info={"device_type": "raspberry_pi_5", "tags": {"line": "A"}}, state={"active": {"model": "digits"}})
-    document = fleet.view(row, NOW)
-
-    assert fleet.matches(document, q="PI5")
-    assert fleet.matches(document, q="digits", tag="line=A", health="never_seen")
-    assert not fleet.matches(document, tag="line=B")
-    assert not fleet.matches(document, q="jetson")
 
 
 def test_absent_readings_stay_absent_in_the_document():

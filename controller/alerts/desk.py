@@ -133,7 +133,7 @@ class AlertDesk:
         if rule:
             self.rule(rule)
         if device_id and not self.store.has_device(device_id) and not self._is_subject(device_id):
-            hint = fleet.nearest(device_id, (row["id"] for row in self.store.devices()))
+            hint = fleet.nearest(device_id, self.store.near(device_id))
             raise NotFoundError(f"no device '{device_id[:80]}'", code="unknown_device", hint=hint)
         made = Silence(
             id=uuid.uuid4().hex[:12], at=at, until=at + for_s, who=who, why=why, device_id=device_id, rule=rule

@@ -21,6 +21,7 @@ from controller.api.advice_documents import (
 from controller.api.conditions import WhenBody, conditions
 from controller.api.parts import Given, Origin, Parts
 from controller.choosing import Chooser, Chosen, Demand, LeftOut, type_of
+from controller.fleet_list import FleetList, Sought
 from controller.predict import battery, planner
 from controller.predict.latency import implied_ms
 from controller.predict.survey import IMPLIED, survey
@@ -192,10 +193,9 @@ async def _in_turn(devices: list[Row]) -> AsyncIterator[Row]:
 def _named(parts: Parts, device_ids: tuple[str, ...], tags: tuple[str, ...]) -> list[Row]:
     """Return the devices that are named, each once. Raises NotFoundError, InvalidError."""
     found = {device_id: parts.service.known_device(device_id) for device_id in device_ids}
-    for device in parts.service.store.devices() if tags else ():
-        own = {f"{key}={value}" for key, value in ((device["info"] or {}).get("tags") or {}).items()}
-        if own & set(tags):
-            found.setdefault(device["id"], device)
+    for tag in tags:
+        for rows in FleetList(store=parts.service.store).pages(Sought(tag=tag), parts.clock()):
+            found = {row["id"]: row for row in rows} | found
     if len(found) > MAX_DEVICES:
         raise InvalidError(f"{len(found)} devices at once, at most {MAX_DEVICES}", hint="name fewer")
     return list(found.values())

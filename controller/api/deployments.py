@@ -116,7 +116,7 @@ async def show_deployment(parts: Given, deployment_id: str) -> dict[str, Any]:
     """Return one deployment with every step it took."""
     deployment = parts.service.known_deployment(deployment_id)
     events = parts.service.store.events(deployment_id=deployment_id, limit=500, oldest_first=True)
-    wake_at = parts.service.wakings(parts.clock()).get(deployment.device_id)
+    wake_at = parts.service.waking(deployment.device_id, parts.clock())
     document = deployment_document(deployment, wake_at) | {"events": [event_document(e) for e in events]}
     return {"success": True, "as_of": parts.clock(), "deployment": document}
 
@@ -147,7 +147,7 @@ def _weighed(parts: Parts, wish: Wish) -> dict[str, Any]:
         "success": True,
         "dry_run": True,
         "device": {"id": wish.device_id},
-        "will_apply_at": parts.service.wakings(parts.clock()).get(wish.device_id),
+        "will_apply_at": parts.service.waking(wish.device_id, parts.clock()),
         "model": {"name": judgement.model.name} | prediction_document(judgement.prediction),
         "verdict": verdict_document(judgement.verdict),
     }

@@ -1,7 +1,7 @@
 """The fleet: list, one device, its history, and orders to it."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -14,7 +14,7 @@ from controller.api.documents import deployment_document
 from controller.api.ledger import drift_document
 from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.feedback.bookkeeping import drift_sentence
-from controller.fleet_order import Order, ordered
+from controller.fleet_list import FleetList, Sought
 from controller.logs import event_document
 from controller.outcomes import tally
 from controller.sleep import asleep_until
@@ -25,6 +25,8 @@ router = APIRouter(tags=["devices"])
 
 MAX_MINUTES = 60 * 24 * 31
 MAX_COURSE_MINUTES = 60 * 24
+NAMED = 1_000
+"""How many addresses are looked through for one that was meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,27 +49,15 @@ class DeviceBody:
     model_name: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sought:
-    """Which devices are asked for, and in which order; what is empty is not asked."""
-
-    q: str = ""
-    health: str = ""
-    tag: str = ""
-    device_type: str = ""
-    model: str = ""
-    sort: Order = "id"
-
-
 @router.get("/api/devices")
 async def list_devices(
     parts: Given, sought: Annotated[Sought, Depends()], *, limit: Limit = 100, offset: Offset = 0
 ) -> dict[str, Any]:
     """List devices; `q` searches id, board and model, `tag` is key=value, a minus before `sort` turns it round."""
-    found = select(parts, sought)
-    trust = _trust(parts)
-    page = [document | trust(document["id"]) for document in found[offset : offset + limit]]
-    return {"success": True, "total": len(found), "as_of": parts.clock(), "devices": page}
+    listing, now, trust = FleetList(store=parts.service.store), parts.clock(), _trust(parts)
+    rows = listing.page(sought, now, limit=limit, offset=offset)
+    page = [fleet.view(row, now) | trust(row["id"]) for row in rows]
+    return {"success": True, "total": listing.count(sought, now), "as_of": now, "devices": page}
 
 
 @router.get("/api/devices/{device_id}")
@@ -151,7 +141,7 @@ async def order(parts: Given, origin: Origin, device_id: str, body: OrderBody) -
 async def command_state(parts: Given, command_id: str) -> dict[str, Any]:
     """Return how a command stands: `state` null until the device answered."""
     command = parts.service.known_command(command_id)
-    wake_at = None if command["state"] else parts.service.wakings(parts.clock()).get(command["device_id"])
+    wake_at = None if command["state"] else parts.service.waking(command["device_id"], parts.clock())
     return {"success": True, "command": command | {"will_apply_at": wake_at}}
 
 
@@ -189,12 +179,11 @@ async def act(
     return _ordered(parts, device_id, parts.service.order(device_id, op, {}, origin, parts.clock()))
 
 
-def select(parts: Parts, sought: Sought) -> list[Row]:
-    """Return the documents of all devices that are asked for, in their order."""
-    now, wanted = parts.clock(), asdict(sought)
-    order = wanted.pop("sort")
-    documents = (fleet.view(row, now) for row in parts.service.store.devices())
-    return ordered((document for document in documents if fleet.matches(document, **wanted)), order)
+def select(parts: Parts, sought: Sought) -> Iterator[list[Row]]:
+    """Yield the documents of all devices that are asked for, in their order, some hundred at a time."""
+    now = parts.clock()
+    for rows in FleetList(store=parts.service.store).pages(sought, now):
+        yield [fleet.view(row, now) for row in rows]
 
 
 def find_device(parts: Parts, body: DeviceBody) -> Row:
@@ -206,12 +195,21 @@ def find_device(parts: Parts, body: DeviceBody) -> Row:
     if len(addresses) > 1:
         raise InvalidError("device_ip and bbb_ip are two devices", hint="give one of them", field="bbb_ip")
     if not body.device_id:
-        return device_at(parts.service.store.devices(), addresses.pop())
+        return _device_at(parts, addresses.pop())
     device = parts.service.known_device(body.device_id)
     if addresses and addresses != {address_of(device)}:
         said = f"{body.device_id} does not report the address {addresses.pop()[:80]}"
         raise InvalidError(said, hint="give the id or the address", field="device_id")
     return device
+
+
+def _device_at(parts: Parts, address: str) -> Row:
+    store = parts.service.store
+    found = store.query("SELECT * FROM devices WHERE ip = ? ORDER BY id", [address])
+    return device_at(
+        found or store.query("SELECT id, online, ip FROM devices WHERE ip IS NOT NULL ORDER BY ip LIMIT ?", [NAMED]),
+        address,
+    )
 
 
 def _trust(parts: Parts) -> Callable[[str], Row]:
@@ -226,7 +224,7 @@ def _trust(parts: Parts) -> Callable[[str], Row]:
 
 def _ordered(parts: Parts, device_id: str, command_id: str) -> dict[str, Any]:
     parts.ingest.wake()
-    wake_at = parts.service.wakings(parts.clock()).get(device_id)
+    wake_at = parts.service.waking(device_id, parts.clock())
     return {"success": True, "command_id": command_id, "watch": f"/api/commands/{command_id}", "will_apply_at": wake_at}
 
 

@@ -9,12 +9,13 @@ from fastapi.responses import StreamingResponse
 
 from broker.phases import Phase
 from controller.api.csv_rows import csv_lines
-from controller.api.devices import MAX_MINUTES, Sought, select
+from controller.api.devices import MAX_MINUTES, select
 from controller.api.documents import deployment_document
 from controller.api.ledger import entry_document
 from controller.api.models import listed
 from controller.api.parts import Given
 from controller.api.rollout_documents import rollout_document
+from controller.fleet_list import Sought
 from controller.models.search import Order as ModelOrder
 from controller.models.search import Search
 from controller.records import Order
@@ -78,7 +79,7 @@ TELEMETRY = {
 @router.get("/devices", response_class=StreamingResponse)
 async def devices(parts: Given, sought: Annotated[Sought, Depends()]) -> StreamingResponse:
     """Return the devices that are asked for as `/api/devices` is."""
-    return _file("devices", DEVICES, [select(parts, sought)])
+    return _file("devices", DEVICES, select(parts, sought))
 
 
 @router.get("/deployments", response_class=StreamingResponse)

@@ -1,14 +1,13 @@
 """Figures for Prometheus: the fleet, what came in, how deployments stand, how far predictions are off."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Response
 
-from controller import fleet
 from controller.api.parts import Given, Parts
 from controller.feedback import ledger
+from controller.fleet_list import FleetList
 from controller.logs import REFUSALS
 
 router = APIRouter(tags=["system"])
@@ -58,10 +57,10 @@ class Figures:
         yield _counter("events", "Events written to the log.", {(): parts.service.store.newest_event()})
 
     def _fleet(self) -> Iterator[Any]:
-        now, rows = self._parts.clock(), self._parts.service.store.devices()
-        healths = Counter(fleet.health(row, now)[0] for row in rows)
-        yield _gauge("devices", "Devices by health.", {(word,): healths[word] for word in fleet.HEALTHS}, "health")
-        gaps = sum(row["gaps"] for row in rows)
+        store = self._parts.service.store
+        healths = FleetList(store=store).healths(self._parts.clock())
+        yield _gauge("devices", "Devices by health.", {(word,): n for word, n in healths.items()}, "health")
+        gaps = store.query("SELECT coalesce(sum(gaps), 0) AS n FROM devices")[0]["n"]
         yield _gauge("telemetry_gaps", "Samples that are missing, over all devices.", {(): gaps})
 
     def _messages(self) -> Iterator[Any]:

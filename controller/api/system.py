@@ -1,15 +1,14 @@
 """Health, and how controller, broker, fleet and messages are doing."""
 
 import shutil
-from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from controller import fleet
 from controller.api.errors import answer
 from controller.api.parts import Given, Parts
+from controller.fleet_list import FleetList
 from controller.logs import REFUSALS
 
 router = APIRouter(tags=["system"])
@@ -41,7 +40,7 @@ async def status(parts: Given) -> dict[str, Any]:
     """Return one screen of figures: controller, broker, devices by health, messages, deployments."""
     now, ingest, hearing = parts.clock(), parts.ingest, parts.ingest.hearing
     store = parts.service.store
-    healths = Counter(fleet.health(row, now)[0] for row in store.devices())
+    healths = FleetList(store=store).healths(now)
     phases = parts.service.deployments.count()
     counters = store.counters()
     return {
@@ -63,7 +62,7 @@ async def status(parts: Given) -> dict[str, Any]:
             "last_loss": ingest.last_loss,
             "losses": dict(ingest.losses),
         },
-        "devices": {"total": sum(healths.values())} | {word: healths[word] for word in fleet.HEALTHS},
+        "devices": {"total": sum(healths.values())} | healths,
         "messages": _messages(parts, counters, now) | {"received": hearing.received, "last_at": hearing.last_at},
         "access": {
             "required": parts.door.required,

@@ -43,7 +43,7 @@ class Account:
             theirs = await _devices(session, wanted)
             if not theirs:
                 await _fleet(session, wanted)  # none is something else than no such fleet
-        ours = [fleet.view(row, now) for row in self.store.devices()]
+        ours = [fleet.view(row, now) for rows in self.store.pieces() for row in rows]
         return wanted, join(theirs, ours)
 
     async def releases(self, slug: str = "", limit: int = 20) -> tuple[Row, list[Row]]:
@@ -77,7 +77,8 @@ class Account:
 
     def _tell(self, plan: Plan, origin: str, text: str, **facts: Any) -> None:
         uuids = {each["uuid"] for each in plan.devices} if plan.target == "device" else set()
-        ours = [row["id"] for row in self.store.devices() if ((row["info"] or {}).get("balena_uuid") or "") in uuids]
+        told = f"{self.store.connection.json_text('info', 'balena_uuid')} IS NOT NULL"
+        ours = [row["id"] for rows in self.store.pieces(told) for row in rows if row["info"]["balena_uuid"] in uuids]
         with self.store.transaction():
             self.store.add_event(
                 self.clock(),

@@ -51,7 +51,7 @@ class Bookkeeping:
         """Look at the devices that are due; a minute's worth of telemetry each."""
         if not self._left and at - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = at
-            self._left.extend(row["id"] for row in self.store.devices() if row["online"])
+            self._left.extend(row["id"] for row in self.store.query("SELECT id FROM devices WHERE online = 1"))
         for _ in range(min(AT_ONCE, len(self._left))):
             device = self.store.device(self._left.popleft())
             if device is not None:

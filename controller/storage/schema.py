@@ -7,6 +7,7 @@ from controller.storage import (
     schema_alerts,
     schema_charging,
     schema_enrolment,
+    schema_lists,
     schema_logs,
     schema_places,
     schema_rollouts,
@@ -251,5 +252,6 @@ for _later in (
     schema_enrolment.m012_enrolment,
     schema_places.m014_places,
     schema_charging.m015_charging,
+    schema_lists.m016_lists,
 ):
     migrations()(_later)

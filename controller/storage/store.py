@@ -14,10 +14,14 @@ import msgspec
 from broker.errors import StorageError
 from broker.wire import document
 from controller.logs import Kind
-from controller.storage.database import Connection, Place, connect, upsert
+from controller.storage import listed
+from controller.storage.database import EVERY, Connection, Place, connect, upsert
 from controller.storage.schema import migrations
 
 Row = dict[str, Any]
+
+PIECE = 500
+"""Devices that are read at one time where all of them are."""
 
 DOCUMENTS = frozenset({"info", "status", "state", "desired", "reading", "facts"})
 """Columns that hold a JSON document."""
@@ -29,9 +33,12 @@ class Store:
     def __init__(self, place: Place, connection: Connection | None = None) -> None:
         """Open `place`, or use a `connection` to it, and bring its schema up to date. Raises StorageError."""
         self._ids: set[str] | None = None
+        self._away: set[str] | None = None
         self.connection = connection or connect(place)
         try:
             self.upgraded = self.connection.migrate(migrations)
+            if self.upgraded and "m016_lists" in self.upgraded.steps:
+                self._put_beside()
         except self.connection.errors as error:
             raise StorageError(
                 f"cannot open the database {place}: {error}", hint="check the folder's rights and free space"
@@ -53,7 +60,7 @@ class Store:
             yield
             self.connection.execute("COMMIT")
         except BaseException as error:
-            self._ids = None
+            self._forget()
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             if isinstance(error, self.connection.errors):
@@ -73,7 +80,7 @@ class Store:
         try:
             yield
         except BaseException:
-            self._ids = None
+            self._forget()
             self.connection.execute("ROLLBACK TO part")
             raise
         finally:
@@ -99,11 +106,29 @@ class Store:
         """Return every device, by id."""
         return self.query("SELECT * FROM devices ORDER BY id")
 
-    def sleeping(self) -> list[Row]:
-        """Return of each device that left to sleep what tells until when."""
-        reason = self.connection.json_text("status", "reason")
-        sql = f"SELECT id, online, status, status_at FROM devices WHERE online = 0 AND {reason} = 'sleep'"  # noqa: S608 - our own words
-        return self.query(sql)
+    def pieces(self, where: str = "true", *, after: str = "", most: int = PIECE) -> Iterator[list[Row]]:
+        """Yield devices by id in pieces of `most`, from the one that follows `after`; `where` is our own SQL."""
+        sql = f"SELECT * FROM devices WHERE id > ? AND {where} ORDER BY id LIMIT ?"  # noqa: S608 - our own words
+        while piece := self.query(sql, [after, most]):
+            yield piece
+            after = piece[-1]["id"]
+
+    def near(self, device_id: str) -> list[str]:
+        """Return ids of devices that come before and after this one: what somebody may have meant."""
+        after = self.query("SELECT id FROM devices WHERE id >= ? ORDER BY id LIMIT ?", [device_id, PIECE])
+        before = self.query("SELECT id FROM devices WHERE id < ? ORDER BY id DESC LIMIT ?", [device_id, PIECE])
+        return [row["id"] for row in (*after, *before)]
+
+    def away(self) -> set[str]:
+        """Return the devices that are said to be away; asked for every batch, so answered from memory."""
+        if self._away is None:
+            self._away = {row["id"] for row in self.query("SELECT id FROM devices WHERE online = 0")}
+        return self._away
+
+    def wakings(self, since: float, until: float = float(EVERY)) -> dict[str, float]:
+        """Return by id when each device that left to sleep wakes, or should have: after `since`, up to `until`."""
+        rows = self.query("SELECT id, wakes_at FROM devices WHERE wakes_at > ? AND wakes_at <= ?", [since, until])
+        return {row["id"]: row["wakes_at"] for row in rows}
 
     def reported(self, device_id: str, *names: str) -> tuple[Any, ...]:
         """Return these fields of a device's newest state, without reading the rest of it; None for what is absent."""
@@ -118,9 +143,8 @@ class Store:
 
     def device_types(self) -> list[tuple[str, str]]:
         """Return the id and the type of every device that said what it is, by id."""
-        kind = self.connection.json_text("info", "device_type")
-        sql = f"SELECT id, {kind} AS type FROM devices WHERE {kind} IS NOT NULL ORDER BY id"  # noqa: S608 - our own words
-        return [(row["id"], row["type"]) for row in self.query(sql)]
+        sql = "SELECT id, device_type FROM devices WHERE device_type IS NOT NULL ORDER BY id"
+        return [(row["id"], row["device_type"]) for row in self.query(sql)]
 
     def count_devices(self) -> int:
         """Return how many devices are registered."""
@@ -130,8 +154,8 @@ class Store:
         """Make room for a device; return whether it is new."""
         self._ids = None
         cursor = self.connection.execute(
-            "INSERT INTO devices (id, registered_at, approved) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            [device_id, at, approved],
+            "INSERT INTO devices (id, registered_at, approved, words) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [device_id, at, approved, device_id],
         )
         self.connection.execute(
             "INSERT INTO rolled (device_id, until) VALUES (?, ?) ON CONFLICT DO NOTHING", [device_id, at - at % 3_600]
@@ -139,15 +163,22 @@ class Store:
         return cursor.rowcount > 0
 
     def put_device(self, device_id: str, **columns: Any) -> None:
-        """Change `columns` of a device that exists."""
-        names = ", ".join(f"{name} = ?" for name in columns)
-        values = [*map(encoded, columns.values()), device_id]
+        """Change `columns` of a device that exists, and with them what lists ask of it."""
+        changed = columns | listed.beside(device_id, columns, lambda: self.device(device_id))
+        names = ", ".join(f"{name} = ?" for name in changed)
+        values = [*map(encoded, changed.values()), device_id]
         self.connection.execute(f"UPDATE devices SET {names} WHERE id = ?", values)  # noqa: S608 - our own columns
+        if "info" in columns:
+            self._put_tags(device_id, listed.tags(columns["info"]))
+        if "online" in columns and self._away is not None:
+            (self._away.discard if columns["online"] != 0 else self._away.add)(device_id)
 
     def put_readings(self, readings: Iterable[tuple[str, str, float]]) -> None:
         """Keep of each device the newest reading, as JSON, and when it came."""
-        sql = "UPDATE devices SET reading = ?, reading_at = ? WHERE id = ? AND coalesce(reading_at, 0) <= ?"
-        rows = [(document, at, device_id, at) for device_id, document, at in sorted(readings)]  # one order: no deadlock
+        names = ", ".join(f"{name} = ?" for name in ("reading", "reading_at", *listed.FIGURES))
+        sql = f"UPDATE devices SET {names} WHERE id = ? AND coalesce(reading_at, 0) <= ?"  # noqa: S608 - our own columns
+        ordered = sorted(readings)  # one order: no deadlock
+        rows = [(text, at, *listed.figures(text), device_id, at) for device_id, text, at in ordered]
         self.connection.executemany(sql, rows)
 
     def add_gaps(self, gaps: dict[str, int]) -> None:
@@ -158,10 +189,30 @@ class Store:
 
     def forget_device(self, device_id: str) -> None:
         """Remove a device, what waits for it and what it measured; its deployments, telemetry and events stay."""
-        self._ids = None
+        self._forget()
         self.connection.execute("DELETE FROM devices WHERE id = ?", [device_id])
-        for table in ("outbox", "measurements", "watches", "corrections", "alerts"):
+        for table in ("device_tags", "outbox", "measurements", "watches", "corrections", "alerts"):
             self.connection.execute(f"DELETE FROM {table} WHERE device_id = ?", [device_id])  # noqa: S608 - our own tables
+
+    def _put_tags(self, device_id: str, tags: set[str]) -> None:
+        before = {row["tag"] for row in self.query("SELECT tag FROM device_tags WHERE device_id = ?", [device_id])}
+        if tags != before:
+            self.connection.execute("DELETE FROM device_tags WHERE device_id = ?", [device_id])
+            rows = [(device_id, tag) for tag in tags]
+            insert = "INSERT INTO device_tags (device_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING"
+            self.connection.executemany(insert, rows)
+
+    def _put_beside(self) -> None:
+        """Keep what lists ask of devices that an older program registered."""
+        for piece in self.pieces():
+            with self.transaction():
+                for row in piece:
+                    told = {name: row[name] for name in listed.FROM if row[name] is not None}
+                    self.put_device(row["id"], words=row["id"], **told)
+
+    def _forget(self) -> None:
+        """Trust nothing that was kept in memory."""
+        self._ids = self._away = None
 
     def add_event(
         self,

@@ -16,14 +16,13 @@ from difflib import get_close_matches
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from controller.fleet import matches
-from controller.fleet_order import ordered
 from controller.gate import Alternative, decide
 from controller.logs import CAUSES, SAYS
 from controller.outcomes import tally
 from controller.predict.prediction import Prediction
 from controller.times import moment
 from tests.dashboard import fake_advice, fake_alerts, fake_fleet
+from tests.device_list import matches, ordered
 
 LIFE = ("requested", "predicted", "gated", "resolving", "ready", "queued", "sent", "accepted", "downloading")
 LIFE += ("verifying", "staged", "loading", "probing", "active", "soaking", "succeeded")
