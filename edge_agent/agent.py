@@ -14,6 +14,7 @@ from edge_agent.desk import Desk
 from edge_agent.duty import Duty
 from edge_agent.fleetmate import Fleetmate
 from edge_agent.governing import Governor
+from edge_agent.history import History
 from edge_agent.install import Installer
 from edge_agent.lane import Lane
 from edge_agent.loglines import LogLines
@@ -47,6 +48,7 @@ class Agent:
     outgoing: Outgoing
     reporter: Reporter
     sampler: Sampler
+    history: History
     governor: Governor
     fleetmate: Fleetmate
     log_lines: LogLines
@@ -68,6 +70,7 @@ class Agent:
                 group.create_task(self.outgoing.run())
                 group.create_task(self._hear(group))
                 group.create_task(self.sampler.run())
+                group.create_task(self.history.run())
                 group.create_task(self.governor.run())
                 group.create_task(watch(self.installer.rules, self.outgoing.renew_info, every_s=self.installer.poll_s))
                 if self.duty is not None:
@@ -79,6 +82,7 @@ class Agent:
             log.info("stopped")
         finally:
             self.server.close()
+            self.history.spool.flush()
         return self.restart.is_set()
 
     async def _leave(self) -> None:
@@ -101,14 +105,18 @@ class Agent:
         self.stop.set()
 
     async def _hear(self, group: asyncio.TaskGroup) -> None:
+        said = ""
         async for event in self.link.events():
             if isinstance(event, Packet):
                 self._packet(event, group)
                 await self.link.settle(event)
             elif isinstance(event, Connected):
+                said = ""
                 await self._connected()
             elif isinstance(event, Disconnected):
-                log.warning("disconnected: %s", event.reason)
+                if event.reason != said:  # not at each attempt of a night
+                    said = event.reason
+                    log.warning("disconnected, trying again until it works: %s", said)
                 self.fleetmate.lose()
 
     async def _connected(self) -> None:

@@ -23,13 +23,13 @@ from edge_agent.download import Downloader
 from edge_agent.duty import Duty, is_busy
 from edge_agent.fleetmate import Fleetmate, spread
 from edge_agent.governing import Governor
+from edge_agent.history import History
 from edge_agent.identity import Identity, new_session, next_boot
 from edge_agent.install import Installer
 from edge_agent.journal import Entry, Journal
 from edge_agent.lane import Lane
 from edge_agent.loglines import LogLines
 from edge_agent.modelstore import ModelStore
-from edge_agent.outbox import Spool
 from edge_agent.outgoing import Outgoing
 from edge_agent.policy import Rules
 from edge_agent.power.meter import Meter
@@ -40,6 +40,7 @@ from edge_agent.runtimes.session import Runtime, Session
 from edge_agent.serving import Server
 from edge_agent.settings import Settings
 from edge_agent.simulation.board import SimulatedBoard, SimulatedSession
+from edge_agent.spool import Spool
 from edge_agent.telemetry import Sampler
 from edge_agent.trust import Trust
 
@@ -212,12 +213,16 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         controller_in_sight=lambda: fleetmate.in_sight,
         no_controller_s=settings.no_controller_s,
     )
+    spool = Spool(
+        Path(settings.spool) if settings.spool else folder / "spool", most_bytes=round(settings.spool_mb * 1e6)
+    )
+    history = History(spool=spool, outgoing=outgoing, cadence=cadence)
     sampler = Sampler(
         session=identity.session,
         server=server,
         cadence=cadence,
         outgoing=outgoing,
-        spool=Spool(folder / "spool.jsonl"),
+        history=history,
         sensor=board.meter.sensor,
         power=board.power,
         now=now,
@@ -234,6 +239,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
         outgoing=outgoing,
         reporter=reporter,
         sampler=sampler,
+        history=history,
         governor=governor,
         fleetmate=fleetmate,
         log_lines=log_lines,

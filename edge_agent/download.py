@@ -4,7 +4,6 @@ import http.client
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from io import FileIO, RawIOBase
 from pathlib import Path
 from shutil import disk_usage
 from threading import Event
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 from broker.commands import ArtifactRef
 from broker.errors import ArtifactError, StorageError
 from edge_agent.backoff import jittered, spread
-from edge_agent.files import storage_error
+from edge_agent.files import WRITTEN, put, storage_error
 from edge_agent.http_answer import BusyError, Resume, TryAgainError, ask, opening
 from edge_agent.work import StoppedError
 
@@ -193,13 +192,8 @@ def _write(part: Path, mode: Literal["ab", "wb"], body: Iterator[bytes]) -> None
     with file:
         for chunk in body:
             try:
-                _put(file, chunk)
+                put(file, chunk)
+                WRITTEN.add(len(chunk), at=file.tell() - len(chunk))
             except OSError as error:
                 part.unlink(missing_ok=True)
                 raise storage_error(error, part) from error
-
-
-def _put(file: RawIOBase | FileIO, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[file.write(rest) or 0 :]

@@ -65,6 +65,12 @@ def add_settings(command: argparse.ArgumentParser) -> None:
     add("--max-latency-ms", type=float, metavar="MS", help="take back what has a higher p95")
     add("--only-host", action="append", dest="only_hosts", metavar="HOST", help="take files from there only")
     add("--keep-mb", type=float, metavar="MB", help="keep models older than the previous one within this (default 50)")
+    add(
+        "--spool",
+        metavar="DIR",
+        help="where telemetry waits for the broker (default in --data); a tmpfs spares the card",
+    )
+    add("--spool-mb", type=float, metavar="MB", help="how much of it (default 16, two days); 0 keeps it in memory")
     add("--awake-s", type=float, metavar="SECONDS", help="sleep after so long, and again after each waking")
     add("--sleep-s", type=float, metavar="SECONDS", help="how long it sleeps then (default 600, at most a week)")
     add(

@@ -1,7 +1,6 @@
 """Holds models by their SHA-256, and says which one is active and which one came before."""
 
 import json
-import os
 import shutil
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from broker.commands import ArtifactRef
 from broker.errors import ArtifactError, WireError
 from broker.messages import ActiveModel
 from broker.wire import decode, encode
-from edge_agent.files import storage_error, sync_folder, write_whole
+from edge_agent.files import storage_error, sync, sync_folder, write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +120,7 @@ class ModelStore:
         try:
             path.parent.mkdir(exist_ok=True)
             with part.open("rb") as file:
-                os.fsync(file.fileno())
+                sync(file.fileno())
             part.replace(path)
             sync_folder(path.parent)
             sync_folder(self._content)

@@ -30,7 +30,7 @@ class Settings:
     """One agent's settings; `rate` is inferences per second, `heats_after_s` makes a simulated board throttle.
 
     `locked`, `max_energy_mj`, `max_latency_ms`, `only_hosts` and a `verify_key` are its owner's policy.
-    `keep_mb` is for models older than the previous one.
+    `keep_mb` is for models older than the previous one; telemetry that waits takes `spool_mb` in the folder `spool`.
     `username` and a password are for the broker; `ca_file` vouches for it with mqtts://, and for who serves artifacts.
     With `awake_s` it sleeps `sleep_s` after each waking time: the process waits, or ends when `sleep_by` is `exit`.
     """
@@ -67,6 +67,8 @@ class Settings:
     max_latency_ms: float | None = None
     only_hosts: tuple[str, ...] = ()
     keep_mb: float = 50.0
+    spool: str = ""
+    spool_mb: float = 16.0
     awake_s: float | None = None
     sleep_s: float = 600.0
     sleep_by: str = "waiting"
@@ -143,7 +145,7 @@ def _typed(name: str, value: Any) -> Any:
                 return tuple(host for host in (value.split(",") if isinstance(value, str) else value) if host)
             case "simulate" | "locked":
                 return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
-            case "battery_wh" | "solar_wh_per_day" | "max_energy_mj" | "max_latency_ms" | "keep_mb":
+            case "battery_wh" | "solar_wh_per_day" | "max_energy_mj" | "max_latency_ms" | "keep_mb" | "spool_mb":
                 return _not_negative(float(value))
             case "rate" | "interval_s" | "heats_after_s" | "no_controller_s" | "poll_s" | "progress_s":
                 return float(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 from broker.messages import Energy, PowerSensor, PowerState, Telemetry
 from edge_agent import vitals
 from edge_agent.cadence import Cadence
-from edge_agent.outbox import Spool
+from edge_agent.history import History
 from edge_agent.outgoing import Outgoing
 from edge_agent.serving import Server
 
@@ -25,7 +25,7 @@ class Sampler:
     server: Server
     cadence: Cadence
     outgoing: Outgoing
-    spool: Spool
+    history: History
     sensor: PowerSensor | None
     power: Callable[[], PowerState]
     now: Callable[[], float]
@@ -36,14 +36,14 @@ class Sampler:
     _avg_mj: float = 0.0
 
     async def run(self) -> None:
-        """Sample for ever: the live one goes first, history after it."""
+        """Sample for ever; what cannot be said now is history."""
         while True:
             await asyncio.sleep(self.cadence.pace.interval_s)
             sample = self.sample()
-            if not await self.outgoing.live(sample):
-                self.spool.add(sample)
-            elif len(self.spool):
-                await self._send_history()
+            if await self.outgoing.live(sample):
+                self.history.follow(sample)
+            else:
+                self.history.spool.add(sample)
             self._watch_budget()
 
     def sample(self) -> Telemetry:
@@ -86,12 +86,6 @@ class Sampler:
             power_mw=round(power_mw, 3),
             rate_hz=self.sensor.rate_hz,
         )
-
-    async def _send_history(self) -> None:
-        while (batch := self.spool.batch()) is not None:
-            if not await self.outgoing.history(batch):
-                return
-            self.spool.drop(batch)
 
     def _watch_budget(self) -> None:
         """Say the state again when the running model crossed its budget, or its average moved by a noticeable part."""

@@ -3,11 +3,13 @@
 import asyncio
 import hashlib
 import threading
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from broker.phases import NEXT, Phase
+from edge_agent.files import WRITTEN
 from tests.agent_bench import deploy, running
 from tests.artifact_server import serving
 from tests.tiny_models import reference, slow_model, tiny_model
@@ -38,6 +40,21 @@ async def test_a_deployment_goes_through_every_step_and_tells_its_figures(server
         assert bench.state.active.model == "tiny"
         assert bench.state.active.deployment_id == "d1"
         assert bench.state.gen == 1
+
+
+async def test_a_deployment_asks_the_flash_a_bounded_number_of_times_and_being_live_never(server, tmp_path):
+    data = tiny_model()
+    async with running(tmp_path, progress_s=2.0) as bench:
+        before = replace(WRITTEN)
+        await bench.do(deploy(server, data))
+        after = replace(WRITTEN)
+        said = len(bench.said("telemetry"))
+        await bench.until(lambda: len(bench.said("telemetry")) > said + 3, "telemetry")
+
+    assert after.syncs - before.syncs <= 30
+    assert after.bytes - before.bytes - len(data) <= 10_000
+    assert after.blocks - before.blocks <= 20 + len(data) // 4_096
+    assert after == WRITTEN
 
 
 async def test_every_move_is_one_of_the_contract_and_rises(server, tmp_path):

@@ -1,5 +1,6 @@
 """The agent on the bus: what it says when, duplicates, the late Will, a new controller, history after an outage."""
 
+import asyncio
 import json
 import logging
 from dataclasses import replace
@@ -219,7 +220,8 @@ async def test_what_was_sampled_offline_comes_later_as_a_batch_after_the_live_on
     async with running(tmp_path) as bench:
         await bench.until(lambda: bench.said("telemetry"), "telemetry")
         bench.hub.drop(DEVICE)
-        await bench.until(lambda: len(bench.agent.sampler.spool) >= 2, "the spool")
+        spool = bench.agent.history.spool
+        await bench.until(lambda: (batch := spool.oldest()) and len(batch.samples) >= 2, "the spool")
         before = len(bench.said("telemetry"))
         bench.link.connect()
         await bench.until(lambda: any("batch" in t for t in bench.said("telemetry")), "the batch")
@@ -230,6 +232,27 @@ async def test_what_was_sampled_offline_comes_later_as_a_batch_after_the_live_on
         assert all(sample["spooled"] for sample in batch["batch"])
         everything = [s["seq"] for t in bench.said("telemetry") for s in t.get("batch", [t])]
         assert sorted(everything) == list(range(1, max(everything) + 1))
+
+
+async def test_live_samples_keep_their_rhythm_while_history_is_on_its_way(tmp_path):
+    async with running(tmp_path) as bench:
+        await bench.until(lambda: bench.said("telemetry"), "telemetry")
+        bench.hub.drop(DEVICE)
+        await bench.until(lambda: bench.agent.history.spool, "the spool")
+        sending = []
+
+        async def slowly(batch):
+            sending.append(batch)
+            await asyncio.Event().wait()
+
+        bench.agent.outgoing.history = slowly
+        bench.link.connect()
+        await bench.until(lambda: sending, "history")
+        before = len(bench.said("telemetry"))
+        await bench.until(lambda: len(bench.said("telemetry")) >= before + 3, "live samples")
+
+        assert len(sending) == 1
+        assert bench.agent.history.spool
 
 
 async def test_over_budget_in_service_shows_in_the_state(server, tmp_path):

@@ -1,0 +1,68 @@
+"""Brings what was spooled to the broker: oldest first, a batch at a time, beside the live samples."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field, replace
+
+from broker.messages import Telemetry
+from edge_agent.cadence import Cadence
+from edge_agent.outgoing import Outgoing
+from edge_agent.spool import Spool
+
+PAUSE_S = 5.0
+"""Between two batches, or the interval of the samples where that is shorter: a day away is back after twenty minutes,
+and a thousand devices that come back at once send 13,000 samples a second, which one controller takes in."""
+
+CLOCKS_BEGIN = 1_577_836_800.0
+"""2020-01-01: a board that says it is earlier has no clock."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class History:
+    """The way of old samples; `heard` is the newest live one, whose clock places those that had none."""
+
+    spool: Spool
+    outgoing: Outgoing
+    cadence: Cadence
+    _sent: int = 0
+    _heard: Telemetry | None = None
+    _due: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def follow(self, live: Telemetry) -> None:
+        """Send what waits, after `live` went out."""
+        self._heard = live
+        if self.spool:
+            self._due.set()
+
+    async def run(self) -> None:
+        """Send whenever something waits and live samples go out, for ever; what did not arrive is tried again."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            await self._send()
+
+    async def _send(self) -> None:
+        self.spool.secure()
+        while (batch := self.spool.oldest()) is not None:
+            samples = tuple(placed(sample, self._heard) for sample in batch.samples)
+            if not await self.outgoing.history(Telemetry(batch=samples, spooled=True)):
+                return
+            self.spool.drop(batch)
+            self._sent += len(samples)
+            await asyncio.sleep(min(self.cadence.pace.interval_s, PAUSE_S))
+        if self._sent:
+            log.info("history: %d samples went out, %d were thinned", self._sent, self.spool.thinned)
+        self._sent = self.spool.thinned = 0
+
+
+def placed(sample: Telemetry, live: Telemetry | None) -> Telemetry:
+    """Return `sample` at the time when it was taken, told from `live` of the same boot where its clock was not set."""
+    if live is None or live.ts is None or sample.ts is None or sample.session != live.session:
+        return sample
+    if sample.ts >= CLOCKS_BEGIN or live.ts < CLOCKS_BEGIN:
+        return sample
+    if sample.uptime_seconds is None or live.uptime_seconds is None:
+        return sample
+    return replace(sample, ts=round(live.ts - live.uptime_seconds + sample.uptime_seconds, 3))
