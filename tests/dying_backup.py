@@ -1,22 +1,18 @@
 """A backup or a restore in a process of its own, which dies at the call of the system that a test names."""
 
-import multiprocessing
 import os
 import signal
 from pathlib import Path
 
 from controller.backups import exchange, restoring, taking
 from controller.storage.schema import migrations
-
-LIVES = multiprocessing.get_context("forkserver")
-"""Processes that begin as copies of one which has imported everything: each begins in 30 ms instead of a second."""
-LIVES.set_forkserver_preload(["tests.dying_backup"])
+from tests.fleet.forks import FORKS
 
 
 def attempt(what, data, file, calls):
     """Do `what` and die before call number `calls`; return the exit code, and how many calls there were."""
-    made = LIVES.Value("i", 0)
-    process = LIVES.Process(target=_live, args=(what, str(data), str(file), calls, made))
+    made = FORKS.Value("i", 0)
+    process = FORKS.Process(target=_live, args=(what, str(data), str(file), calls, made))
     process.start()
     process.join(60)
     return process.exitcode, made.value

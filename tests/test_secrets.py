@@ -20,9 +20,15 @@ WRONG = new_secret()
 @pytest.fixture
 def running(amqtt, tmp_path):
     """A controller as a process, which made its first token itself."""
-    started = RunningController(amqtt.url, tmp_path / "data", arguments=("--first-token",))
+    started = RunningController(amqtt.url, tmp_path / "data", arguments=("--first-token",), begin=as_a_command)
     yield started
     started.stop()
+
+
+def as_a_command(argv, log, environment):
+    """Begin it as a person does: its own words are what others see of it."""
+    with log.open("ab") as output:
+        return subprocess.Popen(argv, stdout=output, stderr=output, env=environment)
 
 
 def edgewatt(running, *words, **environment):

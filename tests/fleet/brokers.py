@@ -2,12 +2,12 @@
 
 import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 from controller.cli.nats import nats_program, nats_server
 from controller.cli.readiness import answers_mqtt, wait_until
+from tests.fleet.forks import begun
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
@@ -58,8 +58,7 @@ class RunningBroker:
         return self._process is not None and self._process.poll() is None
 
     def start(self):
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self._process = begun(self.argv, self._log)
         if not wait_until(self.answers, within_s=20, alive=lambda: self.alive):
             self.kill()
             raise AssertionError(f"{self.kind} did not start on {self.port}: {self.log[-2000:]}")

@@ -1,6 +1,5 @@
 """A real controller as a process, which a test may kill and bring back."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -8,13 +7,16 @@ import httpx
 
 from controller.cli.readiness import wait_until
 from tests.fleet.brokers import free_port
+from tests.fleet.forks import begun
 from tests.stocked import stocked
 
 
 class RunningController:
     """`python -m controller` (or a launcher in its place) on a free port, with its own data folder."""
 
-    def __init__(self, broker_url, folder, *, launcher=None, environment=None, arguments=(), ready="/readyz"):
+    def __init__(
+        self, broker_url, folder, *, launcher=None, environment=None, arguments=(), ready="/readyz", begin=begun
+    ):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = Path(folder)
@@ -24,6 +26,7 @@ class RunningController:
         ]
         self.environment = environment
         self.ready = ready
+        self._begin = begin
         self._log = self.folder / f"controller-{self.port}.log"
         self.folder.mkdir(parents=True, exist_ok=True)
         stocked(self.folder)
@@ -39,8 +42,7 @@ class RunningController:
 
     def start(self, launcher=None):
         argv = [sys.executable, *(launcher or ("-m", "controller")), *self.arguments]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(argv, stdout=log, stderr=log, env=self.environment)
+        self._process = self._begin(argv, self._log, self.environment)
         if not wait_until(lambda: self.is_ready(self.ready), within_s=60, alive=lambda: self.alive):
             self.kill()
             raise AssertionError(f"the controller did not start: {self.log[-3000:]}")

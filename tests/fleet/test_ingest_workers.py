@@ -1,7 +1,6 @@
 """Ingest workers share a fleet's telemetry: each sample once, also when one of them is killed."""
 
 import asyncio
-import subprocess
 import sys
 import time
 
@@ -17,6 +16,7 @@ from controller.cli.readiness import wait_until
 from controller.storage.store import Store
 from tests.conftest import NO_NATS
 from tests.fleet.controllers import RunningController
+from tests.fleet.forks import begun
 from tests.fleet.test_link import Listener
 
 SAMPLES, DEVICES = 400, 8
@@ -25,9 +25,8 @@ SAMPLES, DEVICES = 400, 8
 class RunningWorker:
     def __init__(self, name, broker_url, where, log):
         self._log = log
-        with log.open("ab") as output:
-            words = [sys.executable, "-m", "controller.worker", "--name", name, "--broker", broker_url, *where]
-            self.process = subprocess.Popen(words, stdout=output, stderr=output)
+        words = [sys.executable, "-m", "controller.worker", "--name", name, "--broker", broker_url, *where]
+        self.process = begun(words, log)
 
     @property
     def log(self):
