@@ -9,6 +9,7 @@ from controller.models.catalog import Catalogue
 from controller.models.manifest import Artifact
 from controller.models.quota import Holding, evictions, total_bytes
 from controller.models.store import ArtifactStore
+from controller.models.versions import SHORT, promoted, versions
 from controller.records import Deployments
 from controller.storage.store import Row, Store
 
@@ -23,7 +24,7 @@ NAMED = 3
 
 @dataclass(slots=True, kw_only=True)
 class Keeping:
-    """What of the store may go: nothing that a device has or is to get, that EdgeWatt ships, or that only a person has.
+    """What of the store may go: nothing that a device has or is to get, is promoted, is shipped, or only a person has.
 
     A person's own file may go once it is archived; what the workshop made may always go, it can make it again.
     """
@@ -62,11 +63,18 @@ class Keeping:
             )
 
     def archive(self, model: str, who: str, at: float, *, undo: bool = False) -> None:
-        """Put `model` away, or bring it back. Raises NotFoundError, ConflictError while it is in use."""
+        """Put `model` away, or bring it back. Raises NotFoundError, ConflictError while it is promoted or in use."""
         artifacts = [each for each in self.artifacts.all() if model in each.models]
         if not artifacts:
             raise NotFoundError(
                 f"{model[:80]!r} is not in the store", code="no_artifact", hint="edgewatt models list shows what is"
+            )
+        version = promoted(versions(model, artifacts))
+        if version is not None and not undo:
+            raise ConflictError(
+                f"{model} is promoted: its name means version {version.sha256[:SHORT]}",
+                code="promoted",
+                hint=f"edgewatt models promote {model} --undo takes that back first",
             )
         used = self.uses()
         places = sorted({place for each in artifacts for place in used.get(each.sha256, ())})
@@ -109,6 +117,8 @@ class Keeping:
 
     def _spare(self, artifact: Artifact) -> bool:
         if self.catalogue.shipped.intersection(artifact.models):
+            return False
+        if artifact.promoted:
             return False
         return set(artifact.models) <= set(artifact.archived) or self.catalogue.could_be_made(artifact)
 

@@ -38,7 +38,7 @@ SAYS: dict[Kind, str] = {
     "presence": "a device came, left, sleeps, or did not wake",
     "governor": "a device changed its model or rate by itself, to save power or heat",
     "log": "a line of a device's own log; the newest thousand of each device",
-    "model": "a model file was taken in",
+    "model": "a model file was taken in; a version was promoted, so that a name means it",
     "storage": "a model was archived or brought back, or left the store to make room; old telemetry went",
     "job": "the workshop was asked for a model, began, and ended",
     "calibration": "a device is calibrated, has another correction, or its correction was taken back",

@@ -109,6 +109,12 @@ async def models(story):
     await story.ask("POST", "/api/models/convert", {"model_name": "tinynet", "format": "onnx", "variant": "fp16"})
     await story.ask("GET", "/api/jobs")
     await story.ask("POST", "/api/models/verify", {"model_name": "mine"})
+    second = tiny_model("mine", seed=1)
+    await story.running.http.put("/api/models/upload/mine.onnx", content=second, params={"name": "mine"})
+    sha256 = story.running.parts.catalogue.get("mine").artifact_sha256
+    await story.ask("POST", "/api/models/promote", {"model_name": "mine", "version": sha256})
+    await story.ask("GET", "/api/models/named/{name}/versions", name="mine")
+    await story.running.post("/api/models/promote", model_name="mine", undo=True)
     await story.ask("POST", "/api/models/archive", {"model_name": "mine"})
 
 

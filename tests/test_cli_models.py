@@ -21,9 +21,9 @@ def test_the_store_comes_first_and_each_row_says_its_formats(edgewatt):
     rows = out.splitlines()
 
     assert code == Exit.DONE
-    assert re.search(r"^digits_mlp +onnx +50 k +50 k +94.2 %", rows[1])
+    assert re.search(r"^digits_mlp +onnx +– +50 k +50 k +94.2 %", rows[1])
     assert re.search(r"^mobilenet_v1_untrained +onnx .* untrained", rows[4])
-    assert re.search(r"^resnet18 +– +11.7 M +1.81 G +73.3 %", out, re.MULTILINE)
+    assert re.search(r"^resnet18 +– +– +11.7 M +1.81 G +73.3 %", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

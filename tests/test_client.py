@@ -139,6 +139,13 @@ CALLS = [
     (lambda c: c.logs(after="7", who="cli"), "GET", "/api/logs?limit=100&after=7&who=cli", None),
     (lambda c: exported(c, device_id="a"), "GET", "/api/logs/export?format=csv&device_id=a", None),
     (lambda c: c.clear_logs(reason="x"), "POST", "/api/logs/clear", {"before": "", "reason": "x"}),
+    (lambda c: c.versions("m"), "GET", "/api/models/named/m/versions", None),
+    (
+        lambda c: c.promote_model("m", version="abcd"),
+        "POST",
+        "/api/models/promote",
+        {"model_name": "m", "version": "abcd", "undo": False, "dry_run": False},
+    ),
     (lambda c: c.log_archives(), "GET", "/api/logs/archives", None),
     (lambda c: c.log_kinds(), "GET", "/api/logs/kinds", None),
 ]

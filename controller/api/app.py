@@ -28,6 +28,7 @@ from controller.api import (
     saved_views,
     system,
     uploads,
+    versions,
 )
 from controller.api.described import RESPONSES, with_examples, with_roles
 from controller.api.exact import Exact
@@ -54,6 +55,7 @@ DOCUMENTED = (
     alerts,
     energy,
     models,
+    versions,
     uploads,
     jobs,
     advice,

@@ -63,6 +63,7 @@ REQUESTS: dict[str, Any] = {
     "/api/alerts/rules/preview": {"quantity": "temperature_c", "comparison": ">=", "threshold": 80.0, "for_s": 60.0},
     "/api/device/{deed}": {"device_id": "pi5-1"},
     "/api/devices/{device_id}/command": {"op": "ping"},
+    "/api/models/promote": {"model_name": "digits_cnn_s", "version": "f389cfc9", "dry_run": True},
     "/api/models/download": {"model_name": "mobilenetv3_small_075", "format": "onnx", "wait": False},
     "/api/tokens": {"name": "ci", "role": "operator", "expires": "90d"},
     "/api/plan": {"energy_wh_per_day": 2.0, "min_top1": 90.0, "rate_hz": 1.0},

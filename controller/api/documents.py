@@ -66,7 +66,7 @@ def verdict_document(verdict: Verdict) -> Document:
 def model_document(model: Model) -> Document:
     """Return a model of the catalogue; what is not stored has no file, and null for what only a file has."""
     facts = {name: getattr(model, name) for name in Model.__dataclass_fields__}
-    preferred = {name: getattr(model, name) for name in ("stored", "format", "artifact_sha256", "size")}
+    preferred = {name: getattr(model, name) for name in ("stored", "format", "artifact_sha256", "size", "means")}
     lists = {name: list(getattr(model, name)) for name in ("formats", "input_shape", "damaged")}
     artifacts = [artifact_document(artifact) for artifact in model.artifacts]
     return facts | preferred | lists | {"gflops": 2 * model.gmacs, "artifacts": artifacts}
@@ -75,7 +75,7 @@ def model_document(model: Model) -> Document:
 def artifact_document(artifact: Artifact) -> Document:
     """Return a file of the store with what its maker said of it."""
     own = ("sha256", "size", "format", "models", "created_at", "deployed_at", "evicted_at")
-    about = ("variant", "quantization", "opset", "ir_version", "made_by", "licence", "source")
+    about = ("variant", "quantization", "opset", "ir_version", "made_by", "made_from", "licence", "source")
     golden = artifact.about.golden
     return (
         {name: getattr(artifact, name) for name in own}

@@ -60,7 +60,21 @@ ROLLOUTS = {
     "since": "since",
 }
 MODELS = {
-    **{name: name for name in ("name", "family", "variant", "source", "stored", "formats", "trained", "labels")},
+    **{
+        name: name
+        for name in (
+            "name",
+            "family",
+            "variant",
+            "source",
+            "stored",
+            "versions",
+            "promoted_sha256",
+            "formats",
+            "trained",
+            "labels",
+        )
+    },
     **{name: name for name in ("size_mb", "params_m", "gmacs", "top1_pct", "top1_source", "licence")},
     **{f"predicted_{name}": f"prediction.{name}" for name in ("energy_mj", "low_mj", "high_mj", "support")},
 }

@@ -23,6 +23,7 @@ from controller.keeping import Keeping
 from controller.models.catalog import Catalogue
 from controller.models.intake import Intake
 from controller.predict.predictor import FleetPredictor
+from controller.promoting import Promoting
 from controller.rollouts.rolling import Rolling
 from controller.service import Service
 from controller.stream import Stream
@@ -70,6 +71,12 @@ class Parts:
     def keeping(self) -> Keeping:
         """What keeps the artifact store within its quota."""
         return self.ingest.keeping
+
+    @property
+    def promoting(self) -> Promoting:
+        """What lets a person say which version a model's name means."""
+        service = self.service
+        return Promoting(store=service.store, artifacts=service.artifacts, rollouts=self.rolling.rollouts)
 
     @property
     def rolling(self) -> Rolling:

@@ -58,6 +58,9 @@ def _add(
         console.show(answer)
     else:
         console.line(answer, done)
+    if answer.get("promoted_sha256"):
+        onward = f"edgewatt models promote {answer['model']} {answer['sha256'][:8]}"
+        console.say(f"{answer['model']} still means {answer['means']}; {onward} lets it mean this file")
 
 
 def _analyze(console: Console, file: File) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from broker.errors import NotFoundError
-from controller.cli import file_commands, job_commands, store_commands
+from controller.cli import file_commands, job_commands, store_commands, version_commands
 from controller.cli.command import command, group
 from controller.cli.console import Console
 
@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     store_commands.add_to(models)
     job_commands.add_to(app, models)
     file_commands.add_to(models)
+    version_commands.add_to(models)
     app.add_typer(models)
     command(app, "predict", example="edgewatt predict digits_cnn_s --on raspberry_pi_5")(_predict)
 

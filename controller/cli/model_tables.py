@@ -8,12 +8,14 @@ from controller.cli.figures import ABSENT, clock, mj, number, text
 
 Document = Mapping[str, Any]
 
+SEVERAL = 2
+
 _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def models(found: Iterable[Document], *, predicted: bool = False) -> Table:
     """Return one row per model; a column of energies when they were `predicted`."""
-    columns = ("model", "stored", "params", "MACs", "top-1", *(("energy",) if predicted else ()))
+    columns = ("model", "stored", "means", "params", "MACs", "top-1", *(("energy",) if predicted else ()))
     return Table(columns=columns, rows=[_row(model, predicted=predicted) for model in found])
 
 
@@ -21,6 +23,7 @@ def model(document: Document) -> list[Table]:
     """Return what is known of one model, and its files."""
     facts = [
         ("model", document["name"]),
+        ("its name means", text(document.get("means"))),
         ("family", text(document.get("family"))),
         ("made from", text(document.get("source"))),
         ("trained", ABSENT if document.get("trained") is None else "yes" if document["trained"] else "no"),
@@ -47,11 +50,20 @@ def _row(model: Document, *, predicted: bool) -> tuple[str, ...]:
     return (
         model["name"],
         ", ".join(model.get("formats") or ()) or ABSENT,
+        _means(model),
         _scaled(model.get("params_m"), 1e6),
         _scaled(model.get("gmacs"), 1e9),
         "untrained" if model.get("trained") is False else number(model.get("top1_pct"), "%"),
         *((mj(said.get("energy_mj")),) if predicted else ()),
     )
+
+
+def _means(model: Document) -> str:
+    """Return which version a bare name means, where that is a question."""
+    promoted = model.get("promoted_sha256")
+    if promoted:
+        return f"{promoted[:8]}, promoted"
+    return ABSENT if (model.get("versions") or 0) < SEVERAL else f"newest of {model['versions']}"
 
 
 def _file(artifact: Document) -> tuple[str, ...]:

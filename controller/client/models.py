@@ -70,6 +70,20 @@ class ModelShelf(ABC):
         """Put a model away, or bring it back; ConflictError with the places while it is in use."""
         return self._send("POST", "/api/models/archive", {"model_name": model, "undo": undo})
 
+    def versions(self, model: str) -> Document:
+        """Return the versions of a model, newest first, `{means, promoted_sha256, versions}`."""
+        return self._get(f"/api/models/named/{quote(model, safe='')}/versions")
+
+    def promote_model(
+        self, model: str, *, version: str | None = None, undo: bool = False, dry_run: bool = False
+    ) -> Document:
+        """Let the bare name `model` mean a version, with `undo` its newest files again; `{changed, sentence, …}`.
+
+        ConflictError for a version that may not be offered, and while a rollout of the model is under way.
+        """
+        asked = {"model_name": model, "version": version, "undo": undo, "dry_run": dry_run}
+        return self._send("POST", "/api/models/promote", asked)
+
     def download(self, model: str, **wanted: Any) -> Document:
         """Begin to bring a network into the store; `{path, sha256, …}` when it is there, `{job}` to watch when not.
 

@@ -3,7 +3,7 @@
 import difflib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from controller.models.model import Model
 from controller.models.naming import NAME, split
 from controller.models.shipped import MODELS
 from controller.models.store import ArtifactStore
+from controller.models.versions import Version, meant, promoted, versions
 from controller.workshop import imagenet
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,13 @@ class Catalogue:
             raise ArtifactError(f"the file of {name} is damaged in the store", code="damaged", hint=hint)
         raise NotFoundError(f"no model {name!r}", code="unknown_model", hint=self._hint(name))
 
+    def of_version(self, version: Version) -> Model | None:
+        """Return what a model is in one of its versions, None where no file of that is sound."""
+        try:
+            return self._of_sound(version.name, [each for each in version.artifacts if each.evicted_at is None])
+        except ArtifactError:
+            return None
+
     def could_be_made(self, artifact: Artifact) -> bool:
         """Return whether the workshop made `artifact` and could make it again; a person's own file is the only one."""
         return bool(artifact.about.made_by) and all(split(name)[0] in self._listed for name in artifact.models)
@@ -103,7 +111,7 @@ class Catalogue:
             raise ConflictError(f"{name} is a model that EdgeWatt ships", hint="choose another name")
         artifact = self._store.add(path, model=name, format=facts.format, about=about)
         self._facts[artifact.sha256] = facts
-        return self._of_artifacts(name, (artifact,))
+        return _with_versions(self._of_artifacts(name, (artifact,)), self._store.all())
 
     def make(self, name: str) -> Model:
         """Return the model called `name`, made now if need be; NotFoundError for one that nobody can make."""
@@ -112,7 +120,7 @@ class Catalogue:
                 f"{name!r} cannot be made", code="unknown_model", hint=f"these can: {', '.join(MAKERS)}"
             )
         artifact = self._store.find(name) or self._store.add(MAKERS[name](), model=name)
-        return self._of_artifacts(name, (artifact,))
+        return _with_versions(self._of_artifacts(name, (artifact,)), self._store.all())
 
     def _holds(self, name: str) -> bool:
         return any(name in artifact.models for artifact in self._store.all())
@@ -126,7 +134,12 @@ class Catalogue:
 
     def _model(self, name: str, known: Iterable[Artifact]) -> Model | None:
         """Return the model `name` with the newest sound artifact of each format, or None where there is none."""
-        mine = [a for a in known if name in a.models and name not in a.archived]
+        known = list(known)
+        mine = [a for a in meant(name, known) if name not in a.archived]
+        model = self._of_sound(name, mine)
+        return _with_versions(model, known) if model else None
+
+    def _of_sound(self, name: str, mine: Sequence[Artifact]) -> Model | None:
         sound: dict[str, Artifact] = {}
         damaged, unreadable = [], None
         for artifact in reversed(mine):
@@ -196,6 +209,12 @@ class Catalogue:
         known = sorted(stored | set(MAKERS) | set(self._listed))
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         return f"did you mean {', '.join(near)}?" if near else "edgewatt models list shows what there is"
+
+
+def _with_versions(model: Model, known: Iterable[Artifact]) -> Model:
+    found = versions(model.name, known)
+    version = promoted(found)
+    return replace(model, versions=len(found), promoted_sha256=version.sha256 if version else None)
 
 
 def _preference(artifact: Artifact) -> int:

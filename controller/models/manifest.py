@@ -33,7 +33,8 @@ class About:
     """What the maker of an artifact says of it; `made_by` names each tool with its version.
 
     `quantization`: of an int8 file, whether its activations are integers of known ranges (`static`) or scaled anew for
-    each input (`dynamic`), None where nobody said. `top1_pct` is what the owner of an uploaded file claims.
+    each input (`dynamic`), None where nobody said. `made_from` is the SHA-256 of the stored file, or the
+    published network, that a workshop's file comes from; `top1_pct` what the owner of an uploaded file claims.
     """
 
     variant: Variant = "fp32"
@@ -44,6 +45,7 @@ class About:
     golden: Golden | None = None
     licence: str | None = None
     source: str | None = None
+    made_from: str | None = None
     top1_pct: float | None = None
 
 
@@ -52,8 +54,9 @@ class Artifact:
     """One file of the store: its content's SHA-256, size in bytes, format and the models it is known as.
 
     `signatures` holds one Ed25519 signature per model where a key is configured; `deployed_at` is when a device was
-    last told to fetch it, Unix seconds, None for never. The models in `archived` are put away; an artifact with an
-    `evicted_at` has lost its bytes to make room.
+    last told to fetch it, Unix seconds, None for never. The models in `archived` are put away; of those in `promoted`
+    its version is what their name means since then (Unix seconds), unless another was promoted later. An artifact
+    with an `evicted_at` has lost its bytes to make room.
     """
 
     sha256: str
@@ -65,6 +68,7 @@ class Artifact:
     signatures: dict[str, str] = field(default_factory=dict)
     deployed_at: float | None = None
     archived: tuple[str, ...] = ()
+    promoted: dict[str, float] = field(default_factory=dict)
     evicted_at: float | None = None
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from controller.models.manifest import Artifact, Variant
+from controller.models.versions import SHORT
 from controller.predict.features import Features
 
 BYTES_PER_WEIGHT: dict[Variant, int] = {"fp32": 4, "fp16": 2, "int8": 1}
@@ -15,7 +16,8 @@ class Model:
     `artifacts` holds the newest sound one of each format, none for a model that is only listed; `damaged` the SHA-256
     of newer ones that are left out. `size_mb` in 10^6 bytes of the file, `top1_pct` on held-out data and None where
     nobody measured it, as `top1_source` says; `trained` None where nothing says so. `gmacs_published` is timm's figure
-    for the architecture, and `note` why it differs from ours.
+    for the architecture, and `note` why it differs from ours. `promoted_sha256` is what the promoted version is
+    called by, of so many `versions` in the store.
     """
 
     name: str
@@ -39,8 +41,21 @@ class Model:
     top1_source: str | None = None
     gmacs_published: float | None = None
     note: str | None = None
+    versions: int = 0
+    promoted_sha256: str | None = None
     artifacts: tuple[Artifact, ...] = ()
     damaged: tuple[str, ...] = ()
+
+    @property
+    def means(self) -> str | None:
+        """What the bare name means where it says which version, in words; None where nothing is stored."""
+        if self.promoted_sha256 is not None:
+            return f"version {self.promoted_sha256[:SHORT]}, promoted"
+        if not self.stored:
+            return None
+        return (
+            "its only version" if self.versions == 1 else f"the newest file of each format, of {self.versions} versions"
+        )
 
     @property
     def stored(self) -> bool:

@@ -15,6 +15,7 @@ from broker.errors import ArtifactError, NotFoundError, StorageError, WireError
 from broker.signing import Signer
 from broker.wire import decode, encode
 from controller.models.manifest import About, Artifact, signed_part
+from controller.models.versions import meant
 from controller.models.whole import disk_errors, publish, temporary
 
 logger = logging.getLogger(__name__)
@@ -148,9 +149,9 @@ class ArtifactStore:
             return False
 
     def find(self, model: str, formats: Sequence[str] = ("onnx",)) -> Artifact | None:
-        """Return the newest sound artifact of `model`, the earlier of `formats` first, or None."""
+        """Return the newest sound artifact that `model` means, the earlier of `formats` first, or None."""
         for wanted in formats:
-            offered = [a for a in self.all() if a.format == wanted and model in a.models]
+            offered = [a for a in meant(model, self.all()) if a.format == wanted]
             for artifact in reversed(offered):
                 if self.is_sound(artifact.sha256):
                     return artifact
@@ -175,6 +176,12 @@ class ArtifactStore:
         before = self.manifest(sha256)
         others = tuple(name for name in before.archived if name != model)
         self._write_manifest(replace(before, archived=others if undo else (*others, model)))
+
+    def promote(self, sha256: str, model: str, at: float | None) -> None:
+        """Let the version of `sha256` be what `model` means from `at` on; no more for None. Raises NotFoundError."""
+        before = self.manifest(sha256)
+        others = {name: since for name, since in before.promoted.items() if name != model}
+        self._write_manifest(replace(before, promoted=others if at is None else others | {model: at}))
 
     def evict(self, sha256: str, at: float) -> Artifact:
         """Remove the bytes of `sha256` and keep its manifest; who reads them already reads them to their end."""

@@ -12,6 +12,7 @@ from controller.storage import (
     schema_places,
     schema_rollouts,
     schema_rollups,
+    schema_versions,
 )
 from controller.storage.database import Schema
 from controller.storage.sqlite import Migrations
@@ -252,6 +253,7 @@ for _later in (
     schema_enrolment.m012_enrolment,
     schema_places.m014_places,
     schema_charging.m015_charging,
+    schema_versions.m015_versions,
     schema_lists.m016_lists,
 ):
     migrations()(_later)

@@ -1,5 +1,6 @@
 """Believes no worker: its file is read, compared with the order, and only then taken into the store."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ from broker.errors import ArtifactError
 from controller.models.analyze import analyze
 from controller.models.manifest import About, Artifact
 from controller.models.store import ArtifactStore
-from controller.workshop.jobs import Order
+from controller.workshop.jobs import Order, Source
 from controller.workshop.lines import Result
 
 BROKEN = "this is a fault of the workshop; the controller's log has more"
@@ -44,4 +45,9 @@ def _about(result: Result, order: Order) -> About:
         ) from None
     if about.variant != order.variant:
         raise ArtifactError(f"{order.model} came out as {about.variant}", code="bad_result", hint=BROKEN)
-    return about
+    return replace(about, made_from=_origin(order.source))
+
+
+def _origin(source: Source) -> str:
+    """Return what a file was made from: the SHA-256 of a stored file, which is its name there, or a network's name."""
+    return Path(source.path).name if source.path else f"{source.kind}:{source.name}"
