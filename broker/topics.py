@@ -132,6 +132,7 @@ LOG = Route(
 )
 
 ROUTES: tuple[Route[Any], ...] = (STATUS, INFO, STATE, DESIRED, CMD, ACK, TELEMETRY, LOG)
+_TELEMETRY = f"/{TELEMETRY.suffix}"
 _BY_SUFFIX = {route.suffix: route for route in ROUTES}
 
 CONTROLLER_STATUS = "fleet/controller/status"
@@ -167,6 +168,14 @@ def parse(topic: str) -> tuple[str, Route[Any]]:
     if f"{head}/" != PREFIX or route is None:
         raise WireError(f"'{topic[:120]}' is no topic of ours", code="bad_topic", hint="see `edgewatt bus topics`")
     return checked_id(device_id), route
+
+
+def talker(topic: str) -> str | None:
+    """Return whose telemetry `topic` brings, an id that nobody checked yet; None for any other topic.
+
+    It is asked for every sample of a fleet that may be larger than what `parse` remembers.
+    """
+    return topic[len(PREFIX) : -len(_TELEMETRY)] if topic.endswith(_TELEMETRY) and topic.startswith(PREFIX) else None
 
 
 def agent_filters(device_id: str) -> tuple[str, ...]:

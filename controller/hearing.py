@@ -11,7 +11,7 @@ from broker.errors import EdgeWattError, StorageError, WireError
 from broker.link import Packet
 from broker.messages import LogLine, State, Telemetry
 from broker.phases import TERMINAL, Phase
-from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse
+from broker.topics import ACK, CMD, CONTROLLER_STATUS, INFO, LOG, STATE, STATUS, TELEMETRY, Route, parse, talker
 from broker.wire import document
 from controller.adoption import Adoption, asks_us, is_typed_again
 from controller.deployment import Deployment, Heard
@@ -67,14 +67,14 @@ class Hearing:
         self.last_at = at
         if packet.topic == CONTROLLER_STATUS or not packet.payload:
             return
+        device_id = talker(packet.topic)
+        if device_id is not None and self.service.store.has_device(device_id):
+            self._hear_sample(device_id, packet, at)
+            return
         device_id = "?"
         try:
             device_id, route = parse(packet.topic)
             known = self.service.store.has_device(device_id)
-            if known and route is TELEMETRY:
-                self.samples.take(device_id, packet.payload, at)
-                self.inspector.keep(device_id, route.suffix, packet, at)
-                return
             message = route.decode(packet.payload)
         except WireError as error:
             self._refuse(device_id, packet, error, at)
@@ -88,6 +88,14 @@ class Hearing:
             if isinstance(error, StorageError) and error.code != VALUE_REFUSED:
                 raise
             self._refuse(device_id, packet, error, at)
+
+    def _hear_sample(self, device_id: str, packet: Packet, at: float) -> None:
+        try:
+            self.samples.take(device_id, packet.payload, at)
+        except WireError as error:
+            self._refuse(device_id, packet, error, at)
+        else:
+            self.inspector.keep(device_id, TELEMETRY.suffix, packet, at)
 
     def flush(self) -> Newest:
         """Write what was gathered: samples in one statement, counts, each device's newest reading; return the last."""

@@ -148,12 +148,13 @@ class Ingest:
 
     def _store(self, packets: list[Packet]) -> bool:
         """Commit a batch, or return False and leave everything as it was."""
+        at = self.clock()
         try:
             with self.service.store.transaction():
                 for packet in packets:
-                    self.hearing.hear(packet, self.clock())
+                    self.hearing.hear(packet, at)
                     if packet.topic == CONTROLLER_STATUS:
-                        self._rivals.hear(packet, self.service.store, self.clock())
+                        self._rivals.hear(packet, self.service.store, at)
                 self.alerts.heard(self.hearing.flush(), packets)
                 self._count_overflow()
         except StorageError as error:

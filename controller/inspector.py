@@ -1,12 +1,22 @@
-"""The last messages of each device by topic, and the last that were refused, as people may read them."""
+"""The newest messages of the fleet, and the last that were refused, as people may read them.
+
+As many are kept however large the fleet is: of two thousand devices the last ten samples of each, of a larger fleet
+those of the last seconds. What devices say seldom does not give way to telemetry.
+"""
 
 import re
 from collections import defaultdict, deque
 from typing import Any
 
 from broker.link import Packet
+from broker.topics import TELEMETRY
 
 KEPT_MESSAGES = 10
+"""Of each device and topic, so many are shown."""
+
+KEPT_OF_ALL = 20_000
+"""Samples of the whole fleet, and as many of everything else."""
+
 KEPT_BYTES = 2_000
 KEPT_REFUSED = 50
 
@@ -22,14 +32,13 @@ class Inspector:
     def __init__(self) -> None:
         """Begin with nothing."""
         self.refused: deque[dict[str, Any]] = deque(maxlen=KEPT_REFUSED)
-        self._kept: dict[str, dict[str, deque[Kept]]] = defaultdict(
-            lambda: defaultdict(lambda: deque(maxlen=KEPT_MESSAGES))
-        )
+        self._samples: deque[tuple[str, str, Kept]] = deque(maxlen=KEPT_OF_ALL)
+        self._others: deque[tuple[str, str, Kept]] = deque(maxlen=KEPT_OF_ALL)
 
     def keep(self, device_id: str, suffix: str, packet: Packet, at: float, error: str | None = None) -> None:
         """Keep a message of a device, with why it was refused if it was."""
         kept = at, packet.topic[:200], packet.payload[:KEPT_BYTES], packet.retain, error
-        self._kept[device_id][suffix].append(kept)
+        (self._samples if suffix == TELEMETRY.suffix else self._others).append((device_id, suffix, kept))
 
     def refuse(self, packet: Packet, at: float, error: str, code: str, device_id: str | None) -> None:
         """Keep a message that was refused; `device_id` is None where no known device sent it."""
@@ -38,12 +47,11 @@ class Inspector:
 
     def of(self, device_id: str) -> dict[str, list[dict[str, Any]]]:
         """Return the last messages of a device by the ends of their topics, oldest first."""
-        heard = self._kept.get(device_id, {})
+        heard: dict[str, deque[Kept]] = defaultdict(lambda: deque(maxlen=KEPT_MESSAGES))
+        for kept_of, suffix, kept in (*self._others, *self._samples):
+            if kept_of == device_id:
+                heard[suffix].append(kept)
         return {suffix: [_words(each) for each in entries] for suffix, entries in heard.items()}
-
-
-def _by_suffix() -> dict[str, deque[Kept]]:
-    return defaultdict(lambda: deque(maxlen=KEPT_MESSAGES))
 
 
 def _words(kept: Kept) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from broker.errors import ConflictError, NotFoundError, StorageError
 from controller.models.catalog import Catalogue
 from controller.models.manifest import Artifact
@@ -11,7 +13,7 @@ from controller.models.quota import Holding, evictions, total_bytes
 from controller.models.store import ArtifactStore
 from controller.models.versions import SHORT, promoted, versions
 from controller.records import Deployments
-from controller.storage.store import Row, Store
+from controller.storage.store import Store
 
 MB = 1_000_000
 LOOK_EVERY_S = 60.0
@@ -93,15 +95,19 @@ class Keeping:
     def uses(self) -> Mapping[str, tuple[str, ...]]:
         """Return where each artifact is in use, in words, by its SHA-256."""
         found: dict[str, list[str]] = defaultdict(list)
-        for device in self.store.devices():
-            for sha256, place in _places(device):
-                found[sha256].append(place)
+        state, desired = msgspec.json.Decoder(_State), msgspec.json.Decoder(_Desired)
+        for device_id, said, wanted in self.store.connection.execute("SELECT id, state, desired FROM devices"):
+            slots = _slots(state.decode(said or "{}"), desired.decode(wanted or "{}"))
+            for sha256, place in slots:
+                found[sha256].append(f"{device_id} {place}")
         for deployment in self.deployments.find(open_only=True, limit=1_000_000):
             if deployment.artifact is not None:
                 found[deployment.artifact.sha256].append(f"it is being deployed to {deployment.device_id}")
         return {sha256: tuple(places) for sha256, places in found.items()}
 
     def _evict(self, most_bytes: int, at: float) -> list[Artifact]:
+        if sum(each.size for each in self.artifacts.all()) <= most_bytes:
+            return []
         chosen = evictions(self._holdings(at), most_bytes)
         gone = [self.artifacts.evict(holding.sha256, at) for holding in chosen]
         self._gone.extend(gone)
@@ -123,12 +129,37 @@ class Keeping:
         return set(artifact.models) <= set(artifact.archived) or self.catalogue.could_be_made(artifact)
 
 
-def _places(device: Row) -> list[tuple[str, str]]:
-    name, state = device["id"], device["state"] or {}
-    wanted = ((device["desired"] or {}).get("deploy") or {}).get("artifact") or {}
+class _Held(msgspec.Struct):
+    artifact_sha256: str | None = None
+
+
+class _State(msgspec.Struct):
+    """What a device's state says of the files that it has."""
+
+    active: _Held | None = None
+    previous: _Held | None = None
+
+
+class _File(msgspec.Struct):
+    sha256: str | None = None
+
+
+class _Order(msgspec.Struct):
+    artifact: _File | None = None
+
+
+class _Desired(msgspec.Struct):
+    """What a device should be says of the file that it is to get."""
+
+    deploy: _Order | None = None
+
+
+def _slots(state: _State, desired: _Desired) -> list[tuple[str, str]]:
+    """Return the files that a device has or is to get, each with what it does with it."""
+    wanted = desired.deploy.artifact if desired.deploy else None
     slots = (
-        ((state.get("active") or {}).get("artifact_sha256"), f"{name} runs it"),
-        ((state.get("previous") or {}).get("artifact_sha256"), f"{name} keeps it to fall back on"),
-        (wanted.get("sha256"), f"{name} is to run it"),
+        (state.active and state.active.artifact_sha256, "runs it"),
+        (state.previous and state.previous.artifact_sha256, "keeps it to fall back on"),
+        (wanted and wanted.sha256, "is to run it"),
     )
     return [(sha256, place) for sha256, place in slots if sha256]

@@ -11,6 +11,7 @@ from broker.link import Packet
 from broker.messages import ControllerStatus, Energy, LogLine, Telemetry
 from broker.topics import CONTROLLER_STATUS, LOG, ROUTES, TELEMETRY
 from broker.wire import MAX_PAYLOAD_BYTES, decode, encode
+from controller.inspector import KEPT_OF_ALL, Inspector
 from controller.rivals import Rivals
 from controller.telemetry.history import EARLIEST_TS
 from tests.controlling import controller
@@ -282,3 +283,17 @@ async def test_a_refusal_that_is_nobodys_news_becomes_no_command(running):
 
 async def known(running, command_id):
     return running.parts.service.commands.get(command_id) is not None
+
+
+def test_of_a_large_fleet_the_newest_messages_are_kept_and_what_is_said_seldom_does_not_give_way():
+    inspector = Inspector()
+    inspector.keep("first", "info", Packet("device/first/info", b"{}"), 1.0)
+    for number in range(KEPT_OF_ALL + 20):
+        talks = ("first", "second")[number >= 20]
+        inspector.keep(talks, "telemetry", Packet(f"device/{talks}/telemetry", b"%d" % number), 2.0)
+
+    first, second = inspector.of("first"), inspector.of("second")
+
+    assert [each["payload"] for each in first["info"]] == ["{}"]
+    assert "telemetry" not in first
+    assert [each["payload"] for each in second["telemetry"]] == [str(KEPT_OF_ALL + n) for n in range(10, 20)]

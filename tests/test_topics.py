@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from broker.acl import mosquitto_acl
 from broker.errors import WireError
-from broker.topics import CONTROLLER_STATUS, ROUTES, agent_filters, checked_id, controller_filters, parse
+from broker.topics import (
+    CONTROLLER_STATUS,
+    ROUTES,
+    TELEMETRY,
+    agent_filters,
+    checked_id,
+    controller_filters,
+    parse,
+    talker,
+)
 
 device_ids = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,63}", fullmatch=True)
 
@@ -33,6 +42,11 @@ def test_an_id_outside_the_pattern_is_refused(device_id):
         checked_id(device_id)
 
     assert refused.value.code == "bad_id"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.suffix)
+def test_who_talks_is_read_from_a_topic_of_telemetry_alone(route):
+    assert talker(route.topic("pi5-1")) == ("pi5-1" if route is TELEMETRY else None)
 
 
 def test_four_topics_are_retained_per_device():

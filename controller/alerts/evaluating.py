@@ -9,7 +9,7 @@ from typing import Any
 from broker.errors import WireError
 from broker.link import Packet
 from broker.messages import Telemetry
-from broker.topics import LOG, TELEMETRY, parse
+from broker.topics import LOG, parse, talker
 from controller.alerts.facts import FactFinder
 from controller.alerts.quantities import Facts, Reading, Scope
 from controller.alerts.records import WAKEFUL, Alerts, Silence, Silences
@@ -62,11 +62,13 @@ class Evaluating:
             if device_id in wakeful or _beyond(rules, sample):
                 self._due[device_id] = None
         for packet in packets:
+            if talker(packet.topic) is not None:
+                continue
             try:
                 device_id, route = parse(packet.topic)
             except WireError:
                 continue
-            if route is not TELEMETRY and route is not LOG:
+            if route is not LOG:
                 self._due[device_id] = None
 
     def tick(self, at: float, own: Mapping[str, Reading]) -> None:

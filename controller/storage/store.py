@@ -152,7 +152,6 @@ class Store:
 
     def add_device(self, device_id: str, at: float, *, approved: bool) -> bool:
         """Make room for a device; return whether it is new."""
-        self._ids = None
         cursor = self.connection.execute(
             "INSERT INTO devices (id, registered_at, approved, words) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             [device_id, at, approved, device_id],
@@ -160,6 +159,8 @@ class Store:
         self.connection.execute(
             "INSERT INTO rolled (device_id, until) VALUES (?, ?) ON CONFLICT DO NOTHING", [device_id, at - at % 3_600]
         )
+        if self._ids is not None:
+            self._ids.add(device_id)
         return cursor.rowcount > 0
 
     def put_device(self, device_id: str, **columns: Any) -> None:
