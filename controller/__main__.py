@@ -33,7 +33,7 @@ from controller.asking import Asking
 from controller.balena.account import account
 from controller.balena.token import Token, take
 from controller.carrier import carried, check_workers
-from controller.composing import rolling_in, workshop_in
+from controller.composing import records_in, rolling_in, workshop_in
 from controller.downloads import take_open_files
 from controller.enrolment.enrolling import Enrolling
 from controller.enrolment.reloading import Reload
@@ -58,11 +58,10 @@ from controller.models.intake import Intake
 from controller.models.listed import Listed
 from controller.models.listed import load as load_listed
 from controller.models.store import ArtifactStore
-from controller.outbox import Outbox
 from controller.predict.answering import Answering
 from controller.predict.versions import FOLDER as PREDICTORS
 from controller.predict.versions import Versions
-from controller.records import Commands, Deployments, Measurements
+from controller.records import Commands, Measurements
 from controller.resolving import Resolving
 from controller.rollouts.records import News
 from controller.service import Service
@@ -104,7 +103,7 @@ def compose(
     catalogue.make(untrained.NAME)
     answering = Answering(Versions(folder=settings.data / PREDICTORS))
     measurements, corrections = Measurements(store), Corrections(store)
-    deployments, outbox = Deployments(store), Outbox(store, first_retry_s=settings.redelivery_s)
+    deployments, outbox = records_in(settings, store)
     bookkeeping = Bookkeeping(store=store, book=Book(store))
     workshop = workshop_in(settings, store, artifacts, worker)
     orders = Orders(artifacts=artifacts, jobs=workshop.jobs, listed=networks)

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from controller.asking import SILENCES
 from controller.models.store import ArtifactStore
+from controller.outbox import Outbox
+from controller.records import Deployments
 from controller.rollouts.drafting import Drafting
 from controller.rollouts.records import Participants, Rollouts
 from controller.rollouts.rolling import Rolling
@@ -12,6 +15,12 @@ from controller.storage.store import Store
 from controller.workshop.process import Limits
 from controller.workshop.records import Jobs
 from controller.workshop.workshop import Workshop
+
+
+def records_in(settings: Settings, store: Store) -> tuple[Deployments, Outbox]:
+    """Return where deployments are kept, and what waits to be sent: both know when a device is silent for long."""
+    outbox = Outbox(store, first_retry_s=settings.redelivery_s)
+    return Deployments(store, silence_s=SILENCES * outbox.first_retry_s), outbox
 
 
 def rolling_in(settings: Settings, store: Store, service: Service) -> Rolling:

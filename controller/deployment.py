@@ -255,7 +255,7 @@ def _cancel(before: Deployment, reason: str, at: float) -> tuple[Deployment, tup
 def _tick(before: Deployment, tick: Tick, at: float) -> tuple[Deployment, tuple[Effect, ...]]:
     if tick.asleep:
         return _pause(before, at), ()
-    awake = replace(before, asleep_at=None)
+    awake = _moved_on(before, max(0.0, at - (before.asleep_at or at)), None)
     if not tick.online and before.phase is Phase.SENT and at < before.deadline_at:
         return replace(awake, news_at=at), ()
     return _expire(awake, at)
@@ -268,7 +268,13 @@ def _pause(before: Deployment, at: float) -> Deployment:
     slept_s = max(0.0, at - before.asleep_at)
     if slept_s < PAUSED_EVERY_S:
         return before
-    return replace(before, asleep_at=at, news_at=before.news_at + slept_s, deadline_at=before.deadline_at + slept_s)
+    return _moved_on(before, slept_s, at)
+
+
+def _moved_on(before: Deployment, slept_s: float, asleep_at: float | None) -> Deployment:
+    """Return `before` with its timers moved on by a sleep; `asleep_at` is None where that is over."""
+    news_at, deadline_at = before.news_at + slept_s, before.deadline_at + slept_s
+    return replace(before, asleep_at=asleep_at, news_at=news_at, deadline_at=deadline_at)
 
 
 def _expire(before: Deployment, at: float) -> tuple[Deployment, tuple[Effect, ...]]:

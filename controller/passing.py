@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass, field
 
-from controller.deployment import Tick
 from controller.feedback.calibrating import Calibrating
 from controller.feedback.succession import Succession
 from controller.hearing import Hearing
 from controller.keeping import Keeping
+from controller.looking import next_look, passed
 from controller.renewal import Renewal
 from controller.rollouts.rolling import Rolling
 from controller.service import Service
-from controller.sleep import asleep_until
 from controller.sleepers import Sleepers
-from controller.storage.database import EVERY
 from controller.telemetry.retention import Retention
+
+AT_ONCE = 500
+"""Open deployments that one second looks at."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,14 +62,14 @@ class Passing:
         self.retention.tick(at)
 
     def _look_at_open(self, at: float) -> None:
-        """Let time pass for every open deployment, and ask about those whose device fell silent."""
+        """Let time pass for the open deployments that are due, and ask about those whose device fell silent."""
         service = self.service
-        still_open = service.deployments.find(open_only=True, limit=EVERY)
-        presences = service.store.presences() if still_open else {}
-        for deployment in still_open:
-            device = presences.get(deployment.device_id)
-            asleep = device is not None and asleep_until(device, at) is not None
-            online = device is not None and bool(device["online"])
-            after = service.lifecycle.apply(deployment, Tick(asleep=asleep, online=online), at)
-            if online and not asleep:
+        due = service.deployments.due(at, AT_ONCE)
+        presences = service.store.presences(each.device_id for each in due)
+        for deployment in due:
+            tick = passed(presences.get(deployment.device_id), at)
+            after = service.lifecycle.apply(deployment, tick, at)
+            if tick.online and not tick.asleep:
                 service.asking.look(after, at)
+            if not after.terminal:
+                service.deployments.look_at(after.id, next_look(after, tick, at, service.asking.silence_s))

@@ -7,7 +7,9 @@ from typing import Any
 
 from broker.link import Packet
 from broker.messages import Status, Telemetry
+from controller.deployment import Deployment
 from controller.fleet import GRACE_S
+from controller.looking import passed
 from controller.service import COMMAND_TTL_S, Service
 from controller.sleep import absence, asleep_until
 from controller.storage.store import Row
@@ -48,13 +50,20 @@ class Presence:
     def _put(self, device_id: str, before: Row, columns: dict[str, Any], at: float, *, changed: bool) -> None:
         if changed:
             columns["status_at"] = at
+            open_ = self._pass_time(self.service.deployments.open_on(device_id), before, at)
         self.service.store.put_device(device_id, **columns)
         if not changed:
             return
+        self._pass_time(open_, {**before, **columns}, at)
         self._tell(device_id, before | columns, at)
         self.service.lifecycle.news.of(device_id, at if columns["online"] else at + GRACE_S)
         if columns["online"]:
             self.service.outbox.wake(device_id, at)
+
+    def _pass_time(self, deployments: list[Deployment], device: Row, at: float) -> list[Deployment]:
+        """Let the time until now pass as the presence of a device was, or begin to pass as it is."""
+        tick = passed(device if "online" in device else None, at)
+        return [self.service.lifecycle.apply(each, tick, at) for each in deployments]
 
     def _tell(self, device_id: str, device: Row, at: float) -> None:
         """Say that a device came, left or sleeps; what waits for one that sleeps waits until after its waking."""

@@ -13,6 +13,7 @@ from controller.deployment import Deployment
 from controller.storage.database import upsert
 from controller.storage.store import Row, Store, like
 
+SILENCE_S = 60.0
 Order = Literal["newest", "oldest", "device", "model", "phase"]
 _ORDERS: dict[Order, str] = {
     "newest": "created_at DESC, id",
@@ -22,16 +23,17 @@ _ORDERS: dict[Order, str] = {
     "phase": "phase, created_at DESC, id",
 }
 
-DEPLOYMENT_COLUMNS = ("id", "device_id", "command_id", "model", "phase", "open", "created_at", "document")
+DEPLOYMENT_COLUMNS = ("id", "device_id", "command_id", "model", "phase", "open", "created_at", "due_at", "document")
 MEASUREMENT_COLUMNS = ("device_id", "model", "artifact_sha256", "energy_mj", "source", "p95_ms", "inferences", "at")
 
 
 class Deployments:
     """Every deployment there ever was."""
 
-    def __init__(self, store: Store) -> None:
-        """Keep them in `store`."""
+    def __init__(self, store: Store, *, silence_s: float = SILENCE_S) -> None:
+        """Keep them in `store`; one of which there is no news is looked at after `silence_s`."""
         self._store = store
+        self._silence_s = silence_s
 
     def get(self, deployment_id: str) -> Deployment | None:
         """Return one deployment."""
@@ -91,9 +93,25 @@ class Deployments:
         sql = f"SELECT phase, count(*) AS n FROM deployments WHERE {where} GROUP BY phase"  # noqa: S608 - fixed text
         return {row["phase"]: row["n"] for row in self._store.query(sql, arguments)}
 
+    def due(self, at: float, limit: int) -> list[Deployment]:
+        """Return open deployments that time may change now, longest due first."""
+        sql = "SELECT document FROM deployments WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+        return [_deployment(row) for row in self._store.query(sql, [at, limit])]
+
+    def open_on(self, device_id: str) -> list[Deployment]:
+        """Return the deployments of one device that are under way."""
+        sql = "SELECT document FROM deployments WHERE device_id = ? AND due_at IS NOT NULL ORDER BY created_at, id"
+        return [_deployment(row) for row in self._store.query(sql, [device_id])]
+
+    def look_at(self, deployment_id: str, at: float) -> None:
+        """Let an open deployment be due at a time."""
+        sql = "UPDATE deployments SET due_at = ? WHERE id = ? AND due_at IS NOT NULL"
+        self._store.connection.execute(sql, [at, deployment_id])
+
     def put(self, deployment: Deployment) -> None:
         """Insert or replace one deployment."""
         d = deployment
+        due_at = None if d.terminal else min(d.deadline_at, d.news_at + self._silence_s)
         self._store.connection.execute(
             upsert("deployments", ("id",), DEPLOYMENT_COLUMNS),
             [
@@ -104,6 +122,7 @@ class Deployments:
                 d.phase.value,
                 not d.terminal,
                 d.created_at,
+                due_at,
                 msgspec.json.encode(d).decode(),
             ],
         )

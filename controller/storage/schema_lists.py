@@ -33,5 +33,6 @@ def m016_lists(db: Schema) -> None:
     db.table("device_tags").create({"device_id": str, "tag": str}, pk=("device_id", "tag"), strict=True)
     db.table("device_tags").create_index(["tag"])
     db.table("deployments").add_column("due_at", float)
-    db.table("deployments").create_index(["due_at"])
+    for column in ("due_at", "phase"):
+        db.table("deployments").create_index([column])
     db.execute("UPDATE deployments SET due_at = 0 WHERE open = 1")
