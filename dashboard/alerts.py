@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dashboard import words
+from dashboard import needs, words
 from dashboard.actions import Action
 from dashboard.markup import EMPTY, join, link, moment, number, pill, table, tag
 
@@ -95,11 +95,8 @@ def silences(found: Iterable[Document], now: float) -> Markup:
 
 
 def few(found: Sequence[Document], now: float, most: int = 5) -> Markup:
-    """Return the worst alerts as short lines for another page, each with a link to its own."""
-    lines = [
-        tag("p", join([severity(each), " ", _title(each), " ", tag("small", each["sentence"]), " ", _since(each, now)]))
-        for each in found[:most]
-    ]
+    """Return the worst alerts of a device as short lines for its own page, each with a link to act on it."""
+    lines = [tag("p", join(_short(each, now), Markup(" "))) for each in found[:most]]
     more = len(found) - most
     rest = tag("p", link(f"and {words.count(more, 'alert')} more", "alerts", of="ew-go")) if more > 0 else EMPTY
     return tag("div", join([*lines, rest]), of="ew-panel")
@@ -224,5 +221,13 @@ def _runbook(address: str) -> Markup:
     return Markup('<a href="{}" class="ew-go" rel="noopener" target="_blank">runbook</a>').format(address)
 
 
-def _since(alert: Document, now: float) -> Markup:
-    return tag("small", moment(alert["began_at"] or alert["since"], now))
+def _short(alert: Document, now: float) -> list[Markup | str]:
+    began, age_s = alert["began_at"] or alert["since"], alert["reading_age_s"]
+    return [
+        severity(alert),
+        tag("b", alert["rule"].replace("-", " "), title=alert["says"]),
+        needs.figures(alert),
+        tag("time", f"for {words.span(now - began)}", title=f"since {words.clock(began)}"),
+        tag("small", f"reading {words.ago(age_s)}" if age_s is not None else "no reading"),
+        link("alert", "alerts", of="ew-go", title=f"Acknowledge or silence {alert['id']}", on=alert["id"]),
+    ]

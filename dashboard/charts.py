@@ -28,7 +28,9 @@ _LEGEND: Document = {
     "symbolStrokeWidth": 2,
 }
 _SOLID = [1, 0]
-_DASHES: dict[str, list[float]] = {"p95": [7, 2], "peak": [2, 2], "ram": [7, 2]}
+_DASHED: tuple[str, list[float]] = ("dashed", [7, 2])
+_DASHES: dict[str, tuple[str, list[float]]] = {"p95": _DASHED, "peak": ("dotted", [2, 2]), "ram": _DASHED}
+"""How a line is drawn besides its colour, and the word for it in the legend."""
 KINDS: dict[str, list[float]] = {"measured": [1, 0], "modelled": [1.5, 3], "simulated": [6, 3]}
 """How a line of each kind of energy is drawn: solid, dotted, striped."""
 
@@ -62,13 +64,12 @@ class Window:
 
 def lines(table: pd.DataFrame, window: Window, names: Mapping[str, str], unit: str, *, zero: bool = True) -> Chart:
     """Draw the columns of `names` (each with its word for people) over time, shaded from lowest to highest."""
-    order, legend = list(names.values()), _LEGEND if len(names) > 1 else None
+    order, legend = [_named(name, label) for name, label in names.items()], _LEGEND if len(names) > 1 else None
     colors = {"domain": order, "range": [style.SERIES[name] for name in names]}
-    dashes = {"domain": order, "range": [_DASHES.get(name, _SOLID) for name in names]}
     layers = _throttled(window) + (_charging(window) if "soc" in names else [])
     for name, label in reversed(list(names.items())):
-        color = {"datum": label, "type": "nominal", "scale": colors, "legend": legend}
-        dash = {"datum": label, "type": "nominal", "scale": dashes, "legend": legend}
+        color = {"datum": _named(name, label), "type": "nominal", "scale": colors, "legend": legend}
+        dash = {"value": _DASHES[name][1] if name in _DASHES else _SOLID}
         said = _said({name: label, f"{name}_low": "lowest", f"{name}_high": "highest"}, unit)
         layers += _drawn(name, unit, zero=zero, dots=len(table) <= DOTTED_UP_TO, tooltip=said, color=color, dash=dash)
     columns = ["at", *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
@@ -117,6 +118,10 @@ def cost(models: pd.DataFrame, *, named: bool) -> Chart:
         text = {"type": "text", "dy": -14, "fontSize": 12, "color": style.PREDICTED}
         layers.append({"mark": text, "encoding": {"x": across, "y": up, "text": {"field": "name"}}})
     return Chart(data=models, spec={"height": 280, "layer": layers, "config": {"view": {"strokeWidth": 0}}})
+
+
+def _named(name: str, label: str) -> str:
+    return f"{label}, {_DASHES[name][0]}" if name in _DASHES else label
 
 
 def _by_kind(table: pd.DataFrame, window: Window, name: str, unit: str, behind: list[Document]) -> Chart:

@@ -110,6 +110,17 @@ def paused(rollout: Document) -> Need:
     return _need("paused rollout", sentence, 78, since=rollout["since"])
 
 
+def figures(alert: Document) -> str:
+    """Return value against threshold; what the rule says of it where that is a plain yes or no."""
+    value, limit, unit = alert["value"], alert["threshold"], alert["unit"]
+    if value is None or not unit:
+        return str(alert["says"] or alert["condition"])
+    if unit == "s":
+        return f"for {words.span(value)}, limit {words.span(limit)}"
+    kind = f" {alert['kind']}" if alert.get("kind") else ""
+    return f"{words.amount(value, unit)}{kind}, limit {words.amount(limit, unit)}"
+
+
 def _told(device: Document, newest: Document | None, now: float) -> Iterator[Need]:
     health, age_s = device.get("health", ""), device.get("reading_age_s")
     if health in AWAY:
@@ -151,14 +162,14 @@ def _over_budget(device: Document) -> Iterator[Need]:
     average = budget.get("avg_mj")
     lately = spent is not None and limit is not None and spent <= limit and average is not None and average > limit
     spent, on_average = (average, " on average") if lately else (spent, "")
-    figures = "over its energy budget"
+    said = "over its energy budget"
     if spent is not None and limit:
         kind = f" {words.kind_of(budget.get('source')) or ''}".rstrip()
         more = f" (+{spent / limit - 1:.0%})" if spent > limit else ""
-        figures = f"{words.amount(spent, 'mJ')}{kind}{on_average}, budget {words.amount(limit, 'mJ')}{more}"
+        said = f"{words.amount(spent, 'mJ')}{kind}{on_average}, budget {words.amount(limit, 'mJ')}{more}"
     warm = latest.get("temperature_c")
     heat = f"; throttled at {words.figure(warm)} °C" if latest.get("throttled") and warm is not None else ""
-    yield _need("over budget", f"{figures}{heat}", 90, age_s=device.get("reading_age_s"))
+    yield _need("over budget", f"{said}{heat}", 90, age_s=device.get("reading_age_s"))
 
 
 def _ended_badly(newest: Document | None, now: float) -> Iterator[Need]:
@@ -188,7 +199,7 @@ def _with_alerts(told: Need | None, about: str, alerts: Sequence[Document], now:
     loud = [alert for alert, who in zip(alerts, seen, strict=True) if not who]
     worst = min(loud or alerts, key=lambda alert: (alert["severity"] != "critical", alert["id"]))
     held = worst["state"] == "no_data"
-    need = told or _need(about, _figures(worst), 0)
+    need = told or _need(about, figures(worst), 0)
     age_s = worst["reading_age_s"] if need.age_s is None or held else need.age_s
     need = replace(
         need,
@@ -203,7 +214,7 @@ def _with_alerts(told: Need | None, about: str, alerts: Sequence[Document], now:
     )
     if not held:
         return need
-    return replace(need, kind=NO_DATA, sentence=f"{about} before: {_figures(worst)}; {worst['why']}", because=_GONE)
+    return replace(need, kind=NO_DATA, sentence=f"{about} before: {figures(worst)}; {worst['why']}", because=_GONE)
 
 
 def _seen(alert: Document, began: float, now: float) -> str:
@@ -212,14 +223,3 @@ def _seen(alert: Document, began: float, now: float) -> str:
     if ack and ack["at"] >= began:
         return f"seen by {ack['who']}" + (f": {ack['note']}" if ack["note"] else "")
     return f"silenced by {silence['who']}, {words.span(silence['until'] - now)} more" if silence else ""
-
-
-def _figures(alert: Document) -> str:
-    """Return value against threshold; what the rule says of it where that is a plain yes or no."""
-    value, limit, unit = alert["value"], alert["threshold"], alert["unit"]
-    if value is None or not unit:
-        return str(alert["says"] or alert["condition"])
-    if unit == "s":
-        return f"for {words.span(value)}, limit {words.span(limit)}"
-    kind = f" {alert['kind']}" if alert.get("kind") else ""
-    return f"{words.amount(value, unit)}{kind}, limit {words.amount(limit, unit)}"

@@ -32,9 +32,9 @@ def charts(reading: Reading, predicted: dict[str, Any] | None, budget_mj: float 
         limits = _limits(predicted, budget_mj)
         found.append(("Energy per inference", limits, drawn.energy(spent, window, predicted, budget_mj)))
     lines = (
-        ("Latency", "as reported; p95 dashed, max dotted", {"p50": "p50", "p95": "p95", "peak": "max"}, "ms", True),
+        ("Latency", "as reported", {"p50": "p50", "p95": "p95", "peak": "max"}, "ms", True),
         ("Temperature", "", {"heat": "temperature"}, "°C", False),
-        ("CPU and memory", "in use; memory dashed", {"cpu": "CPU", "ram": "memory"}, "%", True),
+        ("CPU and memory", "in use", {"cpu": "CPU", "ram": "memory"}, "%", True),
         ("Storage used", "", {"disk": "storage"}, "MB", False),
         ("Battery", f"state of charge{charged}", {"soc": "charge"}, "%", True),
     )

@@ -1,6 +1,7 @@
 """Takes the documentation's pictures: starts a demo with simulated devices, or looks at a dashboard that runs.
 
-`python -m scripts.screenshots` starts the demo; `--dashboard URL --controller URL` take one that is there.
+`python -m scripts.screenshots` starts the demo; `--dashboard URL --controller URL` take one that is there. `--vision
+protanopia deuteranopia tritanopia` takes each picture as people with such eyes see it, too, as `fleet-protanopia.png`.
 """
 
 import argparse
@@ -9,12 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from controller.cli.ports import next_free
 from controller.cli.readiness import answers_http, wait_until
@@ -29,6 +30,8 @@ FLAGS = [
     "--disable-sync",
 ]
 WIDE, NARROW = 1440, 390
+VISIONS = ("protanopia", "deuteranopia", "tritanopia", "achromatopsia", "blurredVision")
+"""What Chromium can simulate, in its words."""
 COLOURS = 256
 """Of a picture's palette: a quarter of the bytes, and hardly a difference to be seen."""
 START_S, STORY_S = 120.0, 180.0
@@ -85,21 +88,35 @@ def main() -> int:
                 if shot.dark == (scheme == "dark") and (not given.only or name in given.only):
                     if name == "rollout":
                         facts["rollout_id"] = roll_out(client)
-                    take(browser, f"{dashboard}{shot.path.format(**facts)}", shot, given.out / f"{name}.png")
+                    take(
+                        browser,
+                        f"{dashboard}{shot.path.format(**facts)}",
+                        shot,
+                        given.out / f"{name}.png",
+                        given.vision,
+                    )
             browser.close()
     return 0
 
 
-def take(browser: BrowserContext, address: str, shot: Shot, file: Path) -> None:
-    """Write one picture, with few colours."""
+def take(browser: BrowserContext, address: str, shot: Shot, file: Path, visions: Sequence[str] = ()) -> None:
+    """Write one picture, and one beside it for each way of seeing."""
     page = browser.new_page()
     page.set_viewport_size({"width": shot.width, "height": shot.height})
     page.goto(address)
     page.locator(shot.awaits).first.wait_for(timeout=60_000)
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=60_000)
     page.wait_for_timeout(3_000)  # widgets and charts are drawn after the script has ended
-    page.screenshot(path=file)
+    keep(page, file)
+    for vision in visions:
+        page.context.new_cdp_session(page).send("Emulation.setEmulatedVisionDeficiency", {"type": vision})
+        keep(page, file.with_stem(f"{file.stem}-{vision}"))
     page.close()
+
+
+def keep(page: Page, file: Path) -> None:
+    """Write what a page shows now, with few colours."""
+    page.screenshot(path=file)
     with Image.open(file) as picture:
         picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
             file, optimize=True
@@ -157,6 +174,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--controller", default="")
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--only", nargs="*", default=[], choices=list(SHOTS))
+    parser.add_argument("--vision", nargs="*", default=[], choices=VISIONS)
     return parser.parse_args()
 
 
