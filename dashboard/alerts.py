@@ -5,9 +5,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dashboard import needs, words
+from dashboard import words
 from dashboard.actions import Action
-from dashboard.markup import EMPTY, join, link, moment, number, pill, table, tag
+from dashboard.markup import EMPTY, join, link, moment, number, pill, table, tag, written
 
 Document = dict[str, Any]
 
@@ -66,12 +66,6 @@ def tiles(counts: Mapping[str, int], chosen: str, here: Mapping[str, str]) -> Ma
     return tag("div", join(parts), of="ew-tiles")
 
 
-def written(text: str) -> Markup:
-    """Return a sentence whose commands, between backticks, look like commands."""
-    parts = text.split("`")
-    return join(tag("code", each) if index % 2 else each for index, each in enumerate(parts))
-
-
 def listing(found: Iterable[Document], here: Mapping[str, str], now: float) -> Markup:
     """Return alerts as given; `here` is the address that a link to act on one keeps."""
     head = ["Alert", "State", "Since", "Value", "Limit", "Last reading", "What to do", ""]
@@ -92,14 +86,6 @@ def silences(found: Iterable[Document], now: float) -> Markup:
         for each in found
     ]
     return table(["Of", "Rule", "For", "By", "Why", "Id"], rows)
-
-
-def few(found: Sequence[Document], now: float, most: int = 5) -> Markup:
-    """Return the worst alerts of a device as short lines for its own page, each with a link to act on it."""
-    lines = [tag("p", join(_short(each, now), Markup(" "))) for each in found[:most]]
-    more = len(found) - most
-    rest = tag("p", link(f"and {words.count(more, 'alert')} more", "alerts", of="ew-go")) if more > 0 else EMPTY
-    return tag("div", join([*lines, rest]), of="ew-panel")
 
 
 def severity(alert: Document) -> Markup:
@@ -219,15 +205,3 @@ def _runbook(address: str) -> Markup:
     if not address.startswith(("http://", "https://")):
         return tag("small", address)
     return Markup('<a href="{}" class="ew-go" rel="noopener" target="_blank">runbook</a>').format(address)
-
-
-def _short(alert: Document, now: float) -> list[Markup | str]:
-    began, age_s = alert["began_at"] or alert["since"], alert["reading_age_s"]
-    return [
-        severity(alert),
-        tag("b", alert["rule"].replace("-", " "), title=alert["says"]),
-        needs.figures(alert),
-        tag("time", f"for {words.span(now - began)}", title=f"since {words.clock(began)}"),
-        tag("small", f"reading {words.ago(age_s)}" if age_s is not None else "no reading"),
-        link("alert", "alerts", of="ew-go", title=f"Acknowledge or silence {alert['id']}", on=alert["id"]),
-    ]

@@ -22,17 +22,17 @@ def folded(page: str, asked: Mapping[str, str], names: Mapping[str, str]) -> Ite
         says = "Hide the filters" if opened else f"Filters ({len(given)})" if given else "Filters"
         st.button(says, key=f"fold-{page}", icon=":material/tune:", on_click=_turn, args=(page,), width="stretch")
         if given:
-            st.html(chips(given, asked, names))
+            st.html(chips(page, given, asked, names))
     with st.container(key=f"folds-{'open' if opened else 'shut'}-{page}"):
         yield
 
 
-def chips(given: Mapping[str, str], asked: Mapping[str, str], names: Mapping[str, str]) -> Markup:
+def chips(page: str, given: Mapping[str, str], asked: Mapping[str, str], names: Mapping[str, str]) -> Markup:
     """Return what is asked for as chips; each is a link to the same without it."""
     parts = [
         link(
             join([f"{names[name]}: {words.short(value, 30)} ", tag("b", "×")]),
-            "",
+            "" if page == "fleet" else page,
             of="ew-view on",
             title=f"No longer only {names[name]} {value}",
             **{**asked, name: ""},

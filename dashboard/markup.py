@@ -158,6 +158,11 @@ def facts(pairs: Iterable[tuple[str, Markup | str]]) -> Markup:
     return tag("dl", join(join([tag("dt", name), tag("dd", value)]) for name, value in pairs), of="ew-facts")
 
 
+def written(text: str) -> Markup:
+    """Return a sentence whose commands, between backticks, look like commands."""
+    return join(tag("code", each) if index % 2 else each for index, each in enumerate(text.split("`")))
+
+
 def note(title: str, text: Markup | str = "", *, tone: str = "mute", hint: str = "") -> Markup:
     """Return a boxed sentence: empty states, banners, refusals."""
     parts = [tag("strong", title), tag("p", text) if text else EMPTY, tag("p", hint, of="hint") if hint else EMPTY]

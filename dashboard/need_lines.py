@@ -26,6 +26,11 @@ def lines(
     return tag("div", join(rows), of="ew-needs")
 
 
+def whole(case: Case, now: float) -> Markup:
+    """Return all needs of one case, for its own page; the first one explains those that come next."""
+    return tag("ul", join(_further(need, now) for need in (*case.needs, *case.seen)), of="ew-panel ew-further")
+
+
 def reasons(kinds: Mapping[str, int], chosen: str, here: Mapping[str, str], alerts: Mapping[str, int]) -> Markup:
     """Return why devices need a person, with their numbers; each is a link that shows those only, or all again.
 
@@ -110,7 +115,7 @@ def _go(case: Case, here: Mapping[str, str], *, unfolded: bool) -> Markup:
         parts.append(link(text, "", of="ew-go", title=said, **{**here, "more": "" if unfolded else _key(case)}))
     if worst.alert_id:
         parts.append(_alert(worst))
-    return join(parts, Markup(" · "))
+    return join(parts, Markup(" "))
 
 
 def _alert(need: Need) -> Markup:
@@ -121,4 +126,5 @@ def _further(need: Need, now: float) -> Markup:
     seen = tag("small", need.seen) if need.seen else EMPTY
     parts = [pill(need.kind, "mute" if need.seen else need.tone), _sentence(need), _since(need, now), _age(need), seen]
     parts += [_alert(need)] if need.alert_id else []
-    return tag("li", join([part for part in parts if part], Markup(" ")))
+    told = join([part for part in parts[2:] if part], Markup(" · "))
+    return tag("li", join([*parts[:2], told], Markup(" ")))

@@ -124,3 +124,7 @@ def test_a_gauge_without_a_value_is_nothing():
 
 def test_a_value_above_the_budget_changes_shape_too():
     assert "dot measured over" in markup.gauge(9, None, None, 8, "measured")
+
+
+def test_a_command_in_a_sentence_looks_like_one_and_is_still_text():
+    assert markup.written("type `a <b>` twice") == "type <code>a &lt;b&gt;</code> twice"

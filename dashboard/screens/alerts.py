@@ -9,12 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import actions, alert_rules, alerts, api, frame, inputs, paging, visitor, words
+from dashboard.folding import folded
 from dashboard.markup import heading, link, note
 
 PAGE_ROWS = 50
 ROW_PX, HIGHEST_PX = 33, 800
 PARTS = ("Alerts", "Rules", "Silences")
 SOUGHT = ("view", "severity", "device", "rule")
+NARROWS = {"severity": "severity", "device": "device", "rule": "rule"}
 ALIKE: Any = {"label_visibility": "collapsed", "bind": "query-params"}
 
 
@@ -51,11 +53,12 @@ def address(*names: str) -> dict[str, str]:
 
 def filters(view: str) -> dict[str, str]:
     """Draw what can be asked for, all kept in the address; return it as the client takes it."""
-    first, second, third = st.columns([2, 3, 3])
-    severity = inputs.choice(first, "severity", "Severity", alerts.SEVERITIES)
-    device_id = inputs.exactly(second, "device", "Only this device id")
     names = [each["name"] for each in api.read_slowly("alert_rules").get("rules", [])]
-    rule = inputs.choice(third, "rule", "Rule", names)
+    with folded("alerts", address(*SOUGHT), NARROWS):
+        first, second, third = st.columns([2, 3, 3])
+        severity = inputs.choice(first, "severity", "Severity", alerts.SEVERITIES)
+        device_id = inputs.exactly(second, "device", "Only this device id")
+        rule = inputs.choice(third, "rule", "Rule", names)
     return {"view": view, "severity": severity, "device_id": device_id, "rule": rule}
 
 
@@ -67,7 +70,7 @@ def act(asked: dict[str, str], page: int) -> None:
     if not ids or not visitor.may():
         return
     st.html(heading("Act on them", "chosen by name, whatever comes into the list meanwhile"))
-    chosen = st.multiselect("Alerts", ids, key="on", placeholder="Choose alerts, or follow `act` in a row", **ALIKE)
+    chosen = st.multiselect("Alerts", ids, key="on", placeholder="Choose alerts here, or by act in their row", **ALIKE)
     left, right = st.columns(2)
     with left.container(border=True):
         said = st.text_input("Note", key="ack-note", placeholder="A fan is ordered", max_chars=500)
@@ -112,7 +115,7 @@ def rules() -> None:
     changed = alert_rules.changes(found, edited)
     with st.container(horizontal=True):
         tried = st.button("What would these have said?", key="try", disabled=not changed)
-        save = f"Save {words.count(len(changed), 'change')}…"
+        save = f"Save {words.count(len(changed), 'change')}…" if changed else "Save changes…"
         if visitor.may() and st.button(save, key="save", type="primary", disabled=not changed):
             actions.ask(alert_rules.save(changed))
     if tried:

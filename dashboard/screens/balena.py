@@ -8,7 +8,7 @@ import streamlit as st
 from broker.errors import EdgeWattError
 from dashboard import actions, api, boards, frame, paging, visitor, words
 from dashboard.api import Reading
-from dashboard.markup import heading, note
+from dashboard.markup import heading, note, written
 
 PAGE_ROWS = 50
 LINES = 200
@@ -70,7 +70,7 @@ def shipped(releases: list[dict[str, Any]], fleet: dict[str, Any]) -> None:
     if releases:
         st.html(boards.releases(releases, fleet, time.time()))
     else:
-        st.html(note("No release yet", "`balena push` makes the first one."))
+        st.html(note("No release yet", written("`balena push` makes the first one.")))
 
 
 def pins(slug: str, releases: list[dict[str, Any]], names: dict[str, str]) -> None:

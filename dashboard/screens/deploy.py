@@ -9,7 +9,7 @@ import streamlit as st
 from broker.energy import MWH_BASIS_INFERENCES, mwh_from_mj
 from dashboard import actions, api, frame, sending, signing_in, verdicts, views, visitor, words
 from dashboard.inputs import energy_budget, latency_budget
-from dashboard.markup import join, note, tag
+from dashboard.markup import join, note, tag, written
 from dashboard.terms import Terms, choose_terms
 from dashboard.verdicts import Judged
 
@@ -177,7 +177,7 @@ def main() -> None:
         return
     if not catalogue.get("models") or not fleet.get("devices"):
         empty = "models" if not catalogue.get("models") else "devices"
-        st.html(note(f"There are no {empty} yet", "`edgewatt demo` starts five devices with four models."))
+        st.html(note(f"There are no {empty} yet", written("`edgewatt demo` starts five devices with four models.")))
         return
     model = choose_model(catalogue.get("models") + _not_stored(catalogue.get("models")))
     ids, tags = choose_devices(fleet.get("devices"))

@@ -7,10 +7,12 @@ import streamlit as st
 
 from dashboard import actions, api, frame, inputs, life, paging, tables, visitor, words
 from dashboard.actions import Action
+from dashboard.folding import folded
 from dashboard.markup import heading, link, note
 
 LIVE_S = 2.0
 PAGE_ROWS = 50
+NARROWS = {"sought": "words", "device": "device", "phase": "phase", "sorted": "order"}
 ORDERS = {
     "newest first": "newest",
     "oldest first": "oldest",
@@ -57,16 +59,17 @@ def several(asked: dict[str, Any], page: int) -> None:
 
 def choose() -> tuple[dict[str, Any], int]:
     """Draw the filters, kept in the address; return what to ask the controller, and the page."""
-    moving, search, device, phase, order = st.columns([2, 3, 3, 2, 2])
-    with moving:
-        open_only = paging.only_moving()
-    asked: dict[str, Any] = {
-        "open_only": open_only,
-        "q": inputs.search(search, "sought", "model or device"),
-        "device_id": inputs.exactly(device, "device", "Only this device id"),
-        "phase": inputs.choice(phase, "phase", "Phase", words.PHASE_MEANS, words.phase),
-        "sort": inputs.order(order, "sorted", ORDERS),
-    }
+    with folded("deployments", st.query_params.to_dict(), NARROWS):
+        moving, search, device, phase, order = st.columns([2, 3, 3, 2, 2], vertical_alignment="center")
+        with moving:
+            open_only = paging.only_moving()
+        asked: dict[str, Any] = {
+            "open_only": open_only,
+            "q": inputs.search(search, "sought", "model or device"),
+            "device_id": inputs.exactly(device, "device", "Only this device id"),
+            "phase": inputs.choice(phase, "phase", "Phase", words.PHASE_MEANS, words.phase),
+            "sort": inputs.order(order, "sorted", ORDERS),
+        }
     row = st.container(horizontal=True, vertical_alignment="center")
     taken = {name: value for name, value in asked.items() if name != "open_only"}
     inputs.take_csv(row, "deployments", open="true" if open_only else "", **taken)

@@ -6,7 +6,22 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import actions, alerts, api, deeds, frame, history, inputs, past, portrait, tables, views, words
+from dashboard import (
+    actions,
+    api,
+    deeds,
+    frame,
+    history,
+    inputs,
+    need_lines,
+    needs,
+    past,
+    portrait,
+    tables,
+    views,
+    words,
+)
+from dashboard.attention import case
 from dashboard.markup import heading, link, note
 
 CHART_S = 15.0
@@ -36,12 +51,19 @@ def now(device_id: str) -> None:
 
 
 @st.fragment(run_every=frame.LIVE_S)
-def open_alerts(device_id: str) -> None:
-    """Draw the alerts of the device that nobody has seen or silenced; live, and nothing while there are none."""
-    found = api.read("alerts", device_id=device_id).get("alerts")
-    if found:
-        st.html(heading("Open alerts", "worst first"))
-        st.html(alerts.few(found, time.time()))
+def attention(device_id: str) -> None:
+    """Draw why the device needs a person, as the fleet's list has it; live, and nothing while it does not."""
+    reading, at = api.read("device", device_id=device_id), time.time()
+    if reading.document is None:
+        return
+    told = api.read("alerts", device_id=device_id, view="all")
+    alerts = [each for each in views.aged(told.get("alerts", []), told.held_s) if each["open"]]
+    (device,) = views.aged([reading.get("device")], reading.held_s)
+    newest = next(iter(device.get("deployments") or ()), None)
+    found = case(needs.of_device(device, newest, alerts, at), device_id=device_id)
+    if found.needs or found.seen:
+        st.html(heading("Needs attention", "first what explains the rest"))
+        st.html(need_lines.whole(found, at))
 
 
 @st.fragment(run_every=CHART_S)
@@ -182,7 +204,7 @@ def main(device_id: str) -> None:
     if api.read("device", device_id=device_id).document is None:
         return
     deeds.draw(device_id)
-    open_alerts(device_id)
+    attention(device_id)
     part = st.segmented_control(
         "Part",
         list(PARTS),

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import api, diary, frame, inputs, words
+from dashboard.folding import folded
 from dashboard.markup import heading, link, note
 
 PAGE_ROWS = 200
@@ -13,6 +14,8 @@ REFUSED = 20
 DETAIL = {"milestones": "Milestones", "all": "Every step"}
 SPANS = ("15min", "1h", "24h", "7d")
 OLDEST = "oldest first"
+NARROWS = {"words": "words", "kind": "kind", "device": "device", "rollout": "rollout"}
+NARROWS |= {"who": "who", "span": "the last", "at": "around", "first": "order"}
 ORDERS = ("newest first", OLDEST)
 
 
@@ -64,18 +67,19 @@ def filters() -> tuple[dict[str, Any], str]:
     known = api.read_slowly("log_kinds")
     kinds = [each["type"] for each in known.get("kinds", [])]
     causes = [each["who"] for each in known.get("who", [])]
-    first, second = st.columns([4, 2, 2, 2, 2]), st.columns([2, 2, 2, 4])
-    asked: dict[str, Any] = {
-        "q": inputs.search(first[0], "words", "words, a device, a model"),
-        "kind": inputs.choice(first[1], "kind", "Kind", kinds, words.phase),
-        "device_id": inputs.exactly(first[2], "device", "Only this device id"),
-        "rollout_id": inputs.exactly(first[3], "rollout", "Only this rollout id"),
-        "who": inputs.choice(first[4], "who", "Who", causes),
-        "since": inputs.choice(second[0], "span", "Time", SPANS, lambda span: f"the last {span}"),
-        "at": inputs.exactly(second[1], "at", "Around 14:02 (UTC)"),
-    }
-    order = inputs.order(second[2], "first", {each: each for each in ORDERS})
-    row = second[3].container(horizontal=True, vertical_alignment="center")
+    with folded("events", st.query_params.to_dict() | {"before": ""}, NARROWS):
+        first, second = st.columns([4, 2, 2, 2, 2]), st.columns([2, 2, 2])
+        asked: dict[str, Any] = {
+            "q": inputs.search(first[0], "words", "words, a device, a model"),
+            "kind": inputs.choice(first[1], "kind", "Kind", kinds, words.phase),
+            "device_id": inputs.exactly(first[2], "device", "Only this device id"),
+            "rollout_id": inputs.exactly(first[3], "rollout", "Only this rollout id"),
+            "who": inputs.choice(first[4], "who", "Who", causes),
+            "since": inputs.choice(second[0], "span", "Time", SPANS, lambda span: f"the last {span}"),
+            "at": inputs.exactly(second[1], "at", "Around 14:02 (UTC)"),
+        }
+        order = inputs.order(second[2], "first", {each: each for each in ORDERS})
+    row = st.container(horizontal=True, vertical_alignment="center")
     detail = row.segmented_control(
         "Detail",
         list(DETAIL),

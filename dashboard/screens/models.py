@@ -8,7 +8,8 @@ import streamlit as st
 
 from dashboard import actions, api, charts, frame, inputs, paging, shelf, visitor, words
 from dashboard.actions import Action
-from dashboard.markup import heading, link, note
+from dashboard.folding import folded
+from dashboard.markup import heading, link, note, written
 
 PAGE_ROWS = 100
 PLACES = {"in the store": {"stored": True}, "well known": {"popular": True}, "all": {}}
@@ -19,35 +20,37 @@ SORTS = {
     "smallest": "params_m",
     "by name": "name",
 }
+NARROWS = {"find": "name", "place": "place", "family": "family", "board": "board", "sort": "order"}
 CHEAPEST = {"least energy": "energy_mj"}  # needs a board
 
 
 def filters(boards: list[str], families: Iterable[str]) -> dict[str, Any]:
     """Draw search, place, family, order and board, all kept in the address; return what to ask the controller."""
-    search, place, family, order, board = st.columns([3, 2, 2, 2, 2])
-    q = search.text_input(
-        "Search", key="find", bind="query-params", placeholder="Part of the name", label_visibility="collapsed"
-    )
-    where = place.selectbox("Place", list(PLACES), key="place", bind="query-params", label_visibility="collapsed")
-    of = family.selectbox(
-        "Family",
-        ["", *families],
-        key="family",
-        bind="query-params",
-        format_func=lambda name: name or "Any family",
-        label_visibility="collapsed",
-    )
-    chosen = board.selectbox(
-        "Board",
-        boards,
-        index=0 if boards else None,
-        key="board",
-        bind="query-params",
-        placeholder="no board is known yet",
-        label_visibility="collapsed",
-    )
-    orders = SORTS | (CHEAPEST if chosen else {})
-    sort = order.selectbox("Order", list(orders), key="sort", bind="query-params", label_visibility="collapsed")
+    with folded("models", st.query_params.to_dict(), NARROWS):
+        search, place, family, order, board = st.columns([3, 2, 2, 2, 2])
+        q = search.text_input(
+            "Search", key="find", bind="query-params", placeholder="Part of the name", label_visibility="collapsed"
+        )
+        where = place.selectbox("Place", list(PLACES), key="place", bind="query-params", label_visibility="collapsed")
+        of = family.selectbox(
+            "Family",
+            ["", *families],
+            key="family",
+            bind="query-params",
+            format_func=lambda name: name or "Any family",
+            label_visibility="collapsed",
+        )
+        chosen = board.selectbox(
+            "Board",
+            boards,
+            index=0 if boards else None,
+            key="board",
+            bind="query-params",
+            placeholder="no board is known yet",
+            label_visibility="collapsed",
+        )
+        orders = SORTS | (CHEAPEST if chosen else {})
+        sort = order.selectbox("Order", list(orders), key="sort", bind="query-params", label_visibility="collapsed")
     wanted = {"q": q or "", "family": of or "", "sort": orders[sort], "device_type": chosen or ""}
     return {name: value for name, value in wanted.items() if value} | PLACES[where]
 
@@ -105,7 +108,7 @@ def main() -> None:
     if not frame.answered(everything, "models"):
         return
     if not everything.get("total"):
-        st.html(note("No models yet", "Add a file with `edgewatt models add FILE`."))
+        st.html(note("No models yet", written("Add a file with `edgewatt models add FILE`.")))
         return
     devices = fleet.get("devices", [])
     query = filters(shelf.boards(devices), everything.get("families", {}))

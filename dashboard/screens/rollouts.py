@@ -7,10 +7,12 @@ import streamlit as st
 
 from dashboard import actions, api, frame, inputs, paging, rollouts, visitor, words
 from dashboard.actions import Action
-from dashboard.markup import heading, link, note
+from dashboard.folding import folded
+from dashboard.markup import heading, link, note, written
 
 LIVE_S = 2.0
 PAGE_ROWS = 25
+NARROWS = {"name": "words", "stands": "phase", "ordered": "order"}
 STEERABLE = ("planned", "running", "paused")
 
 
@@ -57,7 +59,9 @@ def several(asked: dict[str, Any], page: int) -> None:
         return
     if not rows:
         quiet = "No rollout is under way" if asked["open_only"] else "Nothing was rolled out yet"
-        st.html(note(quiet, "`edgewatt deploy MODEL --to TAG --plan 1,10%,50%,100%` makes one; watch it here."))
+        st.html(
+            note(quiet, written("`edgewatt deploy MODEL --to TAG --plan 1,10%,50%,100%` makes one; watch it here."))
+        )
         return
     st.html(heading("Rollouts", words.count(total, "rollout")))
     st.html(rollouts.listing(rows, time.time()))
@@ -65,15 +69,16 @@ def several(asked: dict[str, Any], page: int) -> None:
 
 def choose() -> tuple[dict[str, Any], int]:
     """Draw the filters, kept in the address; return what to ask the controller, and the page."""
-    moving, search, phase, order = st.columns([2, 3, 2, 2])
-    with moving:
-        open_only = paging.only_moving()
-    asked: dict[str, Any] = {
-        "open_only": open_only,
-        "q": inputs.search(search, "name", "model or who asked"),
-        "phase": inputs.choice(phase, "stands", "Phase", rollouts.PHASES, words.phase),
-        "sort": inputs.order(order, "ordered", {"newest first": "newest", "oldest first": "oldest"}),
-    }
+    with folded("rollouts", st.query_params.to_dict(), NARROWS):
+        moving, search, phase, order = st.columns([2, 3, 2, 2], vertical_alignment="center")
+        with moving:
+            open_only = paging.only_moving()
+        asked: dict[str, Any] = {
+            "open_only": open_only,
+            "q": inputs.search(search, "name", "model or who asked"),
+            "phase": inputs.choice(phase, "stands", "Phase", rollouts.PHASES, words.phase),
+            "sort": inputs.order(order, "ordered", {"newest first": "newest", "oldest first": "oldest"}),
+        }
     row = st.container(horizontal=True, vertical_alignment="center")
     taken = {name: value for name, value in asked.items() if name != "open_only"}
     inputs.take_csv(row, "rollouts", open="true" if open_only else "", **taken)

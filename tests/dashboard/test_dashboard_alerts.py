@@ -5,7 +5,7 @@ import time
 import pytest
 import streamlit as st
 
-from dashboard import alert_rules, alerts, api
+from dashboard import alert_rules, api
 from tests.alerting import AlertFleet
 from tests.dashboard.conftest import Page
 
@@ -166,12 +166,13 @@ def test_edits_are_found_by_name_never_by_place():
     assert "its alerts end with it" in action.consequence
 
 
-def test_a_device_shows_its_own_open_alerts():
+def test_a_device_shows_why_it_needs_somebody_as_the_fleet_does():
     page = Page("device", id=LONG)
 
-    assert "Open alerts" in page.text
-    assert "battery-empty" in page.text
-    assert "too-hot" not in page.text
+    assert "Needs attention" in page.text
+    assert page.markup.index("<i></i>battery empty") < page.markup.index("<i></i>battery low")
+    assert "<i></i>too hot" not in page.markup
+    assert f"alerts?on=battery-empty%40{LONG}" in page.markup
 
 
 def test_the_fleet_has_one_line_for_each_device_with_value_limit_and_age_and_counts_what_does_not_shout():
@@ -183,12 +184,6 @@ def test_the_fleet_has_one_line_for_each_device_with_value_limit_and_age_and_cou
     assert "rules without data" in page.text
     assert "too hot before: last" not in page.text
     assert "alerts?on=too-hot%40pi5-1" in page.markup
-
-
-def test_the_worst_few_stand_for_the_rest_on_another_page():
-    found = api.client().alerts()["alerts"]
-
-    assert f"and {len(found) - 1} alerts more" in alerts.few(found, time.time(), most=1)
 
 
 def test_without_a_controller_the_page_says_so(monkeypatch, free_port):
