@@ -9,10 +9,11 @@ from broker.errors import ConflictError
 from controller.access.door import LOCAL
 from controller.access.roles import Role
 from controller.access.tokens import Token
+from controller.api.described import RESPONSES
 from controller.api.parts import Asking, Given, Origin, Parts
 from controller.times import seconds
 
-router = APIRouter(tags=["access"])
+router = APIRouter(tags=["access"], responses=RESPONSES)
 
 
 @dataclass(frozen=True, kw_only=True)

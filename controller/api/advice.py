@@ -19,6 +19,7 @@ from controller.api.advice_documents import (
     plan_document,
 )
 from controller.api.conditions import WhenBody, conditions
+from controller.api.described import RESPONSES
 from controller.api.parts import Given, Origin, Parts
 from controller.choosing import Chooser, Chosen, Demand, LeftOut, type_of
 from controller.fleet_list import FleetList, Sought
@@ -28,7 +29,7 @@ from controller.predict.survey import IMPLIED, survey
 from controller.service import Wish
 from controller.storage.store import Row
 
-router = APIRouter(prefix="/api", tags=["advice"])
+router = APIRouter(prefix="/api", tags=["advice"], responses=RESPONSES)
 
 MAX_DEVICES = 1_000
 

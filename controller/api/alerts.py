@@ -9,9 +9,10 @@ from pydantic import ConfigDict, Field, StrictBool, StrictFloat
 from controller.alerts.preview import preview as look_back
 from controller.alerts.quantities import EnergyKind
 from controller.alerts.rule import NO_DATA_AFTER_S, Comparison, Rule, Severity
+from controller.api.described import RESPONSES
 from controller.api.parts import Given, Limit, Offset, Origin
 
-router = APIRouter(prefix="/api/alerts", tags=["alerts"])
+router = APIRouter(prefix="/api/alerts", tags=["alerts"], responses=RESPONSES)
 
 EXACT: ConfigDict = ConfigDict(extra="forbid")
 Note = Annotated[str, Field(max_length=500)]

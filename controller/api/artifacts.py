@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Response
 
 from broker.errors import NotFoundError
+from controller.api.described import RESPONSES
 from controller.api.files import IMMUTABLE, Asked, serve
 from controller.api.parts import Given, Origin
 from controller.models.checking import check
 from controller.models.store import DIGEST
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], responses=RESPONSES)
 
 Text = Annotated[str | None, Header()]
 

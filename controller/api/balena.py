@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from controller.api.described import RESPONSES
 from controller.api.parts import Given, Limit, Offset, Origin
 from controller.balena.joined import Where, counts
 from controller.balena.pinning import Pin
 from controller.balena.questions import MOST_LINES, known_uuid
 
-router = APIRouter(prefix="/api/balena", tags=["balena"])
+router = APIRouter(prefix="/api/balena", tags=["balena"], responses=RESPONSES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from controller.api.described import RESPONSES
 from controller.api.documents import Document
 from controller.api.energy import PredictBody, features_of
 from controller.api.parts import Given, Origin
@@ -16,7 +17,7 @@ from controller.feedback.corrections import Kept
 from controller.feedback.learning import kept_sentence
 from controller.predict.calibrate import Run
 
-router = APIRouter(prefix="/api/devices/{device_id}", tags=["calibration"])
+router = APIRouter(prefix="/api/devices/{device_id}", tags=["calibration"], responses=RESPONSES)
 
 MAX_ROWS = 1_000
 

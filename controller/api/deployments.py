@@ -12,6 +12,7 @@ from broker.errors import InvalidError
 from broker.phases import Phase
 from controller.addresses import address_of
 from controller.api.conditions import WhenBody, conditions
+from controller.api.described import RESPONSES
 from controller.api.devices import DeviceBody, find_device
 from controller.api.documents import (
     deployment_document,
@@ -27,7 +28,7 @@ from controller.service import Wish, refusal_of
 from controller.sleep import asleep_until
 from controller.storage.store import Row
 
-router = APIRouter(prefix="/api", tags=["deployments"])
+router = APIRouter(prefix="/api", tags=["deployments"], responses=RESPONSES)
 
 
 @dataclass(frozen=True, kw_only=True)

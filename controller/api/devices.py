@@ -10,6 +10,7 @@ from broker.energy import mwh_from_mj
 from broker.errors import InvalidError
 from controller import fleet
 from controller.addresses import address_of, device_at
+from controller.api.described import RESPONSES
 from controller.api.documents import deployment_document
 from controller.api.ledger import drift_document
 from controller.api.parts import Given, Limit, Offset, Origin, Parts
@@ -21,7 +22,7 @@ from controller.sleep import asleep_until
 from controller.storage.store import Row
 from controller.telemetry import history
 
-router = APIRouter(tags=["devices"])
+router = APIRouter(tags=["devices"], responses=RESPONSES)
 
 MAX_MINUTES = 60 * 24 * 31
 MAX_COURSE_MINUTES = 60 * 24

@@ -6,12 +6,13 @@ from typing import Any
 from fastapi import APIRouter
 
 from broker.errors import InvalidError
+from controller.api.described import RESPONSES
 from controller.api.documents import Document, prediction_document
 from controller.api.parts import Given, Parts
 from controller.predict.features import Features
 from controller.predict.prediction import Predictor
 
-router = APIRouter(prefix="/api", tags=["energy"])
+router = APIRouter(prefix="/api", tags=["energy"], responses=RESPONSES)
 
 MAX_BATCH = 1_000
 FLOPS_PER_MAC = 2.0

@@ -5,9 +5,10 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from controller.api.described import RESPONSES
 from controller.api.parts import Given, Origin
 
-router = APIRouter(tags=["enrolment"])
+router = APIRouter(tags=["enrolment"], responses=RESPONSES)
 
 DAY_S = 86_400.0
 NO_STORE = "no-store"

@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from broker.phases import Phase
 from controller.api.csv_rows import csv_lines
+from controller.api.described import RESPONSES
 from controller.api.devices import MAX_MINUTES, select
 from controller.api.documents import deployment_document
 from controller.api.ledger import entry_document
@@ -23,7 +24,7 @@ from controller.rollouts.state import RolloutPhase
 from controller.storage.store import Row
 from controller.telemetry import history
 
-router = APIRouter(prefix="/api/export", tags=["exports"])
+router = APIRouter(prefix="/api/export", tags=["exports"], responses=RESPONSES)
 
 AT_ONCE = 500
 

@@ -6,13 +6,14 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from controller.api.described import RESPONSES
 from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.models.manifest import Artifact, Format, Variant
 from controller.workshop.endings import error_of
 from controller.workshop.jobs import Job, JobState
 from controller.workshop.orders import ordered_name
 
-router = APIRouter(prefix="/api", tags=["workshop"])
+router = APIRouter(prefix="/api", tags=["workshop"], responses=RESPONSES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,13 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from controller.api.described import RESPONSES
 from controller.api.documents import Document
 from controller.api.parts import Given, Limit
 from controller.feedback import ledger
 from controller.feedback.ledger import Entry, Watch
 
-router = APIRouter(prefix="/api", tags=["ledger"])
+router = APIRouter(prefix="/api", tags=["ledger"], responses=RESPONSES)
 
 
 @router.get("/ledger")

@@ -12,11 +12,12 @@ from starlette.websockets import WebSocketDisconnect
 from broker.errors import AccessError, NotFoundError
 from controller.access.door import check
 from controller.access.roles import Principal, Role
+from controller.api.described import RESPONSES
 from controller.api.parts import Asking, Given, Parts
 from controller.telemetry.live import Reader
 
 logger = logging.getLogger(__name__)
-router = APIRouter()
+router = APIRouter(responses=RESPONSES)
 
 TRY_AGAIN_LATER = 1013
 """The close code of a reader that is too slow."""

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from broker.errors import InvalidError
 from controller.api.csv_rows import csv_lines
+from controller.api.described import RESPONSES
 from controller.api.parts import Given, Origin, Parts
 from controller.archive import File
 from controller.logs import CAUSES, KINDS, SAYS, Sought, event_document
@@ -18,7 +19,7 @@ from controller.outcomes import tally
 from controller.storage.store import Row
 from controller.times import moment
 
-router = APIRouter(prefix="/api/logs", tags=["logs"])
+router = APIRouter(prefix="/api/logs", tags=["logs"], responses=RESPONSES)
 
 COLUMNS = ("id", "at", "type", "who", "device_id", "deployment_id", "phase", "text", "reason", "time")
 

@@ -5,12 +5,13 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from controller.api.described import RESPONSES
 from controller.api.parts import Given, Parts
 from controller.feedback import ledger
 from controller.fleet_list import FleetList
 from controller.logs import REFUSALS
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], responses=RESPONSES)
 
 
 @router.get("/metrics", response_class=Response)

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 
 from broker.errors import InvalidError
+from controller.api.described import RESPONSES
 from controller.api.documents import Document, model_document, prediction_document
 from controller.api.parts import Given, Limit, Offset, Parts
 from controller.models.model import Model
 from controller.models.search import Order, Search, families, ordered
 from controller.predict.advice import predicted, recommended
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], responses=RESPONSES)
 
 
 @router.get("/api/models/all")

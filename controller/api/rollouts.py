@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 from broker.errors import InvalidError
 from controller.api.conditions import WhenBody, conditions
 from controller.api.deployments import budget_mj
+from controller.api.described import RESPONSES
 from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.api.rollout_documents import part_document, rollout_document, whole_document
 from controller.rollouts.drafting import document as plan_document
@@ -20,7 +21,7 @@ from controller.rollouts.standing import Standing
 from controller.rollouts.state import OnBreach, Rollout, RolloutPhase, Rules
 from controller.rollouts.waves import DEFAULT, Step
 
-router = APIRouter(prefix="/api/rollouts", tags=["rollouts"])
+router = APIRouter(prefix="/api/rollouts", tags=["rollouts"], responses=RESPONSES)
 
 MOST_NAMED = 20_000
 EXACT: ConfigDict = ConfigDict(extra="forbid")

@@ -5,10 +5,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from controller.api.described import RESPONSES
 from controller.api.parts import Given
 from controller.saved_views import SavedViews
 
-router = APIRouter(prefix="/api/views", tags=["devices"])
+router = APIRouter(prefix="/api/views", tags=["devices"], responses=RESPONSES)
 
 
 @dataclass(frozen=True, kw_only=True)

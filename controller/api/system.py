@@ -6,12 +6,13 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from controller.api.described import RESPONSES
 from controller.api.errors import answer
 from controller.api.parts import Given, Parts
 from controller.fleet_list import FleetList
 from controller.logs import REFUSALS
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], responses=RESPONSES)
 
 
 @router.get("/livez")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 
 from broker.errors import ArtifactError, InvalidError
+from controller.api.described import RESPONSES
 from controller.api.parts import Given, Origin, Parts
 from controller.models.fact_sheet import fact_sheet
 from controller.models.intake import Parcel, model_name
@@ -15,7 +16,7 @@ from controller.models.manifest import About
 from controller.models.naming import split
 from controller.workshop.jobs import Order, Source
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], responses=RESPONSES)
 
 BODY: dict[str, Any] = {
     "requestBody": {
