@@ -25,7 +25,9 @@ def unreachable(error: OSError, host: str, port: int) -> Disconnected:
         case TimeoutError():
             return Disconnected(f"no answer from {where} in time: is a firewall between?", code="unreachable")
         case ConnectionResetError() | BrokenPipeError():
-            return Disconnected(f"{where} hung up at once", code="closed_early")
+            return Disconnected(
+                f"{where} hung up at once: does this port speak TLS, as mqtts:// does?", code="closed_early"
+            )
     return Disconnected(f"no way to {where}: {error.strerror or error}", code="unreachable")
 
 

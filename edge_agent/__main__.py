@@ -19,6 +19,7 @@ from broker.systemd import Systemd
 from edge_agent import enroll, power, vitals
 from edge_agent.alone import alone_in
 from edge_agent.benchmark import command as benchmark
+from edge_agent.checkup import clock_at, look
 from edge_agent.compose import Parts, agent_version, compose, identify, machine, will
 from edge_agent.download import Downloader
 from edge_agent.duty import sleep
@@ -72,10 +73,21 @@ def parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
-    host, port, _ = address(settings.broker)
+    host, port = _reachable(settings)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    if not (clock := clock_at(time.time())).fine:
+        log.warning("this clock is not set: %s", clock.text)
     with alone_in(settings.data):
         return RESTART if asyncio.run(serve(settings, host, port)) else 0
+
+
+def _reachable(settings: Settings) -> tuple[str, int]:
+    """Return where the broker is, once nothing of what its connection needs is wrong. Raises EdgeWattError."""
+    host, port, with_tls = address(settings.broker)
+    who = settings.credentials
+    if with_tls:
+        who.context()
+    return host, port
 
 
 async def serve(settings: Settings, host: str, port: int) -> bool:
@@ -139,6 +151,7 @@ def _runtimes(settings: Settings) -> Sequence[Working]:
 
 def _check(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
+    _reachable(settings)
     board = vitals.board_name()
     device_type = settings.device_type or vitals.device_type(board)
     found, rejected = working(installed(settings.threads, settings.provider))
@@ -154,8 +167,9 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"no meter      {said}")
     rules = Rules.of(settings)
     print(f"policy        {in_words(rules.policy(), rules.fault)}")
-    print(f"broker        {settings.broker}")
-    return 0 if found else FAILED
+    seen = look(settings, now=time.time())
+    print(*seen, sep="\n")
+    return 0 if found and all(each.fine for each in seen) else FAILED
 
 
 def _described(info: RuntimeInfo) -> str:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from broker.errors import ConflictError
-from edge_agent.files import storage_error
+from broker.errors import ConflictError, StorageError
 
 
 @contextmanager
@@ -20,7 +19,10 @@ def alone_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = path.open("w")
     except OSError as error:
-        raise storage_error(error, path) from None
+        raise StorageError(
+            f"the data folder {folder} cannot be used: {error.strerror or error}",
+            hint="mend its owner or free some disk, or name another folder with --data",
+        ) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,6 +18,7 @@ from edge_agent.http_answer import BusyError, Resume, TryAgainError, ask, openin
 from edge_agent.work import StoppedError
 
 CHUNK_BYTES = 262_144
+RESERVE_BYTES = 8_000_000
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Progress = Callable[[int, int], None]
@@ -44,7 +45,7 @@ class Downloader:
 
     patience: Patience = field(default_factory=Patience)
     ca_file: str = ""
-    reserve_bytes: int = 8_000_000
+    reserve_bytes: int = RESERVE_BYTES
     free_bytes: Callable[[Path], int] = free_bytes
 
     def fetch(self, ref: ArtifactRef, part: Path, *, stop: Event, on_progress: Progress, hosts: frozenset[str]) -> None:

@@ -1,11 +1,12 @@
 """Remembers which runtimes ran here, so that a restart does not prove them again."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from broker.errors import WireError
+from broker.errors import StorageError, WireError
 from broker.messages import RuntimeInfo
 from broker.wire import decode, encode
 from edge_agent.files import write_whole
@@ -36,7 +37,8 @@ def known(
         ran = (runtime for runtime in runtimes if runtime.name in infos)
         return tuple(Working(runtime=r.proved(infos[r.name]), info=infos[r.name]) for r in ran), ()
     found, rejected = working(runtimes)
-    write_whole(path, encode(Proved(key=key, infos=tuple(one.info for one in found))))
+    with contextlib.suppress(StorageError):  # on a full disk they are proved again next time
+        write_whole(path, encode(Proved(key=key, infos=tuple(one.info for one in found))))
     return found, rejected
 
 

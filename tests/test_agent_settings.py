@@ -115,12 +115,13 @@ def test_bench_prints_figures_with_their_source(tmp_path, capsys):
 
 def test_check_says_what_the_device_can_do(capsys):
     with pytest.raises(SystemExit) as ended:
-        main(["check", "--id", "x", "--device-type", "raspberry_pi_5"])
+        main(["check", "--id", "x", "--device-type", "raspberry_pi_5", "--broker", "mqtt://127.0.0.1:9"])
 
-    assert ended.value.code == 0
     said = capsys.readouterr().out
     assert "onnxruntime" in said
     assert "model, board" in said
+    assert "no broker     nobody listens on 127.0.0.1:9: is the broker running?" in said
+    assert ended.value.code == 1
 
 
 def test_version_is_printed(capsys):

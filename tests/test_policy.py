@@ -193,7 +193,8 @@ async def test_what_was_locked_while_it_waited_is_not_begun(server, tmp_path, mo
 
 def test_check_says_the_policy(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        main(["check", "--data", str(tmp_path), "--max-energy-mj", "40", "--only-host", "store", "--locked"])
+        where = ("--data", str(tmp_path), "--broker", "mqtt://127.0.0.1:9")
+        main(["check", *where, "--max-energy-mj", "40", "--only-host", "store", "--locked"])
     out = capsys.readouterr().out
 
     said = "policy        locked: takes no deployment; at most 40 mJ per inference; files from store only\n"

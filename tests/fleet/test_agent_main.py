@@ -10,6 +10,8 @@ import psutil
 import pytest
 
 from broker.phases import Phase
+from edge_agent import checkup
+from edge_agent.settings import Settings
 from tests.agent_bench import deploy
 from tests.artifact_server import serving
 from tests.fleet.agent_process import ROOT, watching
@@ -41,6 +43,9 @@ def launch(broker, tmp_path):
 async def test_the_command_joins_deploys_restarts_and_leaves(broker, launch):
     with serving() as server:
         async with watching(broker.url) as watcher:
+            asked = await checkup.broker(Settings(id="pi5-1", broker=broker.url))
+            assert str(asked) == f"broker        {broker.url}, lets us in"
+
             process = launch("--simulate", "--tag", "line=A", "--rate", "20", "--seed", "3")
             await watcher.until(lambda: watcher.online("pi5-1"), "the birth")
             await watcher.command("pi5-1", deploy(server, soak_s=0.2))
