@@ -1,5 +1,6 @@
 """Lists and counts devices in SQL: a page of a hundred thousand reads the documents of its own devices alone."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -102,6 +103,20 @@ class FleetList:
         marks = ", ".join("?" * len(names))
         found = {row["id"]: row for row in self.store.query(f"SELECT * FROM devices WHERE id IN ({marks})", names)}  # noqa: S608 - marks only
         return [found[name] for name in names if name in found]
+
+    def running(self, model: str, now: float) -> dict[str, Counter[str]]:
+        """Return how many devices of each health run `model`, by the SHA-256 of the file that they run."""
+        text_in = self.store.connection.json_text
+        file = text_in(text_in("state", "active"), "artifact_sha256")
+        sql = (
+            f"SELECT {file} AS sha256, {_HEALTH} AS standing, count(*) AS n FROM devices "  # noqa: S608 - fixed text
+            "WHERE runs = :model GROUP BY sha256, standing"
+        )
+        words, found = {rank: word for word, rank in _RANK.items()}, defaultdict[str, Counter[str]](Counter)
+        for row in self.store.query(sql, {"now": now, "model": model}):
+            if row["sha256"] is not None:
+                found[row["sha256"]][words[row["standing"]]] += row["n"]
+        return found
 
     def healths(self, now: float) -> dict[str, int]:
         """Return how many devices have each health."""

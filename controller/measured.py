@@ -30,7 +30,7 @@ _decoder = msgspec.json.Decoder(_Ended)
 
 def readings(store: Store, model: str) -> list[Reading]:
     """Return what each file of `model` cost each device that is known, as often as that was told."""
-    types = {row["id"]: (row["info"] or {}).get("device_type") or "unknown" for row in store.devices()}
+    types = {row["id"]: row["device_type"] or "unknown" for row in store.query("SELECT id, device_type FROM devices")}
     found = {(each.device_id, each.sha256, each.energy_mj): each for each in _benchmarks(store, model, types)}
     found |= {(each.device_id, each.sha256, each.energy_mj): each for each in _newest(store, model, types)}
     ended = _deployments(store, model, types)

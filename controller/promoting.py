@@ -1,10 +1,11 @@
 """Lets a person say which version of a model its bare name means: nothing is deployed by that."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from broker.errors import ConflictError, NotFoundError
+from controller.fleet_list import FleetList
 from controller.models.checking import Checked, check
 from controller.models.store import ArtifactStore
 from controller.models.versions import SHORT, Version, named, promoted, versions
@@ -69,15 +70,15 @@ class Promoting:
             raise NotFoundError(f"{model[:80]!r} is not in the store", code="no_artifact", hint=hint)
         return found
 
-    def plan(self, model: str, digits: str | None) -> Plan:
-        """Return what it would change to promote the version that `digits` names, or none any more for None.
+    def plan(self, model: str, digits: str | None, at: float) -> Plan:
+        """Return what it would change to promote at `at` the version that `digits` names, none any more for None.
 
         Raises NotFoundError, InvalidError, ConflictError for one that is archived, has no bytes, or is in the way of
         a rollout.
         """
         found = self.versions(model)
         after = None if digits is None else named(found, digits)
-        plan = Plan(model=model, before=promoted(found), after=after, running=self._running(found))
+        plan = Plan(model=model, before=promoted(found), after=after, running=self._running(found, at))
         if after is not None:
             _require_offered(after)
         under_way = [each.id for each in self.rollouts.open() if each.model == model]
@@ -108,14 +109,10 @@ class Promoting:
         facts = {"model": plan.model, "promoted_sha256": _sha256(plan.after), "promoted_before": _sha256(plan.before)}
         self.store.add_event(at, "model", plan.document["sentence"], who=who, facts=facts)
 
-    def _running(self, found: Iterable[Version]) -> dict[str, int]:
-        called = {sha256: version.sha256 for version in found for sha256 in version.digests}
-        counted: dict[str, int] = {}
-        for device in self.store.devices():
-            active = ((device["state"] or {}).get("active") or {}).get("artifact_sha256")
-            if active in called:
-                counted[called[active]] = counted.get(called[active], 0) + 1
-        return counted
+    def _running(self, found: Sequence[Version], at: float) -> dict[str, int]:
+        running = FleetList(store=self.store).running(found[0].name, at)
+        counted = {each.sha256: sum(running[sha256].total() for sha256 in each.digests) for each in found}
+        return {sha256: number for sha256, number in counted.items() if number}
 
 
 def _require_offered(version: Version) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dashboard import tables, views, words
-from dashboard.markup import join, link, number, pill, table, tag
+from dashboard.markup import EMPTY, join, link, number, pill, table, tag
 
 Document = dict[str, Any]
 
@@ -64,7 +64,7 @@ def _scaled(value: float | None, unit_size: float, unit: str) -> Markup:
 
 def _row(model: Document, said: Document | None, running: Counter[str]) -> list[Markup | str]:
     origin = " · ".join(each for each in (model.get("family") or "", model.get("source") or "") if each)
-    name = tag("b", words.short(model["name"]), title=model["name"])
+    name = tag("b", _name(model), title=model["name"])
     return [
         tag("span", join([name, tag("small", words.short(origin, 60))]), of="stack"),
         _places(model),
@@ -73,12 +73,27 @@ def _row(model: Document, said: Document | None, running: Counter[str]) -> list[
         _scaled(model.get("params_m"), 1e6, ""),
         _accuracy(model),
         tables.predicted(said),
-        _runs_on(running),
+        runs_on(running),
         link("deploy it", "deploy", of="ew-go nowrap", model=model["name"]),
     ]
 
 
-def _runs_on(running: Counter[str]) -> Markup | str:
+def _name(model: Document) -> Markup:
+    """Return a model's name, a link to its versions where it is stored, and that it has several or a promoted one."""
+    shown = words.short(model["name"])
+    if not model.get("stored"):
+        return tag("span", shown)
+    promoted, several = model.get("promoted_sha256"), (model.get("versions") or 1) > 1
+    told = pill("promoted", "good", model.get("means") or "") if promoted else EMPTY
+    told = (
+        pill(words.count(model["versions"], "version"), "mute", model.get("means") or "")
+        if several and not promoted
+        else told
+    )
+    return join([link(shown, "models", model=model["name"]), told], _GAP)
+
+
+def runs_on(running: Counter[str]) -> Markup | str:
     """Return how many devices run a model, and how many of them are not live."""
     if not running:
         return words.NOTHING

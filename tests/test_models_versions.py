@@ -249,9 +249,9 @@ def test_while_a_rollout_is_under_way_its_model_means_what_it_meant(tmp_path):
     )
 
     with pytest.raises(Exception, match=f"{made.id} rolls {MODEL} out") as refused:
-        fleet.parts.promoting.plan(MODEL, sha256)
+        fleet.parts.promoting.plan(MODEL, sha256, fleet.at)
     fleet.rolling.abort(made.id, "", "cli", fleet.at)
 
     assert refused.value.code == "in_rollout"
-    assert fleet.parts.promoting.plan(MODEL, sha256).changed
+    assert fleet.parts.promoting.plan(MODEL, sha256, fleet.at).changed
     fleet.store.close()

@@ -61,21 +61,8 @@ ROLLOUTS = {
     "since": "since",
 }
 MODELS = {
-    **{
-        name: name
-        for name in (
-            "name",
-            "family",
-            "variant",
-            "source",
-            "stored",
-            "versions",
-            "promoted_sha256",
-            "formats",
-            "trained",
-            "labels",
-        )
-    },
+    **{name: name for name in ("name", "family", "variant", "source", "stored", "versions", "promoted_sha256")},
+    **{name: name for name in ("formats", "trained", "labels")},
     **{name: name for name in ("size_mb", "params_m", "gmacs", "top1_pct", "top1_source", "licence")},
     **{f"predicted_{name}": f"prediction.{name}" for name in ("energy_mj", "low_mj", "high_mj", "support")},
 }

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from broker.errors import EdgeWattError, InvalidError
-from controller import fleet
 from controller.api.documents import Document, artifact_document
 from controller.api.parts import Given, Origin, Parts
+from controller.fleet_list import FleetList
 from controller.measured import readings
 from controller.models.changes import Change, Reading, changes, stated
 from controller.models.model import Model
@@ -39,11 +39,11 @@ async def promote(parts: Given, origin: Origin, body: PromoteBody) -> dict[str, 
     """
     if (body.version is None) is not body.undo:
         raise InvalidError("say which version, or undo", hint="one of version and undo", field="version")
-    plan = parts.promoting.plan(body.model_name, body.version)
+    plan = parts.promoting.plan(body.model_name, body.version, parts.clock())
     await asyncio.to_thread(parts.promoting.check, plan)
     if not body.dry_run:
         with parts.service.store.transaction():
-            plan = parts.promoting.plan(body.model_name, body.version)
+            plan = parts.promoting.plan(body.model_name, body.version, parts.clock())
             parts.promoting.carry_out(plan, origin, parts.clock())
     return {"success": True, "dry_run": body.dry_run} | plan.document
 
@@ -57,7 +57,7 @@ async def list_versions(parts: Given, name: str) -> dict[str, Any]:
     """
     found = parts.promoting.versions(name)
     now = parts.clock()
-    running = _running(parts, now)
+    running = FleetList(store=parts.service.store).running(name, now)
     version, told = promoted(found), readings(parts.service.store, name)
     documents = [
         _document(parts, new, running, promoted=new == version) | _beside(parts, old, new, told)
@@ -123,13 +123,3 @@ def _change_document(change: Change) -> Document:
     names = ("quantity", "kind", "device_type")
     said = {"change_percent": change.percent, "better": change.better, "sentence": change.sentence}
     return {name: getattr(change, name) for name in names} | figures | said
-
-
-def _running(parts: Parts, now: float) -> dict[str, Counter[str]]:
-    """Return how many devices of each health run which file."""
-    found: dict[str, Counter[str]] = {}
-    for device in parts.service.store.devices():
-        active = ((device["state"] or {}).get("active") or {}).get("artifact_sha256")
-        if active is not None:
-            found.setdefault(active, Counter())[fleet.health(device, now)[0]] += 1
-    return found

@@ -1,12 +1,14 @@
-"""Models: what is in the store, what could be made, and what it is predicted to cost on a board."""
+"""Models: what is in the store, what could be made, and what it costs; one of them version by version."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import actions, api, charts, frame, inputs, paging, shelf, visitor, words
+from broker.errors import EdgeWattError
+from dashboard import actions, api, charts, frame, inputs, paging, shelf, versions, visitor, words
 from dashboard.actions import Action
 from dashboard.folding import folded
 from dashboard.markup import heading, link, note, written
@@ -21,6 +23,8 @@ SORTS = {
     "by name": "name",
 }
 NARROWS = {"find": "name", "place": "place", "family": "family", "board": "board", "sort": "order"}
+_MEANT = "Whoever gives the bare name gets that version: the gate, a deployment, a rollout, a command typed on the bus."
+_UNMEANT = "No version is promoted, so a file that is added is what the next deployment gets."
 CHEAPEST = {"least energy": "energy_mj"}  # needs a board
 
 
@@ -96,12 +100,70 @@ def put_away(models: list[dict[str, Any]]) -> None:
             )
 
 
+def one(name: str) -> None:
+    """Draw the versions of one model, what each costs beside the one before, and which one the name means."""
+    reading = api.read("versions", model=name)
+    if not frame.answered(reading, "versions"):
+        return
+    found = reading.get("versions", [])
+    promoted = next((each["sha256"] for each in found if each["promoted"]), None)
+    st.html(note(f"{name} means {reading.get('means')}", _MEANT if promoted else _UNMEANT))
+    st.html(heading("Versions", f"{words.count(len(found), 'version')}, newest first"))
+    st.html(versions.listing(found, time.time()))
+    promote(name, found, promoted)
+    for each in found:
+        rows, before = versions.changes(each), versions.short(each["previous_sha256"] or "")
+        if rows:
+            title = f"{versions.short(each['sha256'])} beside {before}"
+            st.html(heading(title, "means over devices; each kind of figure beside its like"))
+            st.html(rows)
+
+
+def promote(name: str, found: list[dict[str, Any]], promoted: str | None) -> None:
+    """Draw how another version becomes what the name means; the question tells what that changes."""
+    choices = versions.choices(found)
+    if not visitor.may() or not (choices or promoted):
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox("Version", list(choices), key="version", format_func=choices.__getitem__, index=None)
+        if st.button("Promote it", key="promote", disabled=chosen is None):
+            _ask_to_promote(name, {"version": chosen}, "Promote it")
+        if promoted and st.button("Take the promotion back", key="unpromote"):
+            _ask_to_promote(name, {"undo": True}, "Take it back")
+
+
+def _ask_to_promote(name: str, wanted: dict[str, Any], deed: str) -> None:
+    try:
+        plan = api.client().promote_model(name, dry_run=True, **wanted)
+    except EdgeWattError as error:
+        st.html(note(error.message, error.hint, tone="bad"))
+        return
+    consequence = f"{plan['sentence'][:1].upper()}{plan['sentence'][1:]}. Deploy or roll out to change devices."
+    actions.ask(
+        Action(
+            title=f"What {name} means",
+            deed=deed,
+            consequence=consequence,
+            method="promote_model",
+            targets=(name,),
+            arguments=wanted,
+            watched="in the list of versions",
+        )
+    )
+
+
 def _said(value: Any) -> str:
     return "true" if value is True else str(value)
 
 
 def main() -> None:
-    """Draw the catalogue that was asked for."""
+    """Draw the model or the catalogue that was asked for."""
+    if asked := st.query_params.get("model", ""):
+        frame.title(asked, "Its versions, where each runs, what each costs, and which one its name means.")
+        st.html(link("← all models", "models"))
+        actions.report()
+        one(asked)
+        return
     frame.title("Models", "What is in the store, what could be made, and what one inference is predicted to cost.")
     actions.report()
     everything, fleet = api.read_slowly("models", limit=1), api.fleet()

@@ -36,7 +36,7 @@ class FakeController:
     def __init__(self, count=5, seed=0, port=0):
         self.devices = fake_fleet.fleet(count, seed)
         self.models = fake_fleet.models()
-        self.listed = fake_fleet.listed()
+        self.listed, self.versions = fake_fleet.listed(), {}
         self.writes = []
         self.tokens = {}  # of whoever has to sign in: by secret the name and the role
         self.acts_for_others = True
@@ -327,6 +327,28 @@ def model(fake, name, **_):
     return 200, {"model": found[name]}
 
 
+def versions(fake, name, **_):
+    if name not in fake.versions:
+        return 404, {"error": f"'{name}' is not in the store", "code": "no_artifact", "hint": ""}
+    return 200, fake.versions[name]
+
+
+def promote(fake, body, **_):
+    known = fake.versions[body["model_name"]]
+    chosen = body.get("version")
+    if chosen and chosen.startswith("bad"):
+        return 409, {
+            "error": "bad0 may not be promoted: its content is damaged",
+            "code": "unverified",
+            "hint": "add it",
+        }
+    if not body.get("dry_run"):
+        for each in known["versions"]:
+            each["promoted"] = each["sha256"] == chosen
+    sentence = f"{body['model_name']} means version {chosen}, no longer its newest files; no device is changed by that"
+    return 200, {"success": True, "changed": True, "promoted_sha256": chosen, "sentence": sentence}
+
+
 def recommended(fake, *, device_type="", **_):
     rows = [each | {"prediction": fake_fleet.predicted(each["name"], device_type)} for each in fake.models]
     return 200, {"models": rows}
@@ -407,6 +429,8 @@ ROUTES = [
     ("GET", r"/api/logs|/api/logs/export", logs),
     ("GET", r"/api/logs/kinds", kinds),
     ("GET", r"/api/logs/archives", archives),
+    ("GET", r"/api/models/named/([^/]+)/versions", versions),
+    ("POST", r"/api/models/promote", promote),
     ("POST", r"/api/logs/clear|/api/models/archive", clear),
     ("GET", r"/api/messages/refused", refused),
     *fake_advice.ROUTES,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.api.examples import recorded
 from tests.dashboard.conftest import Page
 
 pytestmark = pytest.mark.usefixtures("fake")
@@ -101,3 +102,68 @@ def test_a_model_is_put_away_after_a_question_and_says_where_it_is_in_use(fake):
     page.click("confirm")
 
     assert fake.writes == [("POST", "/api/models/archive", {"model_name": "digits_mlp", "undo": False})]
+
+
+def figure(value, devices=None, measurements=None):
+    return None if value is None else {"value": value, "devices": devices, "measurements": measurements}
+
+
+def change(quantity, kind, figures, better, sentence):
+    old, new = figures
+    known = {"device_type": None if kind == "told" else "raspberry_pi_5", "change_percent": 0.0}
+    return known | {"quantity": quantity, "kind": kind, "old": old, "new": new, "better": better, "sentence": sentence}
+
+
+@pytest.fixture
+def mine(fake):
+    """The model `mine` in two versions, the newer one measured; as REST documents them."""
+    (newer,) = recorded()["GET /api/models/named/{name}/versions"]["versions"][:1]
+    told = [
+        change("energy_mj", "measured", (figure(10.0, 2, 5), figure(8.0, 1, 1)), True, "20 % less energy: better"),
+        change("energy_mj", "simulated", (figure(9.0, 3, 3), None), None, "only the old one is known"),
+        change("energy_mj", "predicted", (figure(7.0), figure(7.0)), None, "the same"),
+        change("top1_pct", "told", (figure(91.0), figure(90.0)), False, "1.1 % less accurate: worse"),
+    ]
+    newer |= {"sha256": "2" * 64, "promoted": False, "previous_sha256": "1" * 64, "changes": told}
+    newer["runs"] = {"live": 2, "offline": 1}
+    older = newer | {"sha256": "1" * 64, "changes": [], "previous_sha256": None, "runs": {}}
+    fake.versions["mine"] = {"means": "the newest file of each format, of 2 versions", "versions": [newer, older]}
+    return fake.versions["mine"]
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_model_shows_its_versions_and_what_the_newer_one_costs_kind_by_kind():
+    page = Page("models", model="mine")
+
+    assert "mine means the newest file of each format, of 2 versions" in page.text
+    assert "3 devices" in page.text
+    assert "1 offline" in page.text
+    assert "22222222 beside 11111111" in page.text
+    assert "20 % less energy: better" in page.text
+    assert "2 devices, 5 measurements → 1 device, 1 measurement" in page.text
+    assert [page.text.count(kind) for kind in ("only the old one is known", "less accurate: worse")] == [1, 1]
+    assert 'href="models?model=digits_cnn_s"' in Page("models").markup
+
+
+@pytest.mark.usefixtures("mine")
+def test_promoting_a_version_says_first_what_it_changes_and_sends_no_more_than_that(fake):
+    page = Page("models", model="mine")
+    page.at.selectbox(key="version").select("1" * 64)
+    page.run().click("promote")
+    assert "no device is changed by that. Deploy or roll out" in page.text
+    page.click("confirm")
+
+    assert [(path, body) for _, path, body in fake.writes if not body["dry_run"]] == [
+        ("/api/models/promote", {"model_name": "mine", "version": "1" * 64, "undo": False, "dry_run": False})
+    ]
+    assert "promoted" in Page("models", model="mine").text
+    assert Page("models", model="mine").has("button", "unpromote")
+
+
+def test_a_version_that_may_not_be_promoted_and_an_unknown_model_are_told_in_a_sentence(mine):
+    mine["versions"][1]["sha256"] = "bad0" * 16
+    page = Page("models", model="mine")
+    page.at.selectbox(key="version").select("bad0" * 16)
+
+    assert "its content is damaged" in page.run().click("promote").text
+    assert "not in the store" in Page("models", model="nobody").text
