@@ -182,7 +182,7 @@ class Ingest:
             await self._say(online=True)
             with self.service.store.transaction():
                 self.service.outbox.wake_all(self.clock())
-                self.service.lifecycle.repeat_desired(self.clock())
+                self._passing.renewal.say_all(self.clock())
         except LinkError as error:
             logger.warning("presence not published: %s", error)
         else:

@@ -106,21 +106,14 @@ class Lifecycle:
         if wanted.get("id") == deployment.command_id:
             self._put_desired(deployment.device_id, Desired(gen=wanted.get("gen") or 0), at)
 
-    def repeat_desired(self, at: float) -> None:
-        """Say again what each device should converge to: a broker that restarted may have forgotten it."""
-        for device in self.store.devices():
-            if device["desired"]:
-                desired = msgspec.convert(device["desired"], Desired)
-                self._put_desired(device["id"], self._fetchable(desired, device["id"], at), at)
-
-    def renew_desired(self, at: float) -> None:
-        """Say again, with another address, what devices should converge to whose file they could soon not fetch."""
-        for device in self.store.devices():
-            if device["desired"]:
-                desired = msgspec.convert(device["desired"], Desired)
-                fetchable = self._fetchable(desired, device["id"], at)
-                if fetchable != desired:
-                    self._put_desired(device["id"], fetchable, at)
+    def say_desired(self, device_id: str, wanted: dict[str, Any], at: float, *, again: bool) -> None:
+        """Say what a device converges to if that has to be `again`, or has another address of its file by now."""
+        desired = msgspec.convert(wanted, Desired)
+        fetchable = self._fetchable(desired, device_id, at)
+        if fetchable != desired:
+            self._put_desired(device_id, fetchable, at)
+        elif again:
+            self._say_desired(device_id, desired, at)
 
     def next_gen(self, device_id: str) -> int:
         """Return a generation above everything this device has heard of."""
@@ -184,6 +177,9 @@ class Lifecycle:
 
     def _put_desired(self, device_id: str, desired: Desired, at: float) -> None:
         self.store.put_device(device_id, desired=desired, gen=desired.gen)
+        self._say_desired(device_id, desired, at)
+
+    def _say_desired(self, device_id: str, desired: Desired, at: float) -> None:
         self.outbox.put(
             device_id=device_id,
             command_id=f"desired:{device_id}",

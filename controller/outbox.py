@@ -27,7 +27,9 @@ class Outbox:
     ) -> None:
         """Queue `payload`; a newer retained document replaces one that still waits."""
         if retain:
-            self._store.connection.execute("DELETE FROM outbox WHERE topic = ? AND retain = 1", [topic])
+            self._store.connection.execute(
+                "DELETE FROM outbox WHERE device_id = ? AND topic = ? AND retain = 1", [device_id, topic]
+            )
         self._store.connection.execute(
             "INSERT INTO outbox (device_id, command_id, topic, payload, retain, tries, next_at, expires_at) "
             "VALUES (?, ?, ?, ?, ?, 0, ?, ?)",

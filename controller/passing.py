@@ -29,12 +29,12 @@ class Passing:
     retention: Retention
     leaves_telemetry: bool
     _sleepers: Sleepers = field(init=False)
-    _renewal: Renewal = field(init=False)
+    renewal: Renewal = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin to look out for devices that should wake, and for terms that end."""
         self._sleepers = Sleepers(store=self.service.store)
-        self._renewal = Renewal(lifecycle=self.service.lifecycle)
+        self.renewal = Renewal(lifecycle=self.service.lifecycle)
 
     @property
     def service(self) -> Service:
@@ -53,7 +53,7 @@ class Passing:
         service.resolving.go_on(at)
         self._look_at_open(at)
         self._sleepers.tick(at)
-        self._renewal.tick(at)
+        self.renewal.tick(at)
         service.bookkeeping.look(at)
         self.calibrating.tick(at)
         self.rolling.tick(at)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from controller.alerts.quantities import Reading
+from controller.alerts.rises import Rises
 from controller.alerts.rule import Rule
 from controller.alerts.state import (
     FLAPS_FROM,
@@ -282,3 +283,15 @@ def test_flapping_takes_several_beginnings_within_the_hour():
 @pytest.mark.parametrize("state", list(S))
 def test_each_state_can_be_left(state):
     assert NEXT[state]
+
+
+def test_a_rise_is_counted_over_ten_minutes_and_a_count_that_stands_still_takes_one_entry():
+    rises = Rises()
+    told = [rises.rise("a", 5 if second < 700 else 8, float(second)) for second in range(0, 1_500, 10)]
+
+    assert told[:60] == [None] * 60
+    assert told[60:70] == [0.0] * 10
+    assert told[70:130] == [3.0] * 60
+    assert told[130:] == [0.0] * 20
+    assert len(rises._became["a"]) == 1
+    assert rises.rise("a", 9, 10.0) is None

@@ -11,6 +11,7 @@ from broker.link import Packet
 from broker.messages import ControllerStatus, Energy, LogLine, Telemetry
 from broker.topics import CONTROLLER_STATUS, LOG, ROUTES, TELEMETRY
 from broker.wire import MAX_PAYLOAD_BYTES, decode, encode
+from controller import renewal
 from controller.inspector import KEPT_OF_ALL, Inspector
 from controller.rivals import Rivals
 from controller.telemetry.history import EARLIEST_TS
@@ -247,6 +248,23 @@ async def test_what_is_desired_is_said_again_to_a_broker_that_forgot_it(running)
         again = await device.next_desired()
 
     assert first == again
+
+
+async def test_what_many_devices_converge_to_is_said_again_in_pieces_that_no_restart_loses(running, monkeypatch):
+    monkeypatch.setattr(renewal, "AT_ONCE", 2)
+    service, at = running.parts.service, 1.8e9
+    with service.store.transaction():
+        for index in range(5):
+            service.store.add_device(f"d{index}", at, approved=True)
+            service.store.put_device(f"d{index}", desired={"gen": index})
+        renewal.Renewal(lifecycle=service.lifecycle).say_all(at)
+        said = [[row["device_id"] for row in service.outbox.due(at)]]
+        for _ in range(3):
+            renewal.Renewal(lifecycle=service.lifecycle).tick(at)
+            said.append([row["device_id"] for row in service.outbox.due(at)])
+        service.store.connection.execute("DELETE FROM outbox")
+
+    assert [len(each) for each in said] == [2, 4, 5, 5]
 
 
 async def reported(running):
