@@ -1,23 +1,19 @@
 """Throughput of the artifact route against nginx: the same file, the same clients, one run in turns."""
 
-import contextlib
-import getpass
 import hashlib
 import json
 import os
-import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
 
+from benchmarks._nginx import found, free_port, running, static
 from broker.memory import MemoryHub
 from controller.__main__ import compose
 from controller.api.app import create
@@ -32,25 +28,12 @@ DOWNLOADS = 50
 
 BUDGET = 0.7
 BUFFER_BYTES = 1 << 20
-UP_WITHIN_S = 30.0
 CASES = (("whole", 1), ("part of the", 1), ("whole", 50), ("part of the", 50))
-
-NGINX = """
-user {user}; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 512; }}
-http {{
-  access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;
-  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-  server {{ listen 127.0.0.1:{port}; root {folder}/served; }}
-}}
-"""
 
 
 def main() -> None:
     """Print one row per number of clients, with and without Range."""
-    nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
-    if nginx is None:
+    if found() is None:
         print("skipped: nginx is not installed (apt-get install nginx-light)")
         return
     with tempfile.TemporaryDirectory(prefix="edgewatt-bench-") as name:
@@ -61,10 +44,8 @@ def main() -> None:
         served.parent.mkdir(parents=True)
         served.write_bytes(content)
         ports = {"edgewatt": free_port(), "nginx": free_port()}
-        configuration = folder / "nginx.conf"
-        configuration.write_text(NGINX.format(user=getpass.getuser(), folder=folder, port=ports["nginx"]))
         ours = [sys.executable, "-m", "benchmarks.artifact_download", "serve", str(folder), str(ports["edgewatt"])]
-        theirs = [nginx, "-c", str(configuration), "-p", str(folder)]
+        theirs = static(folder / "nginx", folder / "served", ports["nginx"])
         with running(ours, ports["edgewatt"]), running(theirs, ports["nginx"]):
             for kind, clients in CASES:
                 row(kind, clients, f"/models/sha256/{sha256}", ports)
@@ -127,24 +108,6 @@ def body_bytes(port: int, request: bytes) -> int:
     return received
 
 
-@contextlib.contextmanager
-def running(command: list[str], port: int) -> Iterator[None]:
-    """Run a server until it is no longer needed."""
-    process = subprocess.Popen(command)
-    try:
-        deadline = time.monotonic() + UP_WITHIN_S
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{command[0]} does not listen on {port}")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def serve(folder: Path, port: int) -> None:
     """Serve the file from a store of its own, by the application that a controller runs."""
     store = Store(folder / "controller.db")
@@ -152,13 +115,6 @@ def serve(folder: Path, port: int) -> None:
     [content] = (folder / "served" / "models" / "sha256").iterdir()
     parts.service.artifacts.add(content, model="bench", format="tflite")
     uvicorn.run(zero_copy(create(parts)), host="127.0.0.1", port=port, log_level="warning", lifespan="off")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -32,6 +32,14 @@ def test_the_frontier_of_a_board_is_a_table_with_what_is_apart(edgewatt):
     assert "its accuracy was never measured" in out
 
 
+def test_of_the_networks_that_could_be_made_only_the_unbeaten_are_shown(edgewatt):
+    brief, whole = (edgewatt("pareto", "--board", "raspberry_pi_5", *more)[1] for more in (["--listed"], []))
+
+    assert "digits_cnn_l" in brief
+    assert "mobilenet_v1_untrained" in brief
+    assert set(brief.split()) <= set(whole.split())
+
+
 def test_the_frontier_of_every_board_of_the_fleet_is_one_document(edgewatt):
     _, out, _ = edgewatt("pareto", "--json")
 

@@ -37,6 +37,15 @@ async def test_published_networks_come_measured_where_the_board_was_measured(run
     assert {name for each in dominated for name in each["dominated_by"]} <= {e["name"] for e in networks}
 
 
+async def test_the_networks_that_could_be_made_are_compared_too_and_not_taken_for_stored_ones(running):
+    found = await running.get("/api/models/pareto", device_type="raspberry_pi_4", listed=True)
+
+    unmade = [each for each in found["models"] if not each["in_store"]]
+    assert len(unmade) > 500
+    assert 5 < sum(each["on_frontier"] for each in unmade) < 100
+    assert {each["name"] for each in found["models"]} >= {"digits_mlp", "resnet50"}
+
+
 async def test_a_board_without_predictions_has_no_figures_only_reasons(running):
     found = await running.get("/api/models/pareto", device_type="beaglebone_black")
 

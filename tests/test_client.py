@@ -120,6 +120,12 @@ CALLS = [
     (lambda c: c.cancel_calibration("a"), "POST", "/api/devices/a/calibrate/cancel", None),
     (lambda c: c.undo_calibration("a"), "POST", "/api/devices/a/calibrate/undo", None),
     (lambda c: c.pareto("rpi"), "GET", "/api/models/pareto?device_type=rpi", None),
+    (
+        lambda c: c.pareto("rpi", published=True, listed=True),
+        "GET",
+        "/api/models/pareto?device_type=rpi&published=true&listed=true",
+        None,
+    ),
     (lambda c: c.explain("m", "rpi"), "GET", "/api/models/explain?model=m&device_type=rpi", None),
     (
         lambda c: c.deploy_best(device_ids=["a"], max_energy_mj=6.0, dry_run=True),

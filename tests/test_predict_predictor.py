@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from broker.errors import ArtifactError
 from controller.models.analyze import analyze
 from controller.models.shipped import ARTIFACTS, MODELS
+from controller.predict import predictor
 from controller.predict.features import Features
 from controller.predict.predictor import FleetPredictor
 
@@ -140,12 +141,28 @@ def test_many_are_predicted_as_one_by_one_and_in_order(digits):
     timed = Features(params_m=1, gmacs=0.1, size_mb=4, latency_avg_s=0.02)
     models = [MOBILENET, timed, *digits, Features(params_m=1, gmacs=0.1, size_mb=4)]
 
+    other = FleetPredictor.load()
+
     for many, model in zip(PREDICTOR.predict_many(models, "raspberry_pi_5"), models, strict=True):
-        one = PREDICTOR.predict(model, "raspberry_pi_5")
+        one = other.predict(model, "raspberry_pi_5")
         assert many.energy_mj == pytest.approx(one.energy_mj)
         assert (many.low_mj, many.high_mj) == pytest.approx((one.low_mj, one.high_mj))
         assert (many.support, many.reasons, many.basis) == (one.support, one.reasons, one.basis)
     assert PREDICTOR.predict_many([], "raspberry_pi_5") == []
+
+
+def test_what_was_asked_before_is_answered_the_same_beside_what_is_new_and_is_bounded(digits, monkeypatch):
+    monkeypatch.setattr(predictor, "MOST_KNOWN", 4)
+    ours = FleetPredictor.load()
+    first = ours.predict_many(digits, "raspberry_pi_5")
+    mixed = ours.predict_many([MOBILENET, *digits], "raspberry_pi_5")
+    elsewhere = ours.predict_many([*digits, MOBILENET], "raspberry_pi_4")
+
+    assert mixed[1:] == first
+    assert all(known is again for known, again in zip(first, mixed[1:], strict=True))
+    expected = [PREDICTOR.predict(model, "raspberry_pi_4").energy_mj for model in (*digits, MOBILENET)]
+    assert [said.energy_mj for said in elsewhere] == pytest.approx(expected)
+    assert [said.predictor for said in elsewhere] == ["raspberry_pi_4@1"] * 4
 
 
 @given(

@@ -67,13 +67,15 @@ class PlanBody:
 
 
 @router.get("/models/pareto")
-async def pareto(parts: Given, device_type: str, published: bool = False) -> dict[str, Any]:
+async def pareto(parts: Given, device_type: str, published: bool = False, listed: bool = False) -> JSONResponse:
     """Return accuracy, energy and latency of all models on a type of device: the frontier, and who is dominated.
 
-    With `published` the networks of the measured literature are among them, for orientation; they are not in the store.
+    With `listed` the networks that could be made are among them, with `published` those of the measured literature, for
+    orientation; neither are in the store.
     """
-    found = survey(parts.catalogue.all(), parts.predictor, device_type, _rows(parts, device_type), published=published)
-    return {"success": True, "device_type": device_type} | pareto_document(found)
+    models = parts.catalogue.everything() if listed else parts.catalogue.all()
+    found = survey(models, parts.predictor, device_type, _rows(parts, device_type), published=published)
+    return JSONResponse({"success": True, "device_type": device_type} | pareto_document(found))
 
 
 @router.get("/models/explain")

@@ -27,12 +27,16 @@ def _pareto(
     published: Annotated[
         bool, typer.Option("--published", help="With the networks of the measured literature, for orientation.")
     ] = False,
+    listed: Annotated[
+        bool, typer.Option("--listed", help="With the networks that could be made; of these, only who is not beaten.")
+    ] = False,
 ) -> None:
     """Show which models no other one beats on accuracy, energy and latency, and who beats the rest."""
     from controller.cli import advice_tables  # noqa: PLC0415 - imported on use
 
-    found = [console.client.pareto(kind, published=published) for kind in board or _boards(console)]
-    tables = [table for each in found for table in advice_tables.pareto(each)]
+    kinds = board or _boards(console)
+    found = [console.client.pareto(kind, published=published, listed=listed) for kind in kinds]
+    tables = [table for each in found for table in advice_tables.pareto(each, brief=listed)]
     console.show(found if len(found) > 1 else found[0], *tables)
 
 

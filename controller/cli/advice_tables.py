@@ -12,12 +12,16 @@ Document = Mapping[str, Any]
 NAMED = 3
 
 
-def pareto(found: Document) -> list[Table]:
-    """Return the models of a board that could be compared, and those apart with the reason."""
+def pareto(found: Document, *, brief: bool = False) -> list[Table]:
+    """Return the models of a board that could be compared, and those apart with the reason.
+
+    `brief`: what is not in the store only where nothing beats it.
+    """
     columns = ("model", "top-1", "energy", "95 %", "latency", "energy is", "frontier")
-    rows = [_placed(each) for each in found["models"]]
+    rows = [_placed(each) for each in found["models"] if not brief or each["in_store"] or each["on_frontier"]]
     tables = [Table(columns=columns, rows=rows, title=found["device_type"])] if rows else []
-    apart = [(each["name"], "; ".join([each["reason"], *each.get("reasons", ())])) for each in found["apart"]]
+    others = [each for each in found["apart"] if not brief or each["in_store"]]
+    apart = [(each["name"], "; ".join([each["reason"], *each.get("reasons", ())])) for each in others]
     title = f"{found['device_type']}: apart"
     return [*tables, *([Table(columns=("model", "why"), rows=apart, title=title)] if apart else [])]
 

@@ -17,9 +17,10 @@ class Advice(ABC):
     @abstractmethod
     def _send(self, method: str, path: str, body: Any = None) -> Document: ...
 
-    def pareto(self, device_type: str, *, published: bool = False) -> Document:
+    def pareto(self, device_type: str, *, published: bool = False, listed: bool = False) -> Document:
         """Return accuracy, energy and latency of all models on `device_type`: `{models, apart}`."""
-        return self._get("/api/models/pareto", device_type=device_type, published="true" if published else "")
+        more = {name: "true" for name, wanted in (("published", published), ("listed", listed)) if wanted}
+        return self._get("/api/models/pareto", device_type=device_type, **more)
 
     def explain(self, model: str, device_type: str) -> Document:
         """Return why a model is predicted to cost what it is on `device_type`."""

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+Costs = tuple[float, float, float]
+"""Energy, the accuracy that is missing, and latency: the less of each, the better."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -56,8 +59,8 @@ def front(candidates: Sequence[Candidate]) -> Front:
     One dominates another when it is no worse on any axis and better on one. Latency is an axis of a task only when it
     is known of each of its candidates; otherwise the unknown ones would be judged by less than the others.
     """
-    known = [c for c in candidates if c.energy_mj is not None and c.top1_pct is not None]
-    unplaced = [Unplaced(candidate=c, reason=_why(c)) for c in candidates if c not in known]
+    known = [c for c in candidates if _is_known(c)]
+    unplaced = [Unplaced(candidate=c, reason=_why(c)) for c in candidates if not _is_known(c)]
     placed: list[Placed] = []
     with_latency = []
     for task in sorted({c.task for c in known}):
@@ -69,26 +72,28 @@ def front(candidates: Sequence[Candidate]) -> Front:
 
 
 def _placed(group: Sequence[Candidate], *, timed: bool) -> list[Placed]:
-    """Return `group` in the order of its costs; whoever dominates comes before whom it dominates."""
-    costs = {id(c): _costs(c, timed=timed) for c in group}
-    members: list[Candidate] = []
+    """Return `group` in the order of its costs; whoever dominates comes before whom it dominates.
+
+    In that order nobody on the frontier costs more energy than who comes next, so the other two axes decide.
+    """
+    priced = sorted(((_costs(c, timed=timed), c) for c in group), key=lambda pair: pair[0])
+    members: list[tuple[Costs, Candidate]] = []
     placed = []
-    for each in sorted(group, key=lambda c: costs[id(c)]):
-        mine = costs[id(each)]
-        above = [m for m in members if _dominates(costs[id(m)], mine)]
-        members += [] if above else [each]
+    for mine, each in priced:
+        above = [m for its, m in members if its[1] <= mine[1] and its[2] <= mine[2] and its != mine]
+        members += [] if above else [(mine, each)]
         surely = any(m.high_mj is not None and each.low_mj is not None and m.high_mj <= each.low_mj for m in above)
         placed.append(Placed(candidate=each, dominated_by=tuple(m.name for m in above), surely=surely))
     return placed
 
 
-def _costs(candidate: Candidate, *, timed: bool) -> tuple[float, float, float]:
+def _costs(candidate: Candidate, *, timed: bool) -> Costs:
     latency = candidate.latency_ms if timed else None
     return candidate.energy_mj or 0.0, -(candidate.top1_pct or 0.0), latency or 0.0
 
 
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+def _is_known(candidate: Candidate) -> bool:
+    return candidate.energy_mj is not None and candidate.top1_pct is not None
 
 
 def _why(candidate: Candidate) -> str:

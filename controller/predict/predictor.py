@@ -29,6 +29,12 @@ class _Files:
 
 FILES = _Files()
 
+MOST_KNOWN = 20_000
+"""So many answers are kept: some 15 MB, all networks of the catalogue on every type of device."""
+
+MOST_NEWS = 5_000
+"""More at once are no catalogue, and would put it out."""
+
 ADVICE = {
     "EXCELLENT": "among the cheapest quarter of what was measured on this board: fit for battery or solar power",
     "GOOD": "cheaper than most of what was measured on this board: fit for continuous use",
@@ -51,13 +57,17 @@ class Learned:
 
 
 class FleetPredictor:
-    """Every board's predictor behind one router; immutable, so any thread may ask."""
+    """Every board's predictor behind one router; what it says never changes, so any thread may ask.
+
+    Another version is another predictor, so what is known of one's answers ends with it.
+    """
 
     def __init__(self, document: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
         """Take what training wrote; `metadata` is only passed on."""
         self.document = document
         self._metadata = dict(metadata or {})
         self._learned = {name: Learned.from_document(part) for name, part in document.get("learned", {}).items()}
+        self._known: dict[tuple[str, Features], Prediction] = {}
         self._boards = {name: BoardPredictor.from_document(part) for name, part in document["boards"].items()}
 
     @classmethod
@@ -82,7 +92,18 @@ class FleetPredictor:
         return self.predict_many([features], device_type)[0]
 
     def predict_many(self, models: Sequence[Features], device_type: str) -> list[Prediction]:
-        """Return a prediction for each of `models`, worked out together."""
+        """Return a prediction for each of `models`, worked out together; the catalogue is asked for again and again."""
+        answers = [self._known.get((device_type, model)) for model in models]
+        new = [i for i, answer in enumerate(answers) if answer is None]
+        if len(self._known) + len(new) > MOST_KNOWN:
+            self._known.clear()
+        for i, said in zip(new, self._worked_out([models[i] for i in new], device_type), strict=True):
+            answers[i] = said
+            if len(new) <= MOST_NEWS and models[i].latency_avg_s is None:
+                self._known[device_type, models[i]] = said
+        return [answer for answer in answers if answer is not None]
+
+    def _worked_out(self, models: Sequence[Features], device_type: str) -> list[Prediction]:
         learned = self._learned.get(plain(device_type))
         if learned is None:
             return self._from_boards(models, device_type)
@@ -97,7 +118,7 @@ class FleetPredictor:
     def _from_boards(self, models: Sequence[Features], device_type: str) -> list[Prediction]:
         way = self.way(device_type)
         if way is UNIFIED:
-            return [self._unified(model) for model in models]
+            return self._unified(models)
         if way.board is None:
             return [_nothing(way)] * len(models)
         board = self._boards[way.board]
@@ -138,10 +159,13 @@ class FleetPredictor:
         """Return how each predictor was trained, on what, and how well it does on what it has not seen."""
         return self._metadata
 
-    def _unified(self, model: Features) -> Prediction:
+    def _unified(self, models: Sequence[Features]) -> list[Prediction]:
         """Return the range over all boards: their mean, from the lowest low to the highest high, and a margin."""
+        by_board = [self._from_boards(models, name) for name in self._boards]
+        return [self._over_all(answers) for answers in zip(*by_board, strict=True)]
+
+    def _over_all(self, answers: Sequence[Prediction]) -> Prediction:
         margin = math.exp(self.document["margins"][UNIFIED.margin])
-        answers = [self._from_boards([model], name)[0] for name in self._boards]
         energies = [a.energy_mj for a in answers if a.energy_mj]
         return Prediction(
             energy_mj=math.exp(sum(map(math.log, energies)) / len(energies)),

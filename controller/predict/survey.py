@@ -64,7 +64,7 @@ def survey(
     implied = implied_ms(features, said, predictor, device_type)
     here = _measured_here(rows)
     entries = [
-        _entry(each, prediction, latency_ms, (here if each.in_store else there).get(each.name))
+        _entry(each, prediction, latency_ms, (here if each.name in known else there).get(each.name))
         for each, prediction, latency_ms in zip(asked, said, implied, strict=True)
     ]
     return Survey(entries=tuple(entries), front=front([entry.candidate for entry in entries]))
@@ -95,7 +95,7 @@ def _of_store(model: Model) -> _Asked:
         family="",
         task=task_of(model),
         top1_pct=None if model.trained is False else model.top1_pct,
-        in_store=True,
+        in_store=model.stored,
         features=model.features,
     )
 
