@@ -124,11 +124,11 @@ def compared(name: str, runs: dict[str, list[Ran]], ours: str, budget: float | N
     tell(name, round(statistics.median(mine)), "MB/s", reference=reference, ratio=round(ratio, 2), **held)
 
 
-def turns(place: Place, rounds: int, **more: Any) -> dict[str, list[Ran]]:
+def turns(place: Place, rounds: int, servers: tuple[str, ...], **more: Any) -> dict[str, list[Ran]]:
     """Return what the servers do, one after the other, several times."""
-    runs: dict[str, list[Ran]] = {server: [] for server in place.ports}
+    runs: dict[str, list[Ran]] = {server: [] for server in servers}
     for _ in range(rounds):
-        for server in place.ports:
+        for server in servers:
             with place.watched() if server == "edgewatt" else contextlib.nullcontext():
                 runs[server].append(fetched(place.job(server, **more)))
     return runs
@@ -138,15 +138,15 @@ def together(place: Place, rounds: int) -> None:
     """All devices at once: the whole file, and the rest of it."""
     devices = len(place.paths["edgewatt"])
     before = place.controller.memory_info().rss
-    for what, first in ((f"{devices} fetch a file at once", 0), (f"{devices} resume one at once", place.size // 3)):
-        runs = turns(place, rounds, first=first)
-        compared(what, runs, "edgewatt", BUDGET)
-        compared(f"{what}, nginx in front asks each time", runs, "front", BUDGET)
-        if not first:
-            mine, other = runs["edgewatt"][-1], runs["nginx"][-1]
-            tell("their times to completion, p5 : p95", spread(mine), "", reference=f"nginx {spread(other):.2f}")
-            rates, theirs = (jain([1 / each for each in ran["each_s"]]) for ran in (mine, other))
-            tell("Jain's index of their rates", rates, "", reference=f"nginx {theirs:.2f}")
+    runs = turns(place, rounds, ("edgewatt", "nginx", "front"))
+    compared(f"{devices} fetch a file at once", runs, "edgewatt", BUDGET)
+    compared(f"{devices} fetch a file at once, nginx in front asks each time", runs, "front", BUDGET)
+    mine, other = runs["edgewatt"][-1], runs["nginx"][-1]
+    tell("their times to completion, p5 : p95", spread(mine), "", reference=f"nginx {spread(other):.2f}")
+    rates, theirs = (jain([1 / each for each in ran["each_s"]]) for ran in (mine, other))
+    tell("Jain's index of their rates", rates, "", reference=f"nginx {theirs:.2f}")
+    runs = turns(place, rounds, ("edgewatt", "nginx"), first=place.size // 3)
+    compared(f"{devices} resume a file at once", runs, "edgewatt", BUDGET)
     growth = (max(place.rss) - before) / 1e6
     held = {"budget": GROWTH_BUDGET_MB, "met": growth <= GROWTH_BUDGET_MB}
     tell(f"memory for {devices} downloads", growth, "MB more", reference=f"{before / 1e6:.0f} MB before", **held)
@@ -184,7 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--devices", type=int, default=500)
     parser.add_argument("--mb", type=int, default=20, help="size of the file")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each server")
     asked = parser.parse_args()
     if found() is None:
         print("skipped: nginx is not installed (apt-get install nginx-light)")

@@ -15,6 +15,7 @@ from controller.predict.prediction import Predictor
 router = APIRouter(prefix="/api", tags=["energy"], responses=RESPONSES)
 
 MAX_BATCH = 1_000
+TOLD = tuple(field.name for field in fields(Features))
 FLOPS_PER_MAC = 2.0
 FLOPS_TOLERANCE = 0.05
 
@@ -96,7 +97,7 @@ def _predictor(parts: Parts, device_type: str, device_id: str) -> tuple[Predicto
 def features_of(parts: Parts, body: PredictBody) -> Features:
     """Return what is known of a model, from the request or the catalogue. Raises InvalidError, NotFoundError."""
     gmacs = _gmacs(body)
-    given = {field.name: getattr(body, field.name, None) for field in fields(Features)} | {"gmacs": gmacs}
+    given = {name: getattr(body, name, None) for name in TOLD} | {"gmacs": gmacs}
     known: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     missing = [name for name in ("params_m", "gmacs", "size_mb") if name not in known]
     if not missing:

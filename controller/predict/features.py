@@ -1,7 +1,7 @@
 """What a predictor is told about a model, checked before it is believed."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from broker.errors import InvalidError
 
@@ -53,9 +53,8 @@ class Features:
 
     def __post_init__(self) -> None:
         """Refuse figures that make no sense."""
-        for field in fields(self):
-            if field.name in LIMITS:
-                _check_range(field.name, getattr(self, field.name))
+        for name in LIMITS:
+            _check_range(name, getattr(self, name))
         _check_size(self)
         if self.dw_gmacs is not None and self.dw_gmacs > self.gmacs * 1.001:
             _refuse("dw_gmacs", f"{self.dw_gmacs:g} is more than all of gmacs ({self.gmacs:g})")
