@@ -1,11 +1,13 @@
 """A fake controller, and the dashboard's pages run against it."""
 
+import functools
 import html
 import re
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 import dashboard
@@ -13,6 +15,9 @@ from dashboard import api
 from tests.dashboard.fake_controller import FakeController
 
 APP = Path(dashboard.__file__).with_name("app.py")
+
+# What is installed stays so: each new AppTest would read the metadata of all packages again, half of what a test costs.
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 
 class Page:
