@@ -1,35 +1,28 @@
-"""What the store does a second in a file, and in PostgreSQL: `python benchmarks/store.py --database postgresql://…/empty`."""
+"""What the store does a second, beside bare sqlite3; `--database postgresql://…/empty` measures that server, too."""
 
 import argparse
+import json
+import sqlite3
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from broker.messages import Energy, Latency, Telemetry
+from benchmarks._samples import T0, telemetry, with_devices
+from broker.messages import Telemetry
 from controller.storage.database import Place, Server
-from controller.storage.store import Store
 from controller.telemetry import history
 
-T0 = 1_800_000_000.0
 DEVICES, BATCH, BATCHES, SMALL = 100, 1_000, 10, 500
+ROUNDS = 9
+BARE_BUDGET = 0.5
 
 
 def sample(number: int) -> tuple[str, Telemetry, float]:
-    """Return a sample as a board sends it."""
-    told = Telemetry(
-        ts=T0 + number,
-        session="s",
-        seq=number,
-        cpu_usage_percent=12.5,
-        ram_usage_mb=512.0,
-        temperature_c=51.0,
-        latency_ms=Latency(p50=1.0, p95=2.0, max=3.0),
-        energy=Energy(source="simulated", energy_mj=12.0, power_mw=2_400.0),
-        inferences=20,
-        model="digits_cnn_s",
-    )
-    return f"pi5-{number % DEVICES}", told, T0
+    """Return a sample, from whom, and when it arrives."""
+    return f"pi5-{number % DEVICES}", telemetry(number, T0 + number), T0 + number
 
 
 def rate(count: int, work: Callable[[], None]) -> float:
@@ -41,9 +34,7 @@ def rate(count: int, work: Callable[[], None]) -> float:
 
 def measure(place: Place) -> dict[str, float]:
     """Return what a store at `place` does a second."""
-    store = Store(place)
-    for number in range(DEVICES):
-        store.add_device(f"pi5-{number}", T0, approved=True)
+    store = with_devices(place, DEVICES)
 
     def samples() -> None:
         for batch in range(BATCHES):
@@ -75,17 +66,56 @@ def measure(place: Place) -> dict[str, float]:
     return found
 
 
+def beside_bare(folder: Path) -> tuple[float, float, float]:
+    """Return how many samples a second we and bare sqlite3 commit, in turns, and the ratio.
+
+    Bare has the same table with the same indexes, and its rows ready; ours are messages.
+    """
+    store, bare = with_devices(folder / "ours.db", DEVICES), sqlite3.connect(folder / "bare.db", isolation_level=None)
+    made = store.query("SELECT sql FROM sqlite_master WHERE tbl_name = 'telemetry' AND sql IS NOT NULL")
+    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", *(row["sql"] for row in made)):
+        bare.execute(statement)
+
+    def ours(batch: list[tuple[str, Telemetry, float]]) -> None:
+        with store.transaction():
+            history.add_samples(store, batch)
+
+    def theirs(insert: str, rows: list[tuple[Any, ...]]) -> None:
+        bare.execute("BEGIN IMMEDIATE")
+        bare.executemany(insert, rows)
+        bare.execute("COMMIT")
+
+    rates = []
+    for turn in range(ROUNDS):
+        batch = [sample(number) for number in range(turn * BATCH, (turn + 1) * BATCH)]
+        mine = rate(BATCH, lambda batch=batch: ours(batch))  # type: ignore[misc]  # bound now
+        written = store.query("SELECT * FROM telemetry WHERE seq >= ?", [turn * BATCH])
+        rows = [tuple(row.values()) for row in written]
+        insert = f"INSERT INTO telemetry ({', '.join(written[0])}) VALUES ({', '.join('?' * len(rows[0]))})"
+        rates.append((mine, rate(BATCH, lambda insert=insert, rows=rows: theirs(insert, rows))))  # type: ignore[misc]
+    bare.close()
+    store.close()
+    mine, other = (statistics.median(each) for each in zip(*rates, strict=True))
+    return mine, other, statistics.median(a / b for a, b in rates)
+
+
 def main() -> None:
-    """Print both, and how they compare."""
+    """Print a row for each, and how they compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", help="an empty database of PostgreSQL; without it only a file is measured")
     database = parser.parse_args().database
     with tempfile.TemporaryDirectory() as folder:
         file = measure(Path(folder) / "store.db")
+        mine, bare, ratio = beside_bare(Path(folder))
     server = measure(Server(database)) if database else {}
     for what, per_s in file.items():
-        there = f"{server[what]:10,.0f}  {server[what] / per_s:5.0%}" if server else ""
-        print(f"{what:30}{per_s:10,.0f} {there}")
+        said: dict[str, Any] = {"name": what, "value": round(per_s), "unit": "per s"}
+        if server:
+            said |= {"reference": f"PostgreSQL {server[what]:.0f}", "ratio": round(per_s / server[what], 2)}
+        print(json.dumps(said))
+    row = {"name": "samples beside bare executemany", "value": round(mine), "unit": "per s"}
+    row |= {"reference": f"sqlite3 {bare:.0f}", "ratio": round(ratio, 2), "budget": BARE_BUDGET}
+    print(json.dumps(row | {"met": ratio >= BARE_BUDGET}))
 
 
 if __name__ == "__main__":
