@@ -18,7 +18,7 @@ from broker.paho import PahoLink
 from broker.systemd import Systemd
 from edge_agent import enroll, power, vitals
 from edge_agent.alone import alone_in
-from edge_agent.benchmark import command as benchmark
+from edge_agent.benchmark import grammar as benchmark
 from edge_agent.checkup import clock_at, look
 from edge_agent.compose import Parts, agent_version, compose, identify, machine, will
 from edge_agent.download import Downloader

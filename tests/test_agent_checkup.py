@@ -9,6 +9,7 @@ from broker.errors import EdgeWattError
 from edge_agent import checkup
 from edge_agent.__main__ import main
 from edge_agent.download import RESERVE_BYTES
+from edge_agent.known_runtimes import known
 from edge_agent.settings import Settings
 
 NOBODY = "mqtt://127.0.0.1:9"
@@ -96,3 +97,9 @@ def test_a_folder_that_cannot_be_used_is_told_with_what_to_do(tmp_path, capsys):
 def test_settings_without_sense_are_refused_before_anything_is_asked(tmp_path):
     with pytest.raises(EdgeWattError):
         checkup.look(Settings(id="x", broker="http://x", data=tmp_path), now=1_790_000_000.0)
+
+
+def test_a_full_disk_keeps_nobody_from_learning_which_runtimes_there_are(tmp_path):
+    (tmp_path / "runtimes.json.tmp").symlink_to("/dev/full")
+
+    assert known(tmp_path / "runtimes.json", ()) == ((), ())

@@ -20,6 +20,8 @@ HEAVY = {
     "httpx",
     "controller",
     "typer",
+    "edge_agent.benchmark.command",
+    "edge_agent.benchmark.sweep",
 }
 
 WITHOUT_MSGSPEC = """

@@ -12,7 +12,15 @@ from controller.cli.data_folder import held
 from controller.cli.demo import Report
 from controller.cli.demo_fleet import FIRST, Cost, ask_costs, find_trial, first_budget_mj, fleet, round_up
 from controller.cli.exits import Exit
-from controller.cli.stack import Stack, agent_program, broker_program, controller_program, dashboard_program
+from controller.cli.stack import (
+    RUNTIMES,
+    Stack,
+    agent_program,
+    broker_program,
+    controller_program,
+    dashboard_program,
+    hand_on_runtimes,
+)
 from controller.cli.welcome import welcome
 from controller.client import Client
 from tests.dashboard.fake_controller import FakeController
@@ -173,3 +181,14 @@ def test_the_imagenet_model_without_its_extra_is_refused_before_anything_starts(
         "hint: pip install 'edgewatt[models]' (about 1 GB)",
     ]
     assert not (tmp_path / "data").exists()
+
+
+def test_what_the_first_device_proved_of_this_machine_is_given_to_the_others_and_never_over_their_own(place):
+    first, second, third = FIRST[:3]
+    assert not hand_on_runtimes(place, FIRST[:3])
+    for device, text in ((first, "proved"), (third, "own")):
+        place.agent_data(device).mkdir(parents=True)
+        (place.agent_data(device) / RUNTIMES).write_text(text)
+
+    assert hand_on_runtimes(place, FIRST[:3])
+    assert [(place.agent_data(device) / RUNTIMES).read_text() for device in (second, third)] == ["proved", "own"]

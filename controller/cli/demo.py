@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from controller.cli.following import command_end
 from controller.cli.nats import find_nats
 from controller.cli.ports import HOST, next_free
 from controller.cli.processes import python
+from controller.cli.readiness import wait_until
 from controller.cli.supervisor import Say, Supervisor, supervised
 from controller.client import Client
 from controller.security.folder import PEOPLE_PORT, TLS_PORT, Security
@@ -26,6 +28,9 @@ PLAIN_PORT = 1883
 ALL_LIVE_S = 45.0
 LOOK_EVERY_S = 0.2
 MEASURE_S = 30.0
+PROVED_S = 20.0
+"""How long the other devices wait for the first one's proof; without it each makes its own."""
+
 IMAGENET_ON, IMAGENET_MARGIN = "pi4-1", 2.0
 Ready = Callable[["Report"], None]
 TRIAL_TRIES = 5
@@ -101,8 +106,7 @@ class _Story:
             secured.let_in(place.security, place.data, (device.id for device in devices))
         await stack.start_broker(place, supervisor)
         await supervisor.start(stack.controller_program(place))
-        for device in devices:
-            await supervisor.start(stack.agent_program(place, device))
+        await self._start_agents(supervisor, devices)
         await stack.controller_ready(place, supervisor)
         if self.wishes.dashboard:
             await supervisor.start(stack.dashboard_program(place))
@@ -113,6 +117,15 @@ class _Story:
             self.ready(report)
             if self.wishes.imagenet:
                 await self._show_imagenet(supervisor, client)
+
+    async def _start_agents(self, supervisor: Supervisor, devices: tuple[DemoDevice, ...]) -> None:
+        """Start the first one, and the others when it has proved the runtimes of this machine for all of them."""
+        for device in devices[:1]:
+            await supervisor.start(stack.agent_program(self.place, device))
+            proved = partial(stack.hand_on_runtimes, self.place, devices)
+            await asyncio.to_thread(wait_until, proved, within_s=PROVED_S)
+        for device in devices[1:]:
+            await supervisor.start(stack.agent_program(self.place, device))
 
     async def _show_imagenet(self, supervisor: Supervisor, client: Client) -> None:
         self.say(f"making {imagenet.NAME} from its published weights; this takes a minute")

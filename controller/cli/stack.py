@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from controller.cli.supervisor import Supervisor
 from controller.security.folder import Security
 
 START_S = 60.0
+RUNTIMES = "runtimes.json"
+"""Where an agent keeps which runtimes ran on this machine, in its data folder."""
 SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 
 MOSQUITTO_CONF = """\
@@ -51,6 +54,10 @@ class Stack:
     def logs(self) -> Path:
         """The folder of the processes' logs."""
         return self.data / "logs"
+
+    def agent_data(self, device: DemoDevice) -> Path:
+        """Return the folder of a simulated device."""
+        return self.data / "agents" / device.id
 
     @property
     def broker_url(self) -> str:
@@ -172,10 +179,21 @@ def dashboard_program(stack: Stack) -> Program:
     return replace(python("dashboard", "-m", "streamlit", "run", str(app), *flags), env=told)
 
 
+def hand_on_runtimes(stack: Stack, devices: Iterable[DemoDevice]) -> bool:
+    """Give what the first of `devices` proved of this machine's runtimes to the others; return False before it did."""
+    first, *others = (stack.agent_data(device) / RUNTIMES for device in devices)
+    if not first.exists():
+        return False
+    for path in (path for path in others if not path.exists()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(first, path)
+    return True
+
+
 def agent_program(stack: Stack, device: DemoDevice) -> Program:
     """Return the agent that plays `device`, with a folder of its own."""
     identity = ("--id", device.id, "--device-type", device.device_type, "--tag", f"line={device.line}")
-    where = ("--broker", stack.broker_url, "--data", str(stack.data / "agents" / device.id))
+    where = ("--broker", stack.broker_url, "--data", str(stack.agent_data(device)))
     simulate = ("--simulate", "--simulate-throttle") if device.heats_up else ("--simulate",)
     pace = ("--rate", "2", "--interval", "2")
     who = secured.device_environment(stack.security, stack.data, device.id) if stack.security else {}

@@ -1,4 +1,4 @@
-"""The commands `bench` and `bench-join`: what they take, and what they print."""
+"""The commands `bench` and `bench-join`: what they do, and what they print."""
 
 import argparse
 import sys
@@ -11,11 +11,12 @@ from edge_agent import power, vitals
 from edge_agent.benchmark import features
 from edge_agent.benchmark.child import Order
 from edge_agent.benchmark.figures import Plan
+from edge_agent.benchmark.grammar import DEFAULT_TABLE
 from edge_agent.benchmark.join import join
 from edge_agent.benchmark.subjects import Subject, in_catalogue, on_disk
 from edge_agent.benchmark.sweep import Bench, sweep
 from edge_agent.benchmark.table import opened
-from edge_agent.flags import add_settings, settings_of
+from edge_agent.flags import settings_of
 from edge_agent.runtimes import working
 from edge_agent.runtimes.installed import installed
 from edge_agent.settings import Settings
@@ -23,62 +24,21 @@ from edge_agent.settings import Settings
 DONE, FAILED, PARTLY, INTERRUPTED = 0, 1, 5, 130
 """Exit codes: all measured, none, some not, Ctrl-C."""
 
-DEFAULT_TABLE = Path("benchmarks.csv")
-
 LIMIT_S = 300.0
 
 
-def add_to(commands: Any) -> None:
-    """Add the commands to the command line's `commands`."""
-    bench = commands.add_parser(
-        "bench",
-        help="measure model files here",
-        description="Measure a model file, or all in a folder or a controller's catalogue: latency, memory, energy.",
-    )
-    add = bench.add_argument
-    add("model", type=Path, nargs="?", metavar="MODEL|DIR", help="a .onnx or .tflite file, or a folder of them")
-    add("--all", metavar="DIR|URL", dest="everything", help="a folder, or a controller whose catalogue to measure")
-    add("--runs", "--inferences", type=int, dest="runs", default=100, help="inferences that count (default 100)")
-    add("--warmup", type=int, default=10, help="inferences before them (default 10)")
-    add("--min-s", type=float, help="go on for at least that long (default 0; 20 with --external-meter)")
-    add("--idle-s", type=float, help="rest before each model, for idle power (default 3; 5 with --external-meter)")
-    add("--limit-s", type=float, help="give a model up after that long (default 300, more with --min-s)")
-    add("--csv", type=Path, metavar="FILE", help=f"add a row for each model; of many models {DEFAULT_TABLE} otherwise")
-    add("--again", action="store_true", help="measure anew what the file has rows of")
-    add("--features", type=Path, metavar="FILE", help="a CSV with name, params_m and gmacs, for files that say neither")
-    add("--external-meter", type=Path, metavar="FILE", help="the CSV that a USB or lab meter writes meanwhile")
-    _meter_flags(bench)
-    add_settings(bench)
-    bench.set_defaults(run=_bench)
-    joined = commands.add_parser(
-        "bench-join",
-        help="fill in energies from the record of an external meter",
-        description="Align the clocks of a table's marks and of a meter's record, and fill in the energies.",
-    )
-    joined.add_argument("table", type=Path, metavar="BENCH.csv", help="what bench wrote, with its marks beside it")
-    joined.add_argument("record", type=Path, metavar="METER.csv", help="times and powers")
-    _meter_flags(joined)
-    joined.set_defaults(run=_join)
-
-
-def _meter_flags(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
-    add("--meter-time-column", metavar="NAME", help="of the meter's file, where its name does not tell")
-    add("--meter-power-column", metavar="NAME", help="same; W, unless its name says mW")
-    add("--max-offset-s", type=float, default=120.0, help="the most that the clocks differ (default 120)")
-
-
-def _bench(arguments: argparse.Namespace) -> int:
+def bench(arguments: argparse.Namespace) -> int:
+    """Measure what was asked for; return the exit code. Raises EdgeWattError."""
     settings = settings_of(arguments)
     subjects, many = _subjects(arguments, settings)
-    bench = _set_up(arguments, settings)
+    measuring = _set_up(arguments, settings)
     external: Path | None = arguments.external_meter
     table = arguments.csv or (DEFAULT_TABLE if many or external else None)
     if table is None:
-        return _one(subjects[0], bench)
+        return _one(subjects[0], measuring)
     try:
         with opened(table) as rows_here:
-            tally = sweep(subjects, rows_here, bench, again=arguments.again)
+            tally = sweep(subjects, rows_here, measuring, again=arguments.again)
     except KeyboardInterrupt:
         _tell(f"stopped; {table} is whole, and the same command goes on from there")
         return INTERRUPTED
@@ -140,7 +100,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     return Plan(**numbers, external=external)
 
 
-def _join(arguments: argparse.Namespace) -> int:
+def bench_join(arguments: argparse.Namespace) -> int:
+    """Fill in what an external meter measured; return the exit code. Raises EdgeWattError."""
     _fill(arguments.table, arguments.record, arguments)
     print(arguments.table)
     return DONE
