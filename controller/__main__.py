@@ -33,7 +33,7 @@ from controller.asking import Asking
 from controller.balena.account import account
 from controller.balena.token import Token, take
 from controller.carrier import carried, check_workers
-from controller.composing import records_in, rolling_in, workshop_in
+from controller.composing import pruning_in, records_in, rolling_in, workshop_in
 from controller.downloads import take_open_files
 from controller.enrolment.enrolling import Enrolling
 from controller.enrolment.reloading import Reload
@@ -183,6 +183,7 @@ def compose(
                 hours_days=settings.keep_hours_days,
                 max_mb=settings.max_database_mb,
             ),
+            pruning=pruning_in(settings, store),
             epoch=epoch,
             clock=clock,
             leaves_telemetry=settings.telemetry_workers,

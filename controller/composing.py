@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from controller.asking import SILENCES
 from controller.models.store import ArtifactStore
 from controller.outbox import Outbox
+from controller.pruning import KINDS, Pruning
 from controller.records import Deployments
 from controller.rollouts.drafting import Drafting
 from controller.rollouts.records import Participants, Rollouts
@@ -33,6 +34,12 @@ def rolling_in(settings: Settings, store: Store, service: Service) -> Rolling:
         news=service.lifecycle.news,
         downloads=settings.max_downloads,
     )
+
+
+def pruning_in(settings: Settings, store: Store) -> Pruning:
+    """Return what lets records of what has ended go."""
+    days = {kind.table: getattr(settings, f"keep_{kind.table}_days") for kind in KINDS}
+    return Pruning(store=store, days=days, most=settings.max_records)
 
 
 def workshop_in(settings: Settings, store: Store, artifacts: ArtifactStore, worker: Sequence[str]) -> Workshop:

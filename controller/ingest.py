@@ -23,6 +23,7 @@ from controller.hearing import Hearing
 from controller.keeping import Keeping
 from controller.late_retained import LateRetained
 from controller.passing import Passing
+from controller.pruning import Pruning
 from controller.rivals import Rivals
 from controller.rollouts.rolling import Rolling
 from controller.service import Service
@@ -49,6 +50,7 @@ class Ingest:
     keeping: Keeping
     alerts: AlertDesk
     retention: Retention
+    pruning: Pruning
     epoch: str
     clock: Callable[[], float] = time.time
     late_retained: LateRetained = field(default_factory=LateRetained)
@@ -74,6 +76,7 @@ class Ingest:
             succession=self.succession,
             keeping=self.keeping,
             retention=self.retention,
+            pruning=self.pruning,
             leaves_telemetry=self.leaves_telemetry,
         )
 

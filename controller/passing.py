@@ -7,6 +7,7 @@ from controller.feedback.succession import Succession
 from controller.hearing import Hearing
 from controller.keeping import Keeping
 from controller.looking import next_look, passed
+from controller.pruning import Pruning
 from controller.renewal import Renewal
 from controller.rollouts.rolling import Rolling
 from controller.service import Service
@@ -27,6 +28,7 @@ class Passing:
     succession: Succession
     keeping: Keeping
     retention: Retention
+    pruning: Pruning
     leaves_telemetry: bool
     _sleepers: Sleepers = field(init=False)
     renewal: Renewal = field(init=False)
@@ -60,6 +62,7 @@ class Passing:
         self.succession.tick(at)
         self.keeping.tick(at)
         self.retention.tick(at)
+        self.pruning.tick(at)
 
     def _look_at_open(self, at: float) -> None:
         """Let time pass for the open deployments that are due, and ask about those whose device fell silent."""

@@ -24,6 +24,8 @@ _ORDERS: dict[Order, str] = {
 }
 
 DEPLOYMENT_COLUMNS = ("id", "device_id", "command_id", "model", "phase", "open", "created_at", "due_at", "document")
+_PUT_DEPLOYMENT = upsert("deployments", ("id",), DEPLOYMENT_COLUMNS, ("phase", "open", "due_at", "document"))
+"""What else there is of one never changes, and its indexes need not be written."""
 MEASUREMENT_COLUMNS = ("device_id", "model", "artifact_sha256", "energy_mj", "source", "p95_ms", "inferences", "at")
 
 
@@ -113,7 +115,7 @@ class Deployments:
         d = deployment
         due_at = None if d.terminal else min(d.deadline_at, d.news_at + self._silence_s)
         self._store.connection.execute(
-            upsert("deployments", ("id",), DEPLOYMENT_COLUMNS),
+            _PUT_DEPLOYMENT,
             [
                 d.id,
                 d.device_id,

@@ -32,6 +32,9 @@ class Settings:
     The store gives up what can be made again above `artifact_quota_mb`.
     `max_upload_mb` (10^6 bytes) is the largest model file that is taken from people.
     Events move into archive files after `keep_events_days`; such a file stays for `keep_archives_days`.
+    Deployments that ended and their rollouts go after `keep_deployments_days`, other commands after
+    `keep_commands_days`, predictions beside what was measured after `keep_ledger_days`; the oldest earlier where there
+    are more than `max_records` of a kind. What is open stays, and so do the newest of each device.
     Telemetry goes after `keep_telemetry_days`, its sums by hour after `keep_hours_days`; earlier where the database
     would exceed `max_database_mb` (10^6 bytes).
     Rollouts let `max_downloads` devices fetch at the same time, all of them together.
@@ -69,6 +72,10 @@ class Settings:
     conversion_memory_mb: int = 6_000
     keep_events_days: float = 90.0
     keep_archives_days: float = 365.0
+    keep_deployments_days: float = 365.0
+    keep_commands_days: float = 90.0
+    keep_ledger_days: float = 730.0
+    max_records: int = 1_000_000
     keep_telemetry_days: float = 30.0
     keep_hours_days: float = 730.0
     max_database_mb: float = 10_000.0
@@ -117,7 +124,8 @@ class Settings:
         positive = ("redelivery_s", "max_upload_mb", "conversion_timeout_s", "conversion_memory_mb", "max_downloads")
         limits = ("max_writes_per_min", "max_predictions_per_min", "max_failed_sign_ins_per_min")
         kept = ("keep_events_days", "keep_archives_days", "keep_telemetry_days", "keep_hours_days")
-        for name in (*positive, *limits, *kept, "max_database_mb"):
+        records = ("keep_deployments_days", "keep_commands_days", "keep_ledger_days", "max_records")
+        for name in (*positive, *limits, *kept, *records, "max_database_mb"):
             if not getattr(self, name) > 0:
                 raise InvalidError(f"{name} must be positive", hint="leave it out for the default", field=name)
 

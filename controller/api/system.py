@@ -100,6 +100,7 @@ def _storage(parts: Parts, now: float) -> dict[str, Any]:
         "used_mb": round(size.used_bytes / 1e6, 1),
         "max_database_mb": retention.max_mb,
         "keep_telemetry_days": retention.keep_days,
+        "records": parts.ingest.pruning.kept(),
         "oldest_sample_at": oldest,
         "oldest_sample_age_s": None if oldest is None else round(now - oldest, 1),
     }

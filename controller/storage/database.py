@@ -144,10 +144,13 @@ def connect(place: Place) -> Connection:
 
 
 @lru_cache
-def upsert(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
-    """Return the statement that inserts a row of `columns`, or replaces what the row of the same `key` holds."""
+def upsert(table: str, key: tuple[str, ...], columns: tuple[str, ...], changing: tuple[str, ...] = ()) -> str:
+    """Return the statement that inserts a row of `columns`, or replaces what the row of the same `key` holds.
+
+    Of that, only what is `changing`, where that is said.
+    """
     marks = ", ".join("?" * len(columns))
-    rest = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    rest = ", ".join(f"{name} = excluded.{name}" for name in changing or columns if name not in key)
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) "  # noqa: S608 - our own names
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {rest}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from broker.wire import document
 from controller.doing import runs
 from controller.fleet import live_within_s
 from controller.sleep import wakes_at
@@ -38,14 +39,14 @@ def beside(device_id: str, columns: Mapping[str, Any], stored: Callable[[], Row 
     """Return what follows from changed `columns` of a device; `stored` gives its row where they do not tell all."""
     found: Row = {}
     if "info" in columns:
-        info = columns["info"] or {}
+        info = document(columns["info"]) or {}
         found |= {name: info.get(name) for name in ("device_type", "board", "ip")}
         found["words"] = "\n".join(filter(None, (device_id, info.get("device_type"), info.get("board")))).lower()
     if "state" in columns:
-        found["runs"] = runs(columns["state"] or {})
+        found["runs"] = runs(document(columns["state"]) or {})
     if columns.keys() & set(PRESENCE):
         known = {} if columns.keys() >= set(PRESENCE) else stored() or {}
-        device = {name: columns.get(name, known.get(name)) for name in PRESENCE}
+        device = {name: document(columns.get(name, known.get(name))) for name in PRESENCE}
         found |= {"wakes_at": wakes_at(device), "live_within_s": live_within_s(device)}
     if "reading" in columns:
         figured = figures(json.dumps(columns["reading"])) if columns["reading"] else (None, None, None)
@@ -55,7 +56,7 @@ def beside(device_id: str, columns: Mapping[str, Any], stored: Callable[[], Row 
 
 def tags(info: Mapping[str, Any] | None) -> set[str]:
     """Return the tags that a device tells, each as `key=value`."""
-    return {f"{key}={value}" for key, value in ((info or {}).get("tags") or {}).items()}
+    return {f"{key}={value}" for key, value in ((document(info) or {}).get("tags") or {}).items()}
 
 
 def figures(reading: str) -> tuple[float | None, float | None, float | None]:

@@ -33,6 +33,8 @@ def m016_lists(db: Schema) -> None:
     db.table("device_tags").create({"device_id": str, "tag": str}, pk=("device_id", "tag"), strict=True)
     db.table("device_tags").create_index(["tag"])
     db.table("deployments").add_column("due_at", float)
-    for column in ("due_at", "phase"):
-        db.table("deployments").create_index([column])
+    for columns in (["due_at"], ["phase"], ["created_at"]):
+        db.table("deployments").create_index(columns)
+    for columns in (["created_at"], ["device_id", "created_at"]):
+        db.table("commands").create_index(columns)
     db.execute("UPDATE deployments SET due_at = 0 WHERE open = 1")
