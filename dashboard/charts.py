@@ -174,7 +174,7 @@ def _charging(window: Window) -> list[Document]:
     shade = _shaded(window, window.charging, {"type": "rect", "color": style.CHARGING, "opacity": 0.14}, said)
     bars = _shaded(window, window.charging, {"type": "rule", "color": style.CHARGING, "strokeWidth": 5}, said)
     for bar in bars:
-        bar["encoding"]["y"] = {"value": HEIGHT - 3}
+        bar["encoding"]["y"] = {"value": {"expr": "height - 3"}}
     return shade + bars
 
 

@@ -181,7 +181,7 @@ async def test_a_promoted_version_is_what_the_name_means_whichever_way_it_is_ask
         assert await typed(running, device) == first
         assert await deployed(running, device, energy_mj=10.0) == first
 
-        assert (await upload(running, tiny_model("mine", seed=2)))["promoted_sha256"] == first
+        assert (await upload(running, tiny_model("mine", seed=2)))["means_it"] is False
         assert (await shown())["artifact_sha256"] == first
         archived = await running.post("/api/models/archive", model_name="mine")
         assert (archived.status_code, archived.json()["code"]) == (409, "promoted")
@@ -222,7 +222,11 @@ async def test_what_may_not_be_offered_may_not_be_promoted(tmp_path):
         await running.post("/api/models/archive", model_name="mine")
         assert (await refusal(model_name="mine", version=sha256))[:2] == (409, "archived")
         await running.post("/api/models/archive", model_name="mine", undo=True)
+        await upload(running, V2)
+        await running.post("/api/models/promote", model_name="mine", version=sha256)
         artifacts.path(sha256).write_bytes(b"rust")
+        named_ = await running.get("/api/models/named/mine")
+        assert (named_["code"], "damaged" in named_["error"]) == ("damaged", True)  # and not another version in silence
         status, code, error = await refusal(model_name="mine", version=sha256)
         assert (status, code, "its content is damaged" in error) == (409, "unverified", True)
         artifacts.evict(sha256, 1.0)

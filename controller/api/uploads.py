@@ -63,8 +63,10 @@ async def upload(
     facts = {"model": model.name, "format": held.format, "sha256": held.sha256, "size": held.size, "licence": licence}
     _tell(parts, origin, text, facts)
     path = f"/models/sha256/{held.sha256}"
+    known = parts.catalogue.get(model.name)
     kept = {"format": held.format, "path": path, "sha256": held.sha256}
-    return {"success": True, "model": model.name, "promoted_sha256": model.promoted_sha256, "means": model.means} | kept
+    meaning = {"means": known.means, "means_it": held.sha256 in known.digests}
+    return {"success": True, "model": model.name} | kept | meaning
 
 
 async def _order(parts: Parts, origin: str, parcel: Parcel, name: str, architecture: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _add(
         console.show(answer)
     else:
         console.line(answer, done)
-    if answer.get("promoted_sha256"):
+    if not answer.get("means_it", True):
         onward = f"edgewatt models promote {answer['model']} {answer['sha256'][:8]}"
         console.say(f"{answer['model']} still means {answer['means']}; {onward} lets it mean this file")
 

@@ -3,6 +3,7 @@
 import difflib
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,9 +50,12 @@ class Catalogue:
 
     def all(self) -> list[Model]:
         """Return every model in the store by name; what is archived is left out, what cannot be read logged too."""
-        known = self._store.all()
-        names = sorted({name for artifact in known for name in artifact.models if name not in artifact.archived})
-        return [model for name in names if (model := self._readable(name, known))]
+        known: defaultdict[str, list[Artifact]] = defaultdict(list)
+        for artifact in self._store.all():
+            for name in artifact.models:
+                known[name].append(artifact)
+        offered = sorted(name for name, mine in known.items() if any(name not in each.archived for each in mine))
+        return [model for name in offered if (model := self._readable(name, known[name]))]
 
     def everything(self) -> list[Model]:
         """Return every model in the store by name and, after them, each that is only listed and not archived."""
@@ -125,16 +129,15 @@ class Catalogue:
     def _holds(self, name: str) -> bool:
         return any(name in artifact.models for artifact in self._store.all())
 
-    def _readable(self, name: str, known: Iterable[Artifact]) -> Model | None:
+    def _readable(self, name: str, known: Sequence[Artifact]) -> Model | None:
         try:
             return self._model(name, known)
         except ArtifactError as error:
             logger.warning("%s is left out of the catalogue: %s", name, error)
             return None
 
-    def _model(self, name: str, known: Iterable[Artifact]) -> Model | None:
+    def _model(self, name: str, known: Sequence[Artifact]) -> Model | None:
         """Return the model `name` with the newest sound artifact of each format, or None where there is none."""
-        known = list(known)
         mine = [a for a in meant(name, known) if name not in a.archived]
         model = self._of_sound(name, mine)
         return _with_versions(model, known) if model else None
