@@ -27,12 +27,15 @@ from controller.pruning import Pruning
 from controller.rivals import Rivals
 from controller.rollouts.rolling import Rolling
 from controller.service import Service
+from controller.storage.fault import Fault
 from controller.storage.store import Row
 from controller.telemetry.retention import Retention
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
+WRITTEN_AT = "written_again_at"
+"""What is written to see whether anything can be."""
 RETRY_S = 1.0
 AT_ONCE = 200
 """Messages on their way to the broker at one time: what paho keeps in flight."""
@@ -58,7 +61,7 @@ class Ingest:
     last_loss: str | None = None
     leaves_telemetry: bool = False
     losses: Counter[str] = field(default_factory=Counter)
-    storage_fault: str | None = None
+    fault: Fault = field(default_factory=Fault)
     ticks: int = 0
     _rivals: Rivals = field(init=False)
     _passing: Passing = field(init=False)
@@ -147,7 +150,7 @@ class Ingest:
             with self.service.store.transaction():
                 self.service.store.add_event(self.clock(), "controller", text)
         except StorageError as error:
-            self.storage_fault = error.message
+            self.fault.note(error)
 
     def _store(self, packets: list[Packet]) -> bool:
         """Commit a batch, or return False and leave everything as it was."""
@@ -163,10 +166,10 @@ class Ingest:
         except StorageError as error:
             self.hearing.discard()
             self.hearing.live.discard()
-            self.storage_fault = error.message
+            self.fault.note(error, batch=True)
             logger.error("batch not stored, trying again: packets=%d reason=%s", len(packets), error.message)  # noqa: TRY400 - a sentence, not a trace
             return False
-        self.storage_fault = None
+        self.fault.over()
         self.hearing.live.release()
         return True
 
@@ -212,7 +215,7 @@ class Ingest:
                     await self._drain()
                     await self._ask_again()
             except StorageError as error:
-                self.storage_fault = error.message
+                self.fault.note(error)
                 logger.error("connected, but the database fails: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
@@ -251,7 +254,7 @@ class Ingest:
             with self.service.store.transaction():
                 what(rows, self.clock())
         except StorageError as error:
-            self.storage_fault = error.message
+            self.fault.note(error)
             logger.error("the outbox cannot be written, trying again: %s", error.message)  # noqa: TRY400 - a sentence, not a trace
             return False
         return True
@@ -275,9 +278,17 @@ class Ingest:
             self.ticks += 1
             try:
                 self._pass_time()
-                self.alerts.tick(self.clock(), self.storage_fault)
+                self._try_to_write()
+                self.alerts.tick(self.clock(), self.fault.message)
             except StorageError as error:
-                self.storage_fault = error.message
+                self.fault.note(error)
+
+    def _try_to_write(self) -> None:
+        """See whether what could not be written can be by now: a tick may have had nothing to write."""
+        if self.fault.may_be_over:
+            with self.service.store.transaction():
+                self.service.store.remember(WRITTEN_AT, self.clock())
+            self.fault.over()
 
     def _pass_time(self) -> None:
         at = self.clock()

@@ -13,6 +13,7 @@ from controller.deployment import begin
 from controller.outbox import LAST_RETRY_S, Outbox
 from controller.records import Commands, Deployments, Measurements
 from controller.rollouts.records import Participants
+from controller.storage.fault import Fault
 from controller.storage.schema import migrations
 from controller.storage.sqlite import Database, connect
 from controller.storage.store import Store
@@ -52,6 +53,43 @@ def test_a_full_disk_is_said_in_a_sentence_and_nothing_is_half_written():
 
     assert store.events() == []
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("pragma", "code", "hint"),
+    [
+        ("max_page_count = 1", "disk_full", "free some disk space"),
+        ("query_only = 1", "database_readonly", "rights of the data folder"),
+        ("busy_timeout = 0", "database_busy", "another program"),
+    ],
+)
+def test_why_a_file_cannot_be_written_is_told_apart(tmp_path, pragma, code, hint):
+    store = Store(tmp_path / "c.db")
+    store.connection.execute(f"PRAGMA {pragma}").fetchall()
+    other = connect(tmp_path / "c.db")
+    if code == "database_busy":
+        other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StorageError, match="could not be written") as told, store.transaction():
+        for n in range(200):
+            store.add_event(T0, "log", f"{n} " + "x" * 500)
+
+    assert told.value.code == code
+    assert hint in told.value.hint
+    other.close()
+    store.close()
+
+
+def test_a_fault_is_over_with_any_write_unless_messages_wait():
+    fault, full = Fault(), StorageError("full", hint="free some")
+    fault.note(full)
+    assert (fault.message, fault.may_be_over) == ("full", True)
+    fault.over()
+    assert fault.message is None
+
+    fault.note(full, batch=True)
+    fault.note(full)
+    assert (fault.message, fault.may_be_over) == ("full", False)
 
 
 def test_what_was_committed_survives_kill_9(tmp_path):

@@ -49,7 +49,9 @@ class Figures:
         yield _gauge("build_info", "The version that runs.", {(parts.version,): 1}, "version")
         yield _gauge("start_time_seconds", "When the controller began, Unix s.", {(): parts.started_at})
         yield _gauge("broker_connected", "1 while the broker answers.", {(): int(ingest.link.connected)})
-        yield _gauge("storage_fault", "1 while the database cannot be written.", {(): int(bool(ingest.storage_fault))})
+        yield _gauge(
+            "storage_fault", "1 while the database cannot be written.", {(): int(ingest.fault.error is not None)}
+        )
         door = parts.door
         limited: dict[tuple[str, ...], int] = {(what,): door.allowance.refused[what] for what in door.allowance.per_min}
         limited["downloads",] = parts.downloads.refused

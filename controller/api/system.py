@@ -23,14 +23,15 @@ async def live() -> dict[str, bool]:
 
 @router.get("/readyz")
 async def ready(parts: Given) -> JSONResponse:
-    """Say whether the controller can work: 503 without a broker or its database's server, 507 while that is full.
+    """Say whether the controller works: 503 without a broker or with a database that fails, 507 on a full disk.
 
     One that stands by for another answers 503 (`standby`) and names the active one.
     """
     if parts.service.store.connection.lost:
         return answer(503, "the database cannot be reached", "database_unreachable", "is PostgreSQL running?")
-    if parts.ingest.storage_fault:
-        return answer(507, parts.ingest.storage_fault, "disk_full", "free some disk space")
+    fault = parts.ingest.fault.error
+    if fault is not None:
+        return answer(507 if fault.code == "disk_full" else 503, fault.message, fault.code, fault.hint)
     if not parts.ingest.link.connected:
         return answer(503, f"no connection to {parts.broker_url}", "broker_unreachable", "is the broker running?")
     return JSONResponse({"success": True})
@@ -52,7 +53,7 @@ async def status(parts: Given) -> dict[str, Any]:
             "version": parts.version,
             "started_at": parts.started_at,
             "uptime_s": round(now - parts.started_at, 1),
-            "storage_fault": ingest.storage_fault,
+            "storage_fault": ingest.fault.message,
             "free_mb": round(shutil.disk_usage(parts.data_dir).free / 1e6, 1),
         },
         "broker": {

@@ -37,6 +37,18 @@ FREE_PAGES = 2_500
 PAGES_AT_ONCE = 250
 """New rows take free pages first. What is more than a quarter of the file, and 10 MB, goes back, 1 MB at a time."""
 
+_RIGHTS = ("database_readonly", "check the rights of the data folder and whether its disk is mounted to be written")
+_DAMAGED = ("database_damaged", "restore a backup: docs/how-to/production.md says how")
+_BUSY = ("database_busy", "another program holds the file: end it")
+_REASONS = {
+    sqlite3.SQLITE_FULL: ("disk_full", "free some disk space"),
+    sqlite3.SQLITE_IOERR: ("disk_failed", "the disk does not do what it is told: the kernel's log says more"),
+    **dict.fromkeys((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN), _RIGHTS),
+    **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB), _DAMAGED),
+    **dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), _BUSY),
+}
+"""By the kind of SQLite's error its code here, and what to do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
@@ -119,6 +131,12 @@ class SQLiteConnection(sqlite3.Connection):
     def json_list(self, column: str, names: Sequence[str]) -> str:
         """Return SQL for the JSON list of these fields of the document in `column`, null for what is absent."""
         return f"json_array({', '.join(self.json_text(column, name) for name in names)})"
+
+
+def not_written(error: Exception) -> StorageError:
+    """Return why a file could not be written, as something that a person can act on."""
+    code, hint = _REASONS.get((getattr(error, "sqlite_errorcode", None) or 0) & 0xFF, ("database_failed", ""))
+    return StorageError(f"the database could not be written: {error}", code=code, hint=hint)
 
 
 def connect(path: Path | None) -> SQLiteConnection:

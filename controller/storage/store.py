@@ -17,6 +17,7 @@ from controller.logs import Kind
 from controller.storage import listed
 from controller.storage.database import EVERY, Connection, Place, connect, upsert
 from controller.storage.schema import migrations
+from controller.storage.sqlite import not_written
 
 Row = dict[str, Any]
 
@@ -64,9 +65,7 @@ class Store:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             if isinstance(error, self.connection.errors):
-                raise StorageError(
-                    f"the database could not be written: {error}", hint="free some disk space"
-                ) from error
+                raise not_written(error) from error
             raise
 
     @contextmanager
