@@ -19,7 +19,7 @@ from controller.storage.database import Place
 from controller.storage.store import Store
 from controller.workshop.process import WORKER
 from tests.fleet.devices import FakeDevice
-from tests.stocked import stocked
+from tests.stocked import stocked, with_tables
 
 WITHIN_S = 20
 FAKE_WORKER = str(Path(__file__).with_name("fake_worker.py"))
@@ -91,7 +91,7 @@ async def controller(folder, *, hub=None, epoch="e1", worker="makes", listed=Non
     Models are made by the fake worker that does what `worker` says, by the real one for None.
     """
     hub = hub or MemoryHub()
-    store = Store(KEPT.place or folder / "controller.db")
+    store = Store(KEPT.place or with_tables(folder / "controller.db"))
     link = hub.link("controller")
     token = settings.pop("balena_token", None)
     given = Settings(data=stocked(folder), soak_s=0, probe_inferences=5, **settings)

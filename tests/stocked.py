@@ -1,4 +1,4 @@
-"""A data folder whose store holds what every controller makes at its first start: made once, copied since."""
+"""What every controller makes at its first start, models and tables, for a data folder: made once, copied since."""
 
 import atexit
 import functools
@@ -9,12 +9,20 @@ from pathlib import Path
 from controller.models import untrained
 from controller.models.catalog import Catalogue
 from controller.models.store import ArtifactStore
+from controller.storage.store import Store
+
+
+def with_tables(path):
+    """Return the `path` of a database, which has every table unless it was there before."""
+    if not path.exists():
+        shutil.copy(_made() / path.name, path)
+    return path
 
 
 def stocked(folder):
     """Return `folder`, with the models in it unless it has some."""
     if not (folder / "artifacts").exists():
-        shutil.copytree(_made(), folder / "artifacts")
+        shutil.copytree(_made() / "artifacts", folder / "artifacts")
     return folder
 
 
@@ -22,5 +30,6 @@ def stocked(folder):
 def _made():
     folder = Path(tempfile.mkdtemp(prefix="edgewatt-stock-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    Catalogue(ArtifactStore(folder), listed={}).make(untrained.NAME)
+    Catalogue(ArtifactStore(folder / "artifacts"), listed={}).make(untrained.NAME)
+    Store(folder / "controller.db").close()
     return folder
