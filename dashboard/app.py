@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import actions, api, frame, signing_in, style
+from dashboard import actions, api, frame, signing_in, style, warming
 
 # The groups of the navigation, and of each page its script and its name.
 PAGES = {
@@ -42,3 +42,4 @@ if entered:
     signing_in.way_out()
     page.run()
     actions.settle()
+    warming.begin()

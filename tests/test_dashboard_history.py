@@ -1,10 +1,12 @@
 """A device's past, verdicts, the catalogue and the log as rows: pure functions of documents."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import diary, history, past, shelf, verdicts
+from dashboard import diary, history, past, shelf, verdicts, warming
 from dashboard.api import Problem, Reading
 
 
@@ -184,3 +186,12 @@ def test_the_time_of_an_event_leads_to_what_else_happened_then():
 
 def test_boards_are_offered_by_how_common_they_are():
     assert shelf.boards([{"device_type": name} for name in ("b", "a", "b", "")]) == ["b", "a"]
+
+
+def test_what_other_pages_draw_with_is_loaded_once_beside_the_first():
+    loading = warming.begin()
+    loading.join(60)
+
+    assert warming.begin() is loading
+    assert loading.daemon
+    assert set(warming.LATER) <= set(sys.modules)
