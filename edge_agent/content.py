@@ -14,7 +14,7 @@ from edge_agent.vitals import free_ram_bytes
 from edge_agent.work import Work
 
 PROGRESS_EVERY_S = 2.0
-"""News of a download at most this often: each is a write to the journal."""
+"""News of a download at most this often."""
 
 MEMORY_PER_BYTE = 2
 """A runtime holds the weights of a file once in the file's layout and once in its own."""

@@ -27,7 +27,7 @@ _SIMPLE_ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.REJECTED, Phase.C
 class Entry:
     """One command and how far it came.
 
-    (`attempt`, `seq`) rises strictly with every write. `request_fingerprint` is that of the request by name which
+    (`attempt`, `seq`) rises strictly with all that is told. `request_fingerprint` is that of the request by name which
     `command` completed. `crashes` counts reboots found in the middle of loading or probing. `ending` is how somebody
     asked it to end while it was at work.
     """
@@ -138,6 +138,15 @@ class Journal:
         """Write news of `command_id` within its phase."""
         entry = self._known(command_id)
         return self.put(replace(entry, seq=entry.seq + 1, ts=now, **changes))
+
+    def tell(self, command_id: str, *, now: float, **changes: Any) -> Entry:
+        """Return news of `command_id` within its phase that no reboot needs: they are in memory, not on disk.
+
+        A reboot begins a new attempt, so that (`attempt`, `seq`) rises all the same.
+        """
+        entry = self._known(command_id)
+        told = self._entries[command_id] = replace(entry, seq=entry.seq + 1, ts=now, **changes)
+        return told
 
     def begin_again(self, command_id: str, phase: Phase, *, now: float, **changes: Any) -> Entry:
         """Write that `command_id` is tried once more after a reboot, from `phase` on."""

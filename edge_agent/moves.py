@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moves:
-    """`news` hears each entry after it is on disk."""
+    """`news` hears of each step after it is on disk."""
 
     journal: Journal
     news: Callable[[Entry], None]
@@ -32,6 +32,6 @@ class Moves:
         self.news(entry)
 
     def note(self, command_id: str, **changes: Any) -> None:
-        """Tell news of `command_id` within its step, if it has not ended; raises StorageError."""
+        """Tell how far `command_id` is within its step, or what it waits for, if it has not ended."""
         if not self.entry(command_id).terminal:
-            self.news(self.journal.note(command_id, now=self.now(), **changes))
+            self.news(self.journal.tell(command_id, now=self.now(), **changes))

@@ -14,7 +14,7 @@ from edge_agent.moves import Moves
 from edge_agent.work import Work
 
 SAID_EVERY_S = 60.0
-"""News of the same reason at most this often: each is a write to the journal."""
+"""News of the same reason at most this often."""
 
 DISK_PATIENCE_S = 3_600.0
 """How long a full disk is waited for."""

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.commands import ArtifactRef, Command
+from broker.commands import ArtifactRef, Command, Progress
 from broker.errors import ConflictError, StorageError, WireError
 from broker.phases import NEXT, Phase
+from edge_agent.files import WRITTEN
 from edge_agent.journal import Entry, Journal
 
 P = Phase
@@ -51,6 +52,20 @@ def test_attempt_and_seq_rise_with_every_write(tmp_path):
 
     pairs = [(e.attempt, e.seq) for e in seen]
     assert pairs == sorted(set(pairs))
+
+
+def test_what_is_only_told_costs_no_write_and_the_next_life_is_newer_all_the_same(tmp_path):
+    journal = Journal(tmp_path)
+    journal.put(entry())
+    journal.move("c1", P.DOWNLOADING, now=2.0)
+    before = replace(WRITTEN)
+    told = [journal.tell("c1", now=3.0 + n, progress=Progress(bytes=n, total=9)) for n in range(9)]
+
+    assert before == WRITTEN
+    assert [each.seq for each in told] == list(range(3, 12))
+    assert journal.get("c1") == told[-1]
+    again = Journal(tmp_path).begin_again("c1", P.ACCEPTED, now=20.0)
+    assert (again.attempt, again.seq) > (told[-1].attempt, told[-1].seq)
 
 
 def test_a_move_outside_the_contract_is_refused_and_not_written(tmp_path):

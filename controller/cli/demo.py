@@ -106,9 +106,11 @@ class _Story:
             secured.let_in(place.security, place.data, (device.id for device in devices))
         await stack.start_broker(place, supervisor)
         await supervisor.start(stack.controller_program(place))
+        if self.wishes.dashboard and not devices:
+            await supervisor.start(stack.dashboard_program(place))  # beside it; devices would wait for the processor
         await self._start_agents(supervisor, devices)
         await stack.controller_ready(place, supervisor)
-        if self.wishes.dashboard:
+        if self.wishes.dashboard and devices:
             await supervisor.start(stack.dashboard_program(place))
         with _client(place) as client:
             report = await self._meet(client, devices)
