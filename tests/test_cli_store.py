@@ -63,33 +63,33 @@ async def test_a_model_is_put_away_and_brought_back(edgewatt):
     assert "not in the store" in nobody[2]
 
 
-@pytest.mark.usefixtures("running")
-async def test_a_version_is_promoted_after_a_question_and_its_model_says_so(edgewatt, tmp_path):
-    for seed in (0, 1):
-        (tmp_path / "mine.onnx").write_bytes(tiny_model("mine", seed=seed))
-        await edgewatt("models", "add", str(tmp_path / "mine.onnx"))
-    sha256 = json.loads((await edgewatt("models", "versions", "mine", "--json"))[1])["versions"][1]["sha256"]
-    unasked = await edgewatt("models", "promote", "mine", sha256[:8])
-    dry = await edgewatt("models", "promote", "mine", sha256[:8], "--dry-run")
-    done = await edgewatt("models", "promote", "mine", sha256[:8], "--yes", "--json")
-    again = await edgewatt("models", "promote", "mine", sha256[:8])
-    later = await edgewatt("models", "add", str(tmp_path / "mine.onnx"))
+async def test_a_version_is_promoted_after_a_question_and_its_model_says_so(running, edgewatt, tmp_path):
+    older, newer = (
+        running.parts.catalogue.add(file_of(tmp_path, seed), name="mine").artifact_sha256 for seed in (0, 1)
+    )
+    unasked = await edgewatt("models", "promote", "mine", older[:8])
+    dry = await edgewatt("models", "promote", "mine", older[:8], "--dry-run")
+    done = await edgewatt("models", "promote", "mine", older[:8], "--yes", "--json")
+    later = await edgewatt("models", "add", str(file_of(tmp_path, 1)))
     shown, listed = await edgewatt("models", "show", "mine"), await edgewatt("models", "list", "--stored")
     versions = await edgewatt("models", "versions", "mine")
-    wrong = [
-        (await edgewatt("models", "promote", *words))[0] for words in (("mine",), ("mine", "ffff"), ("no", "ffff"))
-    ]
+    wrong = [(await edgewatt("models", "promote", *words))[0] for words in (("mine",), ("mine", "ffff"))]
 
-    assert (unasked[0], dry[0], done[0], again[0]) == (2, 0, 0, 0)
-    assert f"would be: mine means version {sha256[:8]}" in dry[2]
-    assert json.loads(done[1])["promoted_sha256"] == sha256
-    assert "already" in again[2]
-    assert f"mine still means version {sha256[:8]}, promoted" in later[2]
-    assert f"version {sha256[:8]}, promoted" in shown[1]
-    assert f"{sha256[:8]}, promoted" in listed[1]
-    assert "promoted" in versions[1]
+    assert (unasked[0], dry[0], done[0], wrong) == (2, 0, 0, [2, 3])
+    assert f"would be: mine means version {older[:8]}" in dry[2]
+    assert json.loads(done[1])["promoted_sha256"] == older
+    assert f"mine still means version {older[:8]}, promoted" in later[2]
+    assert f"promote mine {newer[:8]}" in later[2]
+    assert f"version {older[:8]}, promoted" in shown[1]
+    assert f"{older[:8]}, promoted" in listed[1]
+    assert versions[1].index(newer[:12]) < versions[1].index(older[:12])
     assert (await edgewatt("models", "promote", "mine", "--undo", "--yes"))[0] == 0
-    assert wrong == [2, 3, 3]
+
+
+def file_of(folder, seed):
+    path = folder / "mine.onnx"
+    path.write_bytes(tiny_model("mine", seed=seed))
+    return path
 
 
 async def test_verify_wants_a_name_or_all_and_keygen_makes_a_key_once(edgewatt, tmp_path):

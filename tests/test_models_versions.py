@@ -1,19 +1,28 @@
 """Versions of a model: what belongs together, what a bare name means, and what one costs beside the one before."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from broker.errors import InvalidError, NotFoundError
 from broker.messages import ActiveModel
+from broker.metadata import append
+from controller.models.catalog import Catalogue
 from controller.models.changes import Reading, changes, stated
 from controller.models.manifest import About, Artifact
+from controller.models.store import ArtifactStore
 from controller.models.versions import meant, named, promoted, versions
 from controller.rollouts.request import Request, Selection
+from controller.storage.store import Store
+from controller.workshop.acceptance import accept
+from controller.workshop.lines import Result
+from controller.workshop.orders import Orders
+from controller.workshop.records import Jobs
 from tests.controlling import controller
 from tests.rolling_fleet import MODEL, RollingFleet
 from tests.tiny_models import tiny_model
+from tests.tiny_tflite import tiny_tflite
 
 V1, V2 = tiny_model("mine"), tiny_model("mine", seed=1)
 
@@ -233,15 +242,22 @@ async def test_what_may_not_be_offered_may_not_be_promoted(tmp_path):
         assert (await refusal(model_name="mine", version=sha256))[:2] == (409, "no_artifact")
 
 
-async def test_what_is_made_of_a_promoted_file_is_of_its_version(tmp_path):
-    async with controller(tmp_path) as running:
-        await upload(running, V1, V2)
-        first, _ = running.parts.promoting.versions("mine")
-        await running.post("/api/models/promote", model_name="mine", version=first.sha256)
-        made = (await running.post("/api/models/convert", model_name="mine", format="tflite")).json()
+def test_what_is_made_of_a_promoted_file_is_of_its_version(tmp_path):
+    store = ArtifactStore(tmp_path / "artifacts")
+    first, second = [store.add(content, model="mine") for content in (V1, V2)]
+    orders = Orders(artifacts=store, jobs=Jobs(Store(None)), listed={})
+    assert orders.order("mine", "tflite").source.path.endswith(second.sha256)
+    store.promote(first.sha256, "mine", 1.0)
+    order = orders.order("mine", "tflite")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.tflite").write_bytes(tiny_tflite())
+    append(out / "mine.tflite", {"edgewatt.model": "mine"})
+    about = asdict(About(made_by={"converter": "1"}))
+    made = accept(Result(path=str(out / "mine.tflite"), about=about), order, out, store)
 
-        assert next(each.digests for each in running.parts.promoting.versions("mine")) == {first.sha256, made["sha256"]}
-        assert running.parts.catalogue.get("mine").formats == ("onnx", "tflite")
+    assert [each.digests for each in versions("mine", store.all())] == [{first.sha256, made.sha256}, {second.sha256}]
+    assert Catalogue(store, shipped=out).get("mine").formats == ("onnx", "tflite")
 
 
 def test_while_a_rollout_is_under_way_its_model_means_what_it_meant(tmp_path):

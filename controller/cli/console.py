@@ -83,7 +83,7 @@ class Console:
         if yes:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise InvalidError("this changes devices and there is nobody to ask", hint="add --yes")
+            raise InvalidError("this asks before it is done, and there is nobody to ask", hint="add --yes")
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
