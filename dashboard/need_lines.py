@@ -10,7 +10,7 @@ from dashboard.markup import EMPTY, join, link, pill, tag
 from dashboard.needs import Need
 
 MOST = 8
-QUIET = {"acknowledged": "acknowledged", "silenced": "silenced", "no_data": "rules without data"}
+QUIET = {"acknowledged": "acknowledged", "silenced": "silenced", "no_data": "without data"}
 """The alerts that do not shout, by the view of the Alerts page that lists them."""
 
 
@@ -32,7 +32,7 @@ def whole(case: Case, now: float) -> Markup:
 
 
 def reasons(kinds: Mapping[str, int], chosen: str, here: Mapping[str, str], alerts: Mapping[str, int]) -> Markup:
-    """Return why devices need a person, with their numbers; each is a link that shows those only, or all again.
+    """Return why devices need a person, with their numbers; each is a link that shows those alone, or all.
 
     `alerts` counts them by view: the open ones, and those that do not shout, have a page of their own.
     """
@@ -49,11 +49,11 @@ def reasons(kinds: Mapping[str, int], chosen: str, here: Mapping[str, str], aler
         said = f" open {'alert' if alerts['open'] == 1 else 'alerts'} →"
         parts.append(link(join([tag("b", f"{alerts['open']:,}"), said]), "alerts", of="ew-view"))
     parts += [
-        link(f"{alerts[view]:,} {name}", "alerts", of="ew-view quiet", view=view)
+        link(f"{alerts[view]:,} {name}", "alerts", of="ew-view quiet", title=f"Alerts: {name}", view=view)
         for view, name in QUIET.items()
         if alerts.get(view)
     ]
-    return tag("div", join(parts), of="ew-views")
+    return tag("div", join(parts), of="ew-views") if parts else EMPTY
 
 
 def _key(case: Case) -> str:
@@ -126,5 +126,5 @@ def _further(need: Need, now: float) -> Markup:
     seen = tag("small", need.seen) if need.seen else EMPTY
     parts = [pill(need.kind, "mute" if need.seen else need.tone), _sentence(need), _since(need, now), _age(need), seen]
     parts += [_alert(need)] if need.alert_id else []
-    told = join([part for part in parts[2:] if part], Markup(" · "))
-    return tag("li", join([*parts[:2], told], Markup(" ")))
+    told = join([part for part in parts[1:] if part], Markup(" · "))
+    return tag("li", join([parts[0], told], Markup(" ")))

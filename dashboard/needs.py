@@ -136,8 +136,9 @@ def _told(device: Document, newest: Document | None, now: float) -> Iterator[Nee
     fault = (device.get("governor") or {}).get("fault")
     if fault:
         yield _need("saving less than it should", f"its governor cannot do what it wants: {fault}", 45)
-    for each in device.get("attention") or ():
-        yield _need("dearer than it was", each["text"], 65, since=each.get("since"), age_s=age_s)
+    if dearer := device.get("attention"):
+        since = min((each["since"] for each in dearer if each.get("since")), default=None)
+        yield _need("dearer than it was", "; ".join(each["text"] for each in dearer), 65, since=since, age_s=age_s)
     refused = device.get("refused") or {}
     if sum(refused.values()):
         why = ", ".join(f"{words.phase(reason)} {number}" for reason, number in sorted(refused.items()))

@@ -235,9 +235,11 @@ def test_drift_waits_for_the_deployment_under_way():
 
 def test_a_model_that_costs_more_than_at_deployment_needs_a_person():
     text = "m costs d 60 % more than when it was deployed (5 mJ, source: pmic)"
-    case = attention.attention([device(attention=[{"code": "drift", "text": text}])], [], 0.0)[0]
+    both = [{"code": "drift", "text": text}, DEARER]
+    case = attention.attention([device(attention=both)], [], NOW)[0]
 
-    assert [(need.kind, need.sentence) for need in case.needs] == [("dearer than it was", text)]
+    assert [(need.kind, need.sentence) for need in case.needs] == [("dearer than it was", f"{text}; {DEARER['text']}")]
+    assert case.needs[0].since == DEARER["since"]
 
 
 def test_a_device_that_sleeps_on_purpose_needs_nobody():

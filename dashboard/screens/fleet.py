@@ -69,7 +69,8 @@ def needs(cases: list[attention.Case], query: dict[str, str], need: str, among: 
     """Draw what needs a person: the reasons, and one line for each device of the chosen one, worst first."""
     now, known = time.time(), attention.kinds(cases)
     st.html(heading("Needs attention", f"worst first{among}"))
-    st.html(need_lines.reasons(known if len(known) > 1 or need else {}, need, query, alerts))
+    if why := need_lines.reasons(known if len(known) > 1 or need else {}, need, query, alerts):
+        st.html(why)
     shown = [case for case in cases if need in {"", case.needs[0].kind}]
     here, unfolded = {**query, "need": need}, st.query_params.get("more", "")
     if shown:

@@ -49,7 +49,7 @@ def test_on_a_narrow_screen_the_filters_fold_and_what_they_ask_for_stays_in_sigh
     sync_api.expect(chips).to_have_text(["health: silent ×", "tag: line=B ×"])
     sync_api.expect(fields).to_be_hidden()
 
-    page.get_by_role("button", name="Filters (2)").click()
+    page.get_by_role("button", name="Filters (2)").press("Enter")
     sync_api.expect(fields).to_be_visible()
     page.get_by_role("button", name="Hide the filters").click()
     sync_api.expect(fields).to_be_hidden()
