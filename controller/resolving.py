@@ -36,9 +36,11 @@ class Resolving:
     artifacts: ArtifactStore
     urls: Urls
 
-    def begin(self, gated: Deployment, device: Row, at: float) -> Deployment:
-        """Queue a deployment that the gate let through, or let its file be made; call it inside a transaction."""
+    def begin(self, gated: Deployment, device: Row, offered: Artifact | None, at: float) -> Deployment:
+        """Queue a deployment with the file that the gate was asked about, or let one be made; inside a transaction."""
         deployment = self.lifecycle.apply(gated, Moved(phase=Phase.RESOLVING), at)
+        if offered is not None:
+            return self._ready(deployment, device, offered, at, anew=False)
         return self._look(deployment, device, at)
 
     def go_on(self, at: float) -> None:

@@ -108,8 +108,11 @@ class Service:
 
     def weigh(self, wish: Wish) -> Judgement:
         """Return what the gate says to `wish`, without doing anything. Raises NotFoundError."""
+        return self._judged(self.known_device(wish.device_id), wish)
+
+    def _judged(self, device: Row, wish: Wish) -> Judgement:
         return self.judge.judge(
-            self.known_device(wish.device_id),
+            device,
             wish.model,
             budget_mj=wish.budget_mj,
             policy=wish.policy,
@@ -127,7 +130,7 @@ class Service:
             raise ConflictError(
                 f"{wish.device_id} waits for approval", code="not_approved", hint="approve the device first"
             )
-        judgement = self.weigh(wish)
+        judgement = self._judged(device, wish)
         with self.store.transaction():
             deployment = self._begin(wish, at)
             return self._carry_on(deployment, judgement, device, at)
@@ -276,7 +279,7 @@ class Service:
             move(Phase.REFUSED, verdict.sentence, verdict.code, documented)
             return deployment
         move(Phase.GATED, verdict.sentence, facts=documented)
-        return self.resolving.begin(deployment, device, at)
+        return self.resolving.begin(deployment, device, judgement.offered.artifact, at)
 
 
 def refusal_of(deployment: Deployment) -> RefusedError | None:

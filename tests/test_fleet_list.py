@@ -6,8 +6,11 @@ from typing import get_args
 
 import pytest
 
+from broker.errors import InvalidError
 from controller import fleet
 from controller.fleet_list import FleetList, Order, Sought
+from controller.rollouts.drafting import meaning
+from controller.rollouts.request import Selection
 from tests.device_list import matches, ordered
 
 NOW = 1_800_000_000.0
@@ -105,3 +108,31 @@ def test_who_is_away_is_known_from_memory_also_after_a_transaction_that_failed(s
         raise ZeroDivisionError
 
     assert store.away() == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("selection", "meant"),
+    [
+        ({"device_ids": ("b", "c")}, ["b", "c"]),
+        ({"tags": ("line=A",)}, ["a", "c"]),
+        ({"tags": ("line=A", "line=B"), "device_types": ("pi",)}, ["a", "b"]),
+        ({"device_ids": ("b",), "tags": ("line=A",)}, ["a", "b", "c"]),
+        ({"device_ids": ("c",), "device_types": ("pi",)}, []),
+        ({"device_types": ("nano", "pi")}, ["a", "b", "c"]),
+        ({"tags": ("line",)}, None),
+        ({}, []),
+    ],
+)
+def test_a_rollout_means_in_sql_the_devices_that_its_selection_matches(store, selection, meant):
+    for name, kind, line in (("a", "pi", "A"), ("b", "pi", "B"), ("c", "nano", "A")):
+        store.add_device(name, NOW, approved=True)
+        store.put_device(name, info={"device_type": kind, "tags": {"line": line}})
+    if meant is None:
+        with pytest.raises(InvalidError):
+            Selection(**selection)
+        return
+    wanted = Selection(**selection)
+    where, given = meaning(wanted)
+
+    assert [row["id"] for row in store.query(f"SELECT id FROM devices WHERE {where} ORDER BY id", given)] == meant
+    assert [row["id"] for row in store.devices() if wanted.matches(row["id"], row["info"])] == meant

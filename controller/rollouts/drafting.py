@@ -1,6 +1,5 @@
 """Works out what a rollout would do: which devices it means, what the gate says of each, and their waves."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -109,20 +108,28 @@ class Drafting:
         named = tuple(dict.fromkeys((*request.selection.device_ids, *waves.names(request.waves))))
         selection = request.selection
         wanted = Selection(device_ids=named, tags=selection.tags, device_types=selection.device_types)
-        rows = self.store.connection.execute("SELECT id, approved, online, info, state FROM devices ORDER BY id")
-        known, found = set(), []
-        for device_id, approved, online, info, state in rows:
-            known.add(device_id)
-            told = json.loads(info) if info else {}
-            if wanted.matches(device_id, told):
-                facts = {"id": device_id, "approved": approved, "online": online, "info": told}
-                found.append(facts | {"state": json.loads(state) if state else None})
         for name in named:
-            if name not in known:
-                raise NotFoundError(f"no device '{name[:80]}'", code="unknown_device", hint=fleet.nearest(name, known))
+            if not self.store.has_device(name):
+                hint = fleet.nearest(name, self.store.near(name))
+                raise NotFoundError(f"no device '{name[:80]}'", code="unknown_device", hint=hint)
+        where, given = meaning(wanted)
+        sql = f"SELECT id, approved, online, info, state FROM devices WHERE {where} ORDER BY id"  # noqa: S608 - marks only
+        found = self.store.query(sql, given)
         if not found:
             raise NotFoundError("no device is meant", code="no_device", hint="name ids, tags (key=value) or types")
         return found
+
+
+def meaning(wanted: Selection) -> tuple[str, list[str]]:
+    """Return in SQL which devices are meant, as `Selection.matches` says it."""
+    ids, tags, types = (", ".join("?" * len(each)) for each in (wanted.device_ids, wanted.tags, wanted.device_types))
+    named = f"id IN ({ids or 'NULL'}) OR id IN (SELECT device_id FROM device_tags WHERE tag IN ({tags or 'NULL'}))"  # noqa: S608 - marks only
+    terms = [f"({named})"] if ids or tags or not types else []
+    return " AND ".join([*terms, *([f"device_type IN ({types})"] if types else [])]), [
+        *(wanted.device_ids if terms else ()),
+        *(wanted.tags if terms else ()),
+        *wanted.device_types,
+    ]
 
 
 def refusal_of(draft: Draft) -> RefusedError | None:
