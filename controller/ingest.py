@@ -29,6 +29,7 @@ from controller.rollouts.rolling import Rolling
 from controller.service import Service
 from controller.storage.fault import Fault
 from controller.storage.store import Row
+from controller.storage.write_back import write_back
 from controller.telemetry.retention import Retention
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Ingest:
             group.create_task(self._listen())
             group.create_task(self._publish())
             group.create_task(self._tick())
+            group.create_task(write_back(self.service.store.connection))
 
     async def say_goodbye(self) -> None:
         """Tell the fleet that the controller stops on purpose."""

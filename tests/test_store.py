@@ -1,7 +1,9 @@
 """The database: whole transactions, samples once, buckets that keep their extremes."""
 
+import shutil
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -253,3 +255,17 @@ def test_the_tables_refuse_a_value_of_another_type(store):
         store.put_device("pi5-1", gaps="many")
 
     assert store.device("pi5-1")["gaps"] == 0
+
+
+def test_what_is_committed_is_brought_from_the_log_to_the_file_beside_who_writes(tmp_path):
+    path, copy = tmp_path / "controller.db", tmp_path / "copy.db"
+    with closing(Store(path)) as store:
+        store.connection.spread_writes()
+        store.add_event(1.0, "device", "committed")
+        with store.transaction():
+            store.add_event(2.0, "device", "not committed")
+            store.connection.write_back()
+            shutil.copy(path, copy)
+
+    with closing(Store(copy)) as found:
+        assert [event["text"] for event in found.events()] == ["committed"]

@@ -87,6 +87,12 @@ class Connection(Protocol):
     def shrink(self) -> None:
         """Give some space that is free for long back to the disk, so little that nobody waits."""
 
+    def spread_writes(self) -> None:
+        """Be told that `write_back` is called every second or so from now on."""
+
+    def write_back(self) -> None:
+        """Bring what is committed to its place, while others write; from a thread of its own. Raises `errors`."""
+
     def close(self) -> None:
         """End the connection."""
 

@@ -127,6 +127,12 @@ class PostgresConnection:
     def shrink(self) -> None:
         """Leave freed space to the server, which uses it again."""
 
+    def spread_writes(self) -> None:
+        """Leave it to the server, which does so anyway."""
+
+    def write_back(self) -> None:
+        """Leave it to the server, which has processes for that."""
+
     def close(self) -> None:
         """End the session."""
         self._connection.close()

@@ -8,6 +8,7 @@ import fcntl
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -48,6 +49,10 @@ _REASONS = {
     **dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED), _BUSY),
 }
 """By the kind of SQLite's error its code here, and what to do."""
+
+
+LOG_PAGES = 16_000
+"""64 MB: what a commit may find in the log before it copies some into the file itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +125,16 @@ class SQLiteConnection(sqlite3.Connection):
         if self._number("freelist_count") > max(self._number("page_count") * FREE_SHARE, FREE_PAGES):
             for _ in range(PAGES_AT_ONCE):  # its rows have no columns, and sqlite3 steps over only one of those
                 self.execute("PRAGMA incremental_vacuum(1)")
+
+    def spread_writes(self) -> None:
+        """Let the log grow, because `write_back` copies it into the file; what is left over a commit copies."""
+        self.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+
+    def write_back(self) -> None:
+        """Copy what is committed from the log into the file, beside whoever writes; meant for another thread."""
+        if self.path is not None:
+            with closing(sqlite3.connect(self.path)) as beside:
+                beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _number(self, pragma: str) -> int:
         return int(self.execute(f"PRAGMA {pragma}").fetchone()[0])
