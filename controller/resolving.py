@@ -15,6 +15,7 @@ from controller.lifecycle import Lifecycle
 from controller.models.manifest import Artifact, signed_part
 from controller.models.offer import wanted_formats
 from controller.models.store import ArtifactStore
+from controller.models.versions import SHORT
 from controller.sleep import absence, asleep_until
 from controller.storage.store import Row
 from controller.workshop.endings import error_of
@@ -90,6 +91,9 @@ class Resolving:
             raise error_of(job)
         failed = []
         for order in self.orders.for_device(model, wanted_formats(device["info"])):
+            made = self.workshop.jobs.newest(order.key) if model.promoted_sha256 else None
+            if made is not None and made.sha256 is not None and self.artifacts.is_sound(made.sha256):
+                raise _other_version(name, made.sha256, order.format)
             asked = self.workshop.ask(order, FOR_DEPLOYMENTS)
             if asked.open:
                 return asked
@@ -144,6 +148,15 @@ def verdict_facts(verdict: Verdict) -> dict[str, Any]:
 def said(error: EdgeWattError) -> str:
     """Return an error as one sentence with its advice."""
     return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def _other_version(name: str, sha256: str, form: str) -> ArtifactError:
+    """Return why a file that was made is not offered: made once more it would be the same."""
+    return ArtifactError(
+        f"the {form} file that can be made of {name} is of another version than the one that is promoted",
+        code="no_format",
+        hint=f"edgewatt models promote {name} {sha256[:SHORT]}, or --undo",
+    )
 
 
 def _making(job: Job) -> str:

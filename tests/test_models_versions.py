@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from broker.errors import InvalidError, NotFoundError
-from broker.messages import ActiveModel
+from broker.messages import ActiveModel, RuntimeInfo
 from broker.metadata import append
 from controller.models.catalog import Catalogue
 from controller.models.changes import Reading, changes, stated
@@ -14,8 +14,10 @@ from controller.models.manifest import About, Artifact
 from controller.models.store import ArtifactStore
 from controller.models.versions import meant, named, promoted, versions
 from controller.rollouts.request import Request, Selection
+from controller.service import Wish
 from controller.storage.store import Store
 from controller.workshop.acceptance import accept
+from controller.workshop.jobs import Job, JobState
 from controller.workshop.lines import Result
 from controller.workshop.orders import Orders
 from controller.workshop.records import Jobs
@@ -45,6 +47,14 @@ def test_what_was_made_from_a_file_is_of_its_version_whenever_that_was():
     found = versions("m", [one, two, early, late, file(5, models=("other",))])
 
     assert [(each.number, each.digests) for each in found] == [(1, {sha(1), sha(4)}), (2, {sha(2), sha(3)})]
+
+
+def test_a_network_that_was_made_before_its_name_was_noted_is_one_version_with_what_is_made_now():
+    early, late = file(1, made=True), file(2, form="tflite", at=1, made=True, made_from="timm:resnet18.a1_in1k")
+    again = file(3, at=2, made=True, made_from="timm:resnet18.a2_in1k")
+
+    assert [each.digests for each in versions("m", [early, late])] == [{sha(1), sha(2)}]
+    assert [each.number for each in versions("m", [late, again])] == [1, 2]
 
 
 def test_a_name_means_every_file_until_a_version_is_promoted_and_then_the_last_one_that_was():
@@ -258,6 +268,26 @@ def test_what_is_made_of_a_promoted_file_is_of_its_version(tmp_path):
 
     assert [each.digests for each in versions("mine", store.all())] == [{first.sha256, made.sha256}, {second.sha256}]
     assert Catalogue(store, shipped=out).get("mine").formats == ("onnx", "tflite")
+
+
+def test_a_file_that_would_be_of_another_version_is_made_once_and_not_for_ever(tmp_path):
+    fleet = RollingFleet(tmp_path)
+    runtime = RuntimeInfo(name="tflite-runtime", version="2.14", formats=("tflite",))
+    fleet.join("d1", formats=("tflite",), runtimes=(runtime,))
+    store, jobs = fleet.service.artifacts, fleet.parts.workshop.jobs
+    first, second = [store.add(content, model="mine") for content in (V1, V2)]
+    store.promote(first.sha256, "mine", 1.0)
+    order = fleet.parts.orders.order("mine", "tflite")
+    about = About(made_by={"converter": "1"}, made_from=second.sha256)
+    made = store.add(tiny_tflite(), model="mine", format="tflite", about=about)
+    jobs.put(Job(id="j1", order=order, who="cli", created_at=1.0, state=JobState.DONE, sha256=made.sha256))
+
+    ended = fleet.service.deploy(Wish(device_id="d1", model="mine", origin="cli"), fleet.at)
+
+    assert (ended.phase, ended.code) == ("failed", "no_format")
+    assert "of another version than the one that is promoted" in ended.reason
+    assert jobs.count() == 1
+    fleet.store.close()
 
 
 def test_while_a_rollout_is_under_way_its_model_means_what_it_meant(tmp_path):

@@ -1,5 +1,6 @@
 """The versions of a model: a file that somebody added with all that was made from it, and which one its name means."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from controller.models.manifest import Artifact
 
 SHORT = 8
 """How much of a SHA-256 tells a person which version is meant."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 LEAST = 4
 """How much of it has to be given at least."""
@@ -102,6 +105,10 @@ def named(found: Sequence[Version], digits: str) -> Version:
 def _root(artifact: Artifact, before: dict[str, list[Artifact]]) -> str:
     if not artifact.about.made_by:
         return artifact.sha256
-    if artifact.about.made_from is not None:
-        return artifact.about.made_from
-    return next(reversed(before), artifact.sha256)
+    origin = artifact.about.made_from
+    if origin is None:
+        return next(reversed(before), artifact.sha256)
+    if origin in before or _DIGEST.fullmatch(origin):
+        return origin
+    unnoted = [root for root, found in before.items() if found[0].about.made_by and found[0].about.made_from is None]
+    return unnoted[-1] if unnoted else origin  # the same network, made before its name was noted
