@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controller.downloads import take_open_files
+
 BUFFER_BYTES = 1 << 18
 SLOW_BYTES_PER_S, SLOW_READ_BYTES = 1_000_000, 1 << 16
 
@@ -111,4 +113,5 @@ def read(client: Client, buffer: bytearray, job: Job, content: "np.ndarray | Non
 
 
 if __name__ == "__main__":
+    take_open_files()
     print(json.dumps(fetch(Job(**json.loads(sys.stdin.readline())))), flush=True)

@@ -1,18 +1,20 @@
 """A controller of one file for a benchmark: `FOLDER PORT DEVICES`; the address of each device is put into FOLDER."""
 
+import asyncio
 import json
+import signal
+import socket
 import sys
 import time
 from pathlib import Path
 
-import uvicorn
-
 from broker.memory import MemoryHub
 from controller.__main__ import compose
 from controller.api.app import create
+from controller.api.parts import Parts
 from controller.api.zero_copy import zero_copy
 from controller.downloads import take_open_files
-from controller.serving import configured
+from controller.serving import listening, served
 from controller.settings import Settings
 from controller.storage.store import Store
 
@@ -32,9 +34,15 @@ def serve(folder: Path, port: int, devices: int) -> None:
     urls = [parts.door.urls.of(added.sha256, f"pi5-{number}", time.time()) for number in range(devices)]
     base = parts.door.urls.base_url
     (folder / "addresses.json").write_text(json.dumps([url.removeprefix(base) for url in urls]))
-    config = configured(zero_copy(create(parts)), settings)
-    config.host, config.port = "127.0.0.1", port
-    uvicorn.Server(config).run()
+    with listening("127.0.0.1", port) as door:
+        asyncio.run(_served(parts, door, settings))
+
+
+async def _served(parts: Parts, door: socket.socket, settings: Settings) -> None:
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+    async with served(zero_copy(create(parts)), door, settings):
+        await over.wait()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ UP_WITHIN_S = 30.0
 CONNECTIONS = 8_192
 
 MAIN = """
-user {user}; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+user {user}; daemon off; worker_processes 1; worker_rlimit_nofile 16384;
+pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections {connections}; }}
 http {{
   access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;

@@ -1,5 +1,6 @@
 """How many files of models go out at once: as many as this process may open files for; who is too many comes again."""
 
+import errno
 import logging
 import random
 import resource
@@ -20,6 +21,8 @@ OTHER_FILES = 256
 FILES_EACH = 3
 """The connection, the file, and the descriptor by which the kernel sends one through the other."""
 
+NO_MORE_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+
 FEW = 1_000
 AGAIN_S = (5, 20)
 """When who is too many is to come again; drawn, so that they do not come together."""
@@ -37,16 +40,22 @@ class Downloads:
     def one_more(self) -> Iterator[None]:
         """Count a download while it goes on. Raises RefusedError (`too_many_downloads`) with `retry_after_s`."""
         if self.at_work >= self.most:
-            self.refused += 1
-            wait_s = random.randint(*AGAIN_S)  # noqa: S311 - spreads a fleet; nothing secret
-            hint = f"come again in {wait_s} s; the controller's limit of open files says how many"
-            said = f"{self.at_work} files are being fetched, and more than {self.most} at once are too many"
-            raise RefusedError(said, code="too_many_downloads", hint=hint, retry_after_s=wait_s)
+            raise self._again(f"{self.at_work} files are being fetched, and more than {self.most} at once are too many")
         self.at_work += 1
         try:
             yield
+        except OSError as error:
+            if error.errno not in NO_MORE_FILES:
+                raise
+            raise self._again("so many files are open that there is no room for another") from None
         finally:
             self.at_work -= 1
+
+    def _again(self, said: str) -> RefusedError:
+        self.refused += 1
+        wait_s = random.randint(*AGAIN_S)  # noqa: S311 - spreads a fleet; nothing secret
+        hint = f"come again in {wait_s} s; the controller's limit of open files says how many"
+        return RefusedError(said, code="too_many_downloads", hint=hint, retry_after_s=wait_s)
 
 
 def at_once(open_files: int) -> int:

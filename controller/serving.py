@@ -1,10 +1,14 @@
 """The door of REST: a socket, and uvicorn behind it."""
 
 import asyncio
+import logging
+import math
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,6 +20,30 @@ from controller.settings import Settings
 MOST_SAID_BYTES = 65_536
 GOODBYE_S = 10
 """How long a controller that stops waits for answers that nobody reads."""
+
+
+NOBODY_MORE = "socket.accept() out of system resource"
+"""What asyncio says, with a trace and for each who waits, when no file is left to let somebody in by."""
+
+SAID_EVERY_S = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Complaints:
+    """What asyncio complains of: that nobody more can be let in is a sentence, once in a while; the rest is as ever."""
+
+    said_at: float = -math.inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Hear a complaint."""
+        if context.get("message") != NOBODY_MORE:
+            loop.default_exception_handler(context)
+        elif loop.time() - self.said_at >= SAID_EVERY_S:
+            self.said_at = loop.time()
+            hint = "raise the limit: LimitNOFILE= of the service, or ulimit -Hn"
+            logger.error("no file is left to let another client in by, so some wait; %s", hint)
 
 
 class Server(uvicorn.Server):
@@ -46,6 +74,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 @asynccontextmanager
 async def served(app: ASGIApp, door: socket.socket, settings: Settings) -> AsyncIterator[None]:
     """Let `app` answer behind `door`, which stays open after it."""
+    asyncio.get_running_loop().set_exception_handler(Complaints())
     server = Server(configured(app, settings))
     serving = asyncio.create_task(server.serve([door.dup()]))
     try:

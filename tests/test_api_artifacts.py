@@ -1,6 +1,7 @@
 """Artifacts over a real socket: whole or in ranges, never other bytes than their hash promises."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import socket
@@ -14,7 +15,7 @@ from controller.api.app import create
 from controller.api.file_response import CHUNK_BYTES
 from controller.api.zero_copy import zero_copy
 from controller.downloads import at_once
-from controller.serving import listening
+from controller.serving import NOBODY_MORE, Complaints, listening
 from tests.controlling import controller
 from tests.tiny_tflite import tiny_tflite
 
@@ -193,3 +194,26 @@ async def _is(condition):
 
 def test_there_is_room_for_a_third_of_the_files_that_may_be_open_but_for_our_own():
     assert [at_once(limit) for limit in (64, 1024, 65_536)] == [1, 256, 21_760]
+
+
+async def test_who_finds_no_file_left_to_open_is_asked_to_come_again(served, running, monkeypatch):
+    def full(_sha256):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    assert (await served.get(PATH)).status_code == 200
+    monkeypatch.setattr(running.parts.service.artifacts, "open", full)
+    refused = await served.get(PATH)
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many_downloads")
+    assert (running.parts.downloads.at_work, running.parts.downloads.refused) == (0, 1)
+
+
+async def test_that_nobody_more_can_be_let_in_is_said_once_and_without_a_trace(caplog):
+    hear, loop = Complaints(), asyncio.get_running_loop()
+    for _ in range(500):
+        hear(loop, {"message": NOBODY_MORE, "exception": OSError(errno.EMFILE, "Too many open files")})
+    hear(loop, {"message": "something else"})
+
+    assert [record.name for record in caplog.records] == ["controller.serving", "asyncio"]
+    assert "LimitNOFILE" in caplog.text
+    assert "Traceback" not in caplog.text
