@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from broker.errors import EdgeWattError, InvalidError
+from controller.api.described import RESPONSES
 from controller.api.documents import Document, artifact_document
 from controller.api.parts import Given, Origin, Parts
 from controller.fleet_list import FleetList
@@ -17,7 +18,7 @@ from controller.models.changes import Change, Reading, changes, stated
 from controller.models.model import Model
 from controller.models.versions import Version, promoted
 
-router = APIRouter(prefix="/api/models", tags=["models"])
+router = APIRouter(prefix="/api/models", tags=["models"], responses=RESPONSES)
 
 
 @dataclass(frozen=True, kw_only=True)
