@@ -1,12 +1,20 @@
 """Reads the one-line files of sysfs."""
 
+import os
 from pathlib import Path
+
+LONGEST_BYTES = 4_096
+"""A page: what sysfs gives at most."""
 
 
 def text(path: Path) -> str | None:
     """Return the line in `path`; None when it is missing or closed to us."""
     try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
+        handle = os.open(path, os.O_RDONLY)  # a meter reads at each inference: a third of what a text file costs
+        try:
+            return os.read(handle, LONGEST_BYTES).decode("ascii", "replace").strip()
+        finally:
+            os.close(handle)
     except OSError:
         return None
 
