@@ -17,6 +17,10 @@ from tests.fleet.brokers import free_port
 CHROMIUM = shutil.which("chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 FLAGS += ("--disable-component-update", "--disable-sync")
+WIDE, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
+FITS = """() => Math.max(
+    document.scrollingElement.scrollWidth, document.querySelector("[data-testid=stMain]").scrollWidth
+) <= innerWidth"""
 ROOT = Path(dashboard.__file__).parent.parent
 
 
@@ -71,6 +75,13 @@ def drawn(page):
     page.locator("[data-testid=stSkeleton]").first.wait_for(state="hidden")
     assert page.locator("[data-testid=stException]").count() == 0
     return page
+
+
+def fits_on_a_phone(page):
+    """Wait until nothing is wider than a narrow screen, then make it wide again."""
+    page.set_viewport_size(PHONE)
+    page.wait_for_function(FITS, timeout=10_000)
+    page.set_viewport_size(WIDE)
 
 
 def exactly(text):

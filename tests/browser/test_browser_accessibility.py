@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import ROOT, dashboard_of, drawn, fake_controller
+from tests.browser.conftest import ROOT, dashboard_of, drawn, fake_controller, fits_on_a_phone
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
 GRAVE = {"serious", "critical"}
@@ -16,10 +16,6 @@ DRAWN_IN = """scheme => {
     const app = document.querySelector("[data-testid=stApp]");
     return app && getComputedStyle(app).colorScheme === scheme;
 }"""
-FITS = """() => Math.max(
-    document.scrollingElement.scrollWidth, document.querySelector("[data-testid=stMain]").scrollWidth
-) <= innerWidth"""
-WIDE, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 PAGES = sorted(script.stem for script in (ROOT / "dashboard" / "screens").glob("*.py"))
 
 
@@ -43,9 +39,7 @@ def test_nothing_serious_stands_in_anybodys_way_and_nothing_is_wider_than_a_phon
         page.wait_for_function(DRAWN_IN, arg=scheme)
         grounds.add(drawn(page).locator("[data-testid=stApp]").evaluate("app => getComputedStyle(app).backgroundColor"))
         response = axe.Axe().run(page).response
-        page.set_viewport_size(PHONE)
-        page.wait_for_function(FITS, timeout=10_000)
-        page.set_viewport_size(WIDE)
+        fits_on_a_phone(page)
         found |= {(scheme, each["id"]): places(each) for each in response["violations"] if each["impact"] in GRAVE}
     page.close()
 

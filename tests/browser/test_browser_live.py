@@ -11,7 +11,7 @@ import pytest
 
 from controller.cli.readiness import wait_until
 from controller.client import Client
-from tests.browser.conftest import dashboard_of, drawn, exactly
+from tests.browser.conftest import dashboard_of, drawn, exactly, fits_on_a_phone
 from tests.fleet.brokers import MOSQUITTO, RunningBroker
 from tests.fleet.controllers import RunningController
 
@@ -147,6 +147,7 @@ def test_a_rollout_is_paused_resumed_and_aborted(page, fleet, address):
     page.get_by_role("dialog").get_by_role("button", name=exactly("Abort")).click()
 
     page.locator(".ew-title .ew-pill", has_text=exactly("aborted")).wait_for()
+    fits_on_a_phone(page)
     assert fleet.client.rollout(made["rollout_id"])["rollout"]["phase"] == "aborted"
 
 
