@@ -95,6 +95,14 @@ def test_it_looks_once_a_minute(store):
     assert went.index(3) == LOOK_EVERY_S - 1
 
 
+def test_of_a_large_fleet_some_devices_are_looked_at_in_each_tick(store, monkeypatch):
+    monkeypatch.setattr("controller.telemetry.retention.LOOKED_AT_ONCE", 2)
+    for device_id in ("a", "b", "c", "d"):
+        fill(store, device_id, NOW - 40 * DAY_S, 1)
+
+    assert pass_time(retention(store), 4) == [0, 0, 4, 0]
+
+
 def test_a_database_that_is_too_large_loses_its_oldest_telemetry_until_it_fits(store):
     fill(store, "pi5-1", NOW - 20 * HOUR_S, 20 * 360, every_s=10.0)
     fill(store, "jetson-1", NOW - 5 * HOUR_S, 5 * 360, every_s=10.0)
