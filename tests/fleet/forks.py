@@ -9,7 +9,10 @@ import sys
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["controller.__main__", "controller.worker", "broker.embedded", "tests.dying_backup", "tests.fleet.killing_agent"]
+    [
+        *("controller.__main__", "controller.worker", "broker.embedded", "edge_agent.__main__"),
+        *("tests.dying_backup", "tests.fleet.killing_agent"),
+    ]
 )
 
 

@@ -15,6 +15,7 @@ from edge_agent.settings import Settings
 from tests.agent_bench import deploy
 from tests.artifact_server import serving
 from tests.fleet.agent_process import ROOT, watching
+from tests.fleet.forks import begun
 from tests.linear_tflite import linear, saved, tiny_texts
 from tests.tiny_models import tiny_model
 
@@ -24,14 +25,13 @@ IDLE_MB = 45
 
 @pytest.fixture
 def launch(broker, tmp_path):
-    """Start `python -m edge_agent run` and end it after the test."""
+    """Begin `python -m edge_agent run`, as a command where its start or its size counts; end it after the test."""
     started = []
 
-    def start(*flags):
+    def start(*flags, begin=begun):
         argv = [sys.executable, "-m", "edge_agent", "run", "--id", "pi5-1", "--broker", broker.url]
         argv += ["--data", str(tmp_path / "data"), "--device-type", "raspberry_pi_5", "--interval", "0.3", *flags]
-        with (tmp_path / "agent.log").open("ab") as log:
-            started.append(subprocess.Popen(argv, stderr=log, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}))
+        started.append(begin(argv, tmp_path / "agent.log"))
         return started[-1]
 
     yield start
@@ -40,13 +40,18 @@ def launch(broker, tmp_path):
         process.wait(20)
 
 
+def as_a_command(argv, log):
+    with log.open("ab") as output:
+        return subprocess.Popen(argv, stderr=output, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
 async def test_the_command_joins_deploys_restarts_and_leaves(broker, launch):
     with serving() as server:
         async with watching(broker.url) as watcher:
             asked = await checkup.broker(Settings(id="pi5-1", broker=broker.url))
             assert str(asked) == f"broker        {broker.url}, lets us in"
 
-            process = launch("--simulate", "--tag", "line=A", "--rate", "20", "--seed", "3")
+            process = launch("--simulate", "--tag", "line=A", "--rate", "20", "--seed", "3", begin=as_a_command)
             await watcher.until(lambda: watcher.online("pi5-1"), "the birth")
             await watcher.command("pi5-1", deploy(server, soak_s=0.2))
             assert (await watcher.ended("pi5-1", "d1")).state is Phase.SUCCEEDED
@@ -133,7 +138,7 @@ async def test_a_second_agent_on_the_same_folder_is_refused_with_a_sentence(brok
 
 async def test_an_idle_agent_is_small(broker, launch):
     async with watching(broker.url) as watcher:
-        process = launch()
+        process = launch(begin=as_a_command)
         await watcher.until(lambda: watcher.online("pi5-1"), "the birth")
         await watcher.until(lambda: any(p.topic.endswith("telemetry") for p in watcher.heard), "telemetry")
 
