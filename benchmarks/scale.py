@@ -53,11 +53,11 @@ async def measure(folder: Path, asked: argparse.Namespace) -> None:
     try:
         await havoc.start(stack.broker_program(place))
         await until(partial(answers_mqtt, place.mqtt_port))
-        await havoc.start(program)
-        await until(partial(answers_http, place.port, "/readyz"))
-        empty = Controller(place, havoc.children["controller"].pid, asked.devices)
-        bare_mb = empty.rss_mb
-        await havoc.end(["controller"], 20.0)
+        for _ in range(2):  # the first start of a controller makes the models that it ships
+            await havoc.start(program)
+            await until(partial(answers_http, place.port, "/readyz"))
+            bare_mb = Controller(place, havoc.children["controller"].pid, asked.devices).rss_mb
+            await havoc.end(["controller"], 20.0)
         database = folder / "controller" / "controller.db"
         for left in database.parent.glob("controller.db*"):
             left.unlink()
@@ -162,11 +162,11 @@ def export(controller: Controller) -> None:
     before_mb, began, first_ms, size = controller.rss_mb, time.monotonic(), 0.0, 0
     most_mb = before_mb
     with controller.client.stream("GET", "/api/export/devices") as answer:
-        for part in answer.iter_bytes(1 << 20):
+        for part in answer.iter_raw():
             first_ms = first_ms or 1e3 * (time.monotonic() - began)
             size, most_mb = size + len(part), max(most_mb, controller.rss_mb)
     told = f"{size / 1e6:.1f} MB in {time.monotonic() - began:.1f} s"
-    row(controller.title("export, its first MB"), first_ms, "ms", ANSWER_MS, told)
+    row(controller.title("export, its first bytes"), first_ms, "ms", ANSWER_MS, told)
     row(controller.title("export, memory gained meanwhile"), most_mb - before_mb, "MB", 20.0)
 
 

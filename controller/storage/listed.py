@@ -49,7 +49,7 @@ def beside(device_id: str, columns: Mapping[str, Any], stored: Callable[[], Row 
         device = {name: document(columns.get(name, known.get(name))) for name in PRESENCE}
         found |= {"wakes_at": wakes_at(device), "live_within_s": live_within_s(device)}
     if "reading" in columns:
-        figured = figures(json.dumps(columns["reading"])) if columns["reading"] else (None, None, None)
+        figured = figures(json.dumps(document(columns["reading"]))) if columns["reading"] else (None, None, None)
         found |= dict(zip(FIGURES, figured, strict=True))
     return found
 
