@@ -8,7 +8,6 @@ controller does not follow, and says which process was at its end. Wants a machi
 import argparse
 import asyncio
 import itertools
-import os
 import sqlite3
 import statistics
 import sys
@@ -44,7 +43,10 @@ PARTS = ("broker", "fleet-light", "controller")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How it was at one time: counts since the beginning, ages in s, memory in MB, processor time by process, s."""
+    """How it was at one time: counts since the beginning, ages in s, memory in MB, processor time by process, s.
+
+    `machine` is what its processors did since they started, s: idle, waiting for the disk, all together.
+    """
 
     at: float
     per_s: float
@@ -56,6 +58,7 @@ class Look:
     rss_mb: dict[str, float]
     busy_s: dict[str, float]
     database_mb: float
+    machine: tuple[float, float, float]
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ class Watching:
         processes = {name: psutil.Process(self.havoc.children[name].pid) for name in PARTS}
         times = {name: process.cpu_times() for name, process in processes.items()}
         committed, ts = self.newest()
-        files = self.database.parent.glob(f"{self.database.name}*")
+        files, machine = self.database.parent.glob(f"{self.database.name}*"), psutil.cpu_times()
         return Look(
             at=time.time(),
             per_s=told.get("per_s", 0.0),
@@ -89,6 +92,7 @@ class Watching:
             rss_mb={name: process.memory_info().rss / 1e6 for name, process in processes.items()},
             busy_s={name: each.user + each.system for name, each in times.items()},
             database_mb=sum(each.stat().st_size for each in files) / 1e6,
+            machine=(machine.idle, getattr(machine, "iowait", 0.0), sum(machine)),
         )
 
     def newest(self) -> tuple[int, float]:
@@ -257,12 +261,15 @@ def tell_limit(looks: list[Look]) -> None:
         followed.setdefault(look.per_s, []).append(look)
     good = [rate for rate, each in followed.items() if rate and max(max(x.lag_s, x.behind_s) for x in each) < LAG_S]
     beyond = followed[looks[-1].per_s]
-    took = shared(beyond[-1], beyond[0]) if len(beyond) > 1 else shared(looks[-1], looks[-2])
-    ends = [part for part, share in took.items() if share >= AT_ITS_END]
-    cores = os.cpu_count() or 1
-    machine = f"all of the machine's {cores} cores" if sum(took.values()) >= AT_ITS_END * cores else ""
-    at_its_end = " and ".join(filter(None, (*ends, machine))) or "no processor: the disk"
-    told = f"at {looks[-1].per_s:,.0f}/s {at_its_end} at its end ({shares(looks[-1], beyond[0])})"
+    first, last = (beyond[0] if len(beyond) > 1 else looks[-2]), looks[-1]
+    ends = [part for part, share in shared(last, first).items() if share >= AT_ITS_END]
+    idle, waiting, whole = (now - then for now, then in zip(last.machine, first.machine, strict=True))
+    free, on_disk = max(0.0, idle) / max(whole, 1e-9), max(0.0, waiting) / max(whole, 1e-9)
+    at_its_end = " and ".join(ends) or (
+        "every processor of the machine" if free + on_disk < 1 - AT_ITS_END else "no process"
+    )
+    told = f"at {last.per_s:,.0f}/s {at_its_end} was at its end: {shares(last, first)}; "
+    told += f"the machine {free:.0%} idle, {on_disk:.0%} waiting for its disk"
     row("samples per second that are followed", max(good, default=0.0), "per s", reference=told)
 
 
