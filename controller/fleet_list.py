@@ -120,9 +120,14 @@ class FleetList:
 
     def healths(self, now: float) -> dict[str, int]:
         """Return how many devices have each health."""
-        sql = f"SELECT {_HEALTH} AS standing, count(*) AS n FROM devices GROUP BY standing"  # noqa: S608 - fixed text
-        found = {row["standing"]: row["n"] for row in self.store.query(sql, {"now": now})}
-        return {word: found.get(rank, 0) for word, rank in _RANK.items()}
+        return self.healths_and_gaps(now)[0]
+
+    def healths_and_gaps(self, now: float) -> tuple[dict[str, int], int]:
+        """Return how many devices have each health, and how many samples are missing over all of them."""
+        sql = f"SELECT {_HEALTH} AS standing, count(*) AS n, sum(gaps) AS gaps FROM devices GROUP BY standing"  # noqa: S608 - fixed text
+        rows = self.store.query(sql, {"now": now})
+        found = {row["standing"]: row["n"] for row in rows}
+        return {word: found.get(rank, 0) for word, rank in _RANK.items()}, sum(row["gaps"] for row in rows)
 
 
 def _where(sought: Sought, now: float) -> tuple[str, dict[str, Any]]:

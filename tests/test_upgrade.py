@@ -166,6 +166,9 @@ def test_a_database_of_any_earlier_schema_keeps_what_is_in_it(tmp_path, step):
     after = contents(path)
     assert {table: without_later_columns(after[table], before[table]) for table in before} == before
     assert [(row["id"], row["info"]["device_type"]) for row in devices] == [("pi5-1", "raspberry_pi_5")]
+    assert [(row["device_type"], row["ip"], row["words"]) for row in devices] == [
+        ("raspberry_pi_5", "192.0.2.7", "pi5-1\nraspberry_pi_5")
+    ]
     assert [(bucket["samples"], bucket["charging_share"]) for bucket in buckets] == [(1, None)]
     assert [(each.id, each.phase) for each in deployments] == ([("d1", Phase.SUCCEEDED)] if step >= "m002" else [])
     assert len(measured) == (step >= "m002")

@@ -60,10 +60,9 @@ class Figures:
         yield _counter("events", "Events written to the log.", {(): parts.service.store.newest_event()})
 
     def _fleet(self) -> Iterator[Any]:
-        store = self._parts.service.store
-        healths = FleetList(store=store).healths(self._parts.clock())
+        listing = FleetList(store=self._parts.service.store)
+        healths, gaps = listing.healths_and_gaps(self._parts.clock())
         yield _gauge("devices", "Devices by health.", {(word,): n for word, n in healths.items()}, "health")
-        gaps = store.query("SELECT coalesce(sum(gaps), 0) AS n FROM devices")[0]["n"]
         yield _gauge("telemetry_gaps", "Samples that are missing, over all devices.", {(): gaps})
 
     def _messages(self) -> Iterator[Any]:
