@@ -32,7 +32,7 @@ from edge_agent.simulation.mix import DEFAULT
 
 EVERY_S, ASK_EVERY_S = 10.0, 0.5
 LAG_S, REST_MS, STALL_MS = 2.0, 300.0, 1_000.0
-SETTLE_S, QUIET_S = 300.0, 10.0
+SETTLE_S, QUIET_S = 60.0, 10.0
 RAISE_EVERY_S, RAISE_BY = 15.0, 1.25
 AT_ITS_END = 0.9
 """A process that takes so much of a core can do no more."""
@@ -134,7 +134,7 @@ async def measure(folder: Path, asked: argparse.Namespace) -> None:
         await havoc.start(stack.controller_program(place))
         await until(partial(answers_http, place.port, "/readyz"))
         await havoc.start(generator(place, asked))
-        settled = await settle(watching)
+        settled = await settle(watching, SETTLE_S + 3 * asked.devices / asked.register_per_s)
         asking = asyncio.create_task(watching.ask())
         looks = [settled, *[each async for each in watch(watching, asked, asking)]]
         asking.cancel()
@@ -163,16 +163,16 @@ def generator(place: stack.Stack, asked: argparse.Namespace) -> Any:
     return simulated_light.program(wishes, *more)
 
 
-async def settle(watching: Watching) -> Look:
+async def settle(watching: Watching, within_s: float) -> Look:
     """Wait until telemetry flows and what came with the registration is worked off."""
     began = time.monotonic()
-    while time.monotonic() - began < SETTLE_S:
+    while time.monotonic() - began < within_s:
         await asyncio.sleep(1.0)
         look = await asyncio.to_thread(watching.look)
         if look.sent and look.committed and look.lag_s < LAG_S:
             print(f"all registered and heard after {time.monotonic() - began:.0f} s", flush=True)
             return look
-    raise SystemExit(f"the controller did not catch up within {SETTLE_S:.0f} s")
+    raise SystemExit(f"the controller did not catch up within {within_s:.0f} s")
 
 
 async def watch(watching: Watching, asked: argparse.Namespace, asking: asyncio.Task[None]) -> Any:
