@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from streamlit.components.v2 import manifest_scanner
-from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1 import AppTest, app_test
 
 import dashboard
 from dashboard import api
@@ -16,8 +16,9 @@ from tests.dashboard.fake_controller import FakeController
 
 APP = Path(dashboard.__file__).with_name("app.py")
 
-# What is installed stays so: each new AppTest would read the metadata of all packages again, half of what a test costs.
+# Each new AppTest reads the metadata of all packages, and each run compiles the page: once is enough, neither changes.
 manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
+app_test.ScriptCache = functools.cache(app_test.ScriptCache)
 
 
 class Page:
