@@ -84,6 +84,8 @@ def test_a_second_reads_what_is_due_by_its_index():
         "open = 1 AND phase = 'resolving' ORDER BY created_at, id": "idx_deployments_phase",
     }
 
+    plans["command_id = 'c' ORDER BY created_at DESC LIMIT 1"] = "idx_deployments_command_id"
+
     for where, index in plans.items():
         plan = store.query(f"EXPLAIN QUERY PLAN SELECT document FROM deployments WHERE {where}")
         assert index in plan[0]["detail"], plan

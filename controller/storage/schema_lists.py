@@ -33,7 +33,7 @@ def m016_lists(db: Schema) -> None:
     db.table("device_tags").create({"device_id": str, "tag": str}, pk=("device_id", "tag"), strict=True)
     db.table("device_tags").create_index(["tag"])
     db.table("deployments").add_column("due_at", float)
-    for columns in (["due_at"], ["phase"], ["created_at"]):
+    for columns in (["due_at"], ["phase"], ["created_at"], ["command_id"]):
         db.table("deployments").create_index(columns)
     for columns in (["created_at"], ["device_id", "created_at"]):
         db.table("commands").create_index(columns)
