@@ -249,7 +249,7 @@ def tell(watching: Watching, looks: list[Look], asked: argparse.Namespace, *, lo
         row(name + f"{path}, p95", statistics.quantiles(ms, n=20)[-1], "ms", REST_MS, told)
     longest = max(max(ms) for ms in watching.answered_ms.values())
     row(name + "longest answer", longest, "ms", STALL_MS, "the event loop stood still no longer")
-    row(name + "acknowledged and lost", lost, "samples", 0)
+    row(name + "acknowledged and lost", lost, "samples", 0, "among them what the broker had no room for in our session")
     row(name + "stored twice", doubled, "samples", 0)
     print(shares(last, first), flush=True)
 

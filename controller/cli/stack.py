@@ -29,7 +29,7 @@ listener {port} {host}
 allow_anonymous true
 max_packet_size 70000
 max_inflight_messages 2000
-max_queued_messages 100000
+max_queued_messages 1000000
 persistence true
 persistence_location {folder}/
 autosave_interval 10

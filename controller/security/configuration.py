@@ -23,7 +23,7 @@ listener {people_port}{host}
 # Payloads of the contract are at most 64 KiB; models never travel over MQTT.
 max_packet_size 70000
 max_inflight_messages 2000
-max_queued_messages 100000
+max_queued_messages 1000000
 persistent_client_expiration 30d
 
 # Retained documents (status, info, state, desired) survive a restart.
