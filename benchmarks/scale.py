@@ -29,6 +29,9 @@ from controller.torture.havoc import Havoc
 PATIENCE_S = 600.0
 NEW_MODEL = "digits_mlp"
 ANSWER_MS, PLAN_S, BYTES_PER_DEVICE, IDLE_SHARE = 300.0, 2.0, 2_000, 0.25
+LOOK_S = 5.0
+"""Each look at how far it is counts all devices by health, so looks are rare."""
+
 AGAIN = 5
 """How often each request is made; the median counts."""
 
@@ -112,7 +115,7 @@ class Controller:
 async def heard(controller: Controller, messages: int, began: float, bare_mb: float) -> None:
     """Wait until all that is retained was heard, then look at memory and at what a second of rest costs."""
     while controller.get("/api/status")["messages"]["received"] < messages:  # noqa: ASYNC110 - another process is asked
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(LOOK_S)
     took_s, busy_s = time.monotonic() - began, controller.busy_s
     told = f"{took_s:.1f} s since its start, {busy_s:.1f} s of processor time"
     row(controller.title("retained messages heard"), messages / busy_s, "per s of processor time", reference=told)
