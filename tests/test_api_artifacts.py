@@ -19,7 +19,7 @@ from controller.serving import NOBODY_MORE, Complaints, listening
 from tests.controlling import controller
 from tests.tiny_tflite import tiny_tflite
 
-CONTENT = os.urandom(80 * CHUNK_BYTES + 17)
+CONTENT = os.urandom(320 * CHUNK_BYTES + 17)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 PATH = f"/models/sha256/{DIGEST}"
 

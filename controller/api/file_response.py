@@ -14,7 +14,7 @@ from controller.api.zero_copy import EXTENSION
 
 logger = logging.getLogger(__name__)
 
-CHUNK_BYTES = 256 << 10
+CHUNK_BYTES = 64 << 10
 LAST_BYTES = 64 << 10
 """What is read here of a file that the kernel sends, so that its completion waits for a look at the file; so little is
 read without another thread."""
