@@ -253,22 +253,14 @@ def _cancel(before: Deployment, reason: str, at: float) -> tuple[Deployment, tup
 
 
 def _tick(before: Deployment, tick: Tick, at: float) -> tuple[Deployment, tuple[Effect, ...]]:
+    slept_s = 0.0 if before.asleep_at is None else max(0.0, at - before.asleep_at)
     if tick.asleep:
-        return _pause(before, at), ()
-    awake = _moved_on(before, max(0.0, at - (before.asleep_at or at)), None)
+        is_written = before.asleep_at is None or slept_s >= PAUSED_EVERY_S
+        return _moved_on(before, slept_s, at) if is_written else before, ()
+    awake = _moved_on(before, slept_s, None)
     if not tick.online and before.phase is Phase.SENT and at < before.deadline_at:
         return replace(awake, news_at=at), ()
     return _expire(awake, at)
-
-
-def _pause(before: Deployment, at: float) -> Deployment:
-    """Return `before` with its timers moved on by the sleep since the last look, `asleep_at`; written now and then."""
-    if before.asleep_at is None:
-        return replace(before, asleep_at=at)
-    slept_s = max(0.0, at - before.asleep_at)
-    if slept_s < PAUSED_EVERY_S:
-        return before
-    return _moved_on(before, slept_s, at)
 
 
 def _moved_on(before: Deployment, slept_s: float, asleep_at: float | None) -> Deployment:

@@ -15,6 +15,7 @@ from controller.storage.store import Store
 def with_tables(path):
     """Return the `path` of a database, which has every table unless it was there before."""
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(_made() / path.name, path)
     return path
 

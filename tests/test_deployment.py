@@ -241,7 +241,11 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def awake_it_ends_within_its_deadline(self):
         if hasattr(self, "state"):
-            late, _ = step(self.state, Tick(), self.state.deadline_at)
+            awake, _ = step(self.state, Tick(), self.now)
+            if not awake.terminal:
+                since = self.now if self.state.asleep_at is None else self.state.asleep_at
+                assert awake.deadline_at == pytest.approx(self.state.deadline_at + self.now - since)
+            late, _ = step(awake, Tick(), awake.deadline_at)
             assert late.terminal
 
 
