@@ -10,7 +10,6 @@ are kept as they are. Each runs in a process of its own.
     python -m benchmarks --page                            write docs/benchmarks.md from what was measured
 """
 
-import contextlib
 import json
 import os
 import subprocess
@@ -33,9 +32,7 @@ def main() -> int:
         return write_page()
     found = [path.stem for path in sorted(HERE.glob("*.py")) if not path.stem.startswith("_")]
     chosen = [name for name in found if not words or any(word in name for word in words.split())]
-    runs = [run(name, arguments.split()) for name in chosen]
-    kept = [*read(without=[(each["benchmark"], each["arguments"]) for each in runs]), *runs]
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    runs = [keep(run(name, arguments.split())) for name in chosen]
     rows = [row for each in runs for row in each["figures"] if "name" in row]
     print(f"\n{table(rows)}\n\nall figures: {RESULTS}")
     failed = [each["benchmark"] for each in runs if each["exit_code"]]
@@ -61,17 +58,31 @@ def run(name: str, arguments: list[str]) -> Run:
     return told | {"took_s": time.time() - at, "exit_code": process.returncode, "figures": figures}
 
 
-def read(without: list[tuple[str, list[str]]]) -> list[Run]:
-    """Return the runs that are kept, but for those that are replaced."""
-    kept: list[Run] = []
-    with contextlib.suppress(FileNotFoundError):
+def keep(made: Run) -> Run:
+    """Write a run beside the others, in place of an earlier one of the same command."""
+    others = [each for each in read() if any(each[key] != made[key] for key in ("benchmark", "arguments"))]
+    RESULTS.write_text(json.dumps([*others, made], indent=1) + "\n")
+    return made
+
+
+def read() -> list[Run]:
+    """Return the runs that are kept; a file that is not ours is put aside."""
+    try:
         kept = json.loads(RESULTS.read_text())
-    return [each for each in kept if (each["benchmark"], each["arguments"]) not in without]
+    except FileNotFoundError:
+        return []
+    except ValueError:
+        kept = None
+    if isinstance(kept, list):
+        return kept
+    aside = RESULTS.rename(RESULTS.with_suffix(".unread"))
+    print(f"{RESULTS.name} holds no runs of benchmarks: it is {aside.name} now", file=sys.stderr)
+    return []
 
 
 def write_page() -> int:
     """Write the page of the documentation; return 1 where nothing was measured."""
-    runs = read(without=[])
+    runs = read()
     if not runs:
         print(f"nothing was measured yet ({RESULTS} is missing): python -m benchmarks", file=sys.stderr)
         return 1
