@@ -33,6 +33,8 @@ class Presence:
         if status.online or not known:
             columns["session"] = status.session
         self._put(device_id, before, columns, at, changed=changed)
+        if status.online and not changed and not packet.retain:
+            self.service.outbox.wake(device_id, at)  # it connected anew: what was sent meanwhile is lost
         return True
 
     def on_readings(self, newest: Mapping[str, tuple[Telemetry, float]]) -> None:

@@ -56,6 +56,15 @@ async def test_a_device_that_falls_silent_in_the_middle_of_its_work_is_asked_wit
     assert running.parts.service.outbox.due(9e12) == []
 
 
+async def test_a_device_that_connects_anew_in_its_session_is_sent_at_once_what_it_did_not_answer(running):
+    async with running.joined() as device:
+        first = await sent(running, device)
+        await device.join()
+        again = await device.next_command("deploy")
+
+    assert (again.id, again.gen) == (first.id, first.gen)
+
+
 async def test_nobody_is_asked_who_is_away_or_asleep(running):
     async with running.joined() as device:
         first = await sent(running, device)

@@ -6,6 +6,8 @@ import runpy
 import signal
 import subprocess
 import sys
+import types
+from contextlib import contextmanager
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -32,7 +34,8 @@ class Forked:
         self.args = words
         told = (words, str(log), dict(os.environ if environment is None else environment))
         self._process = FORKS.Process(target=_live, args=told, daemon=True)
-        self._process.start()
+        with _nothing_to_run_again():
+            self._process.start()
 
     @property
     def pid(self):
@@ -60,6 +63,16 @@ class Forked:
     def send_signal(self, number):
         if self.poll() is None:
             os.kill(self.pid, number)
+
+
+@contextmanager
+def _nothing_to_run_again():
+    """Let a copy begin without our main module, which it would run first: a page of the dashboard, after its tests."""
+    main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _live(words, log, environment):
