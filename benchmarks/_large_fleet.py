@@ -3,12 +3,14 @@
 import json
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks._seeded_fleet import BOARDS, MODEL, SHA256, succeeded
 from broker.commands import Ack, Command
 from broker.messages import ActiveModel, BudgetState, Energy, Info, LastCommand, Latency, State, Status, Telemetry
 from broker.phases import Phase
@@ -18,9 +20,7 @@ from controller.deployment import Deployment
 from controller.records import Deployments
 from controller.storage.store import Store
 
-BOARDS = {"raspberry_pi_5": 4.8, "jetson_nano_2gb": 6.6, "raspberry_pi_4": 8.7, "beaglebone_black": 29.0}
-"""Types of board, and what an inference costs there, mJ."""
-MODEL, SHA256, SESSION = "digits_cnn_s", "5" * 64, "first"
+SESSION = "first"
 WAITING = 20_000
 """Messages that may wait for the broker to take them."""
 
@@ -159,19 +159,5 @@ def _reading(index: int, at: float, luck: random.Random) -> Telemetry:
 
 
 def _deployment(device_id: str, index: int, now: float) -> Deployment:
-    at = now - 7_200 - index / 100
-    return Deployment(
-        id=f"d-{index}",
-        command_id=f"c-{index}",
-        device_id=device_id,
-        model=MODEL,
-        origin="dashboard",
-        created_at=at,
-        since=at,
-        news_at=at,
-        deadline_at=at,
-        phase=Phase.SUCCEEDED,
-        attempt=1,
-        seq=9,
-        result={"energy_mj": 5.0, "energy_source": "simulated"},
-    )
+    ended = succeeded(f"d-{index}", device_id, f"c-{index}", now - 7_200 - index / 100)
+    return replace(ended, attempt=1, seq=9)

@@ -33,7 +33,7 @@ def fill(path: Path, *, devices: int, deep: int, days: float, seed: int = 0) -> 
         for index, (device_id, board) in enumerate(names):
             store.add_device(device_id, now - days * DAY_S, approved=True)
             store.put_device(device_id, **_columns(board, index, now, luck))
-            Deployments(store).put(_deployment(device_id, index, now))
+            Deployments(store).put(succeeded(f"d-{index:05d}", device_id, f"c-{index}", now - 60 * index))
             told = {"device_id": device_id, "deployment_id": f"d-{index:05d}", "phase": "succeeded"}
             store.add_event(
                 now - 60 * index, "deployment", f"{MODEL} on {device_id}: succeeded", who="dashboard", **told
@@ -138,11 +138,11 @@ def _columns(board: str, index: int, now: float, luck: random.Random) -> dict[st
     }
 
 
-def _deployment(device_id: str, index: int, now: float) -> Deployment:
-    at = now - 60 * index
+def succeeded(deployment_id: str, device_id: str, command_id: str, at: float) -> Deployment:
+    """Return a deployment that began and ended well at `at`, Unix s."""
     return Deployment(
-        id=f"d-{index:05d}",
-        command_id=f"c-{index}",
+        id=deployment_id,
+        command_id=command_id,
         device_id=device_id,
         model=MODEL,
         origin="dashboard",
