@@ -67,6 +67,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         raise InvalidError(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another --port or --host", field="port"
         ) from None
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a head waits 40 ms for the client's word
     with door:
         yield door
 

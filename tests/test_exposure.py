@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 import ssl
 import stat
 import subprocess
@@ -149,6 +150,15 @@ async def served(running, **settings):
         finally:
             server.stop()
             await serving
+
+
+def test_what_is_said_to_a_client_is_sent_at_once():
+    with (
+        listening("127.0.0.1", port := free_port()) as door,
+        socket.create_connection(("127.0.0.1", port)),
+        door.accept()[0] as client,
+    ):
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @LOOP
