@@ -116,6 +116,7 @@ class Hearing:
     def discard(self) -> None:
         """Drop what was gathered since the last flush: the transaction was rolled back and comes again."""
         self._told.clear()
+        self.samples.discard()
         self._clear()
 
     def _clear(self) -> None:

@@ -68,7 +68,7 @@ class Taking:
                 self.samples.flush()
                 self.store.count(dict(+refused))
         except StorageError as error:
-            self.samples.clear()
+            self.samples.discard()
             logger.error("batch not stored, trying again: packets=%d reason=%s", len(packets), error.message)  # noqa: TRY400 - a sentence, not a trace
             return False
         return True

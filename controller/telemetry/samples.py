@@ -1,6 +1,5 @@
 """Telemetry between its arrival and its commit: placed in time, its gaps counted, written in one statement."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,6 +8,7 @@ from broker.messages import Telemetry
 from broker.topics import TELEMETRY
 from controller.storage.store import Store, encoded
 from controller.telemetry import history, quick
+from controller.telemetry.gaps import Gaps
 from controller.telemetry.history import EARLIEST_TS, MAX_CLOCK_SKEW_S
 from controller.telemetry.live import Live
 
@@ -24,13 +24,12 @@ class Samples:
 
         Who hears only some of a device's samples cannot count its gaps.
         """
-        self._store, self._live, self._counts_gaps = store, live, counts_gaps
+        self._store, self._live = store, live
+        self._gaps = Gaps(store) if counts_gaps else None
         self.clock_off = 0
         self.skews: dict[str, float] = {}
         self._rows: list[tuple[Any, ...]] = []
         self._newest: dict[str, tuple[Any, float, Callable[[Any], str]]] = {}
-        self._gaps: Counter[str] = Counter()
-        self._last: dict[str, tuple[str, int]] = {}
 
     def take(self, device_id: str, payload: bytes, at: float) -> None:
         """Take in a message of a device that is known. Raises WireError, and has taken nothing then."""
@@ -48,18 +47,25 @@ class Samples:
 
     def flush(self) -> tuple[Newest, int]:
         """Write samples, gaps and newest readings; return these, and how many samples the database has no place for."""
+        if self._gaps is not None:
+            self._store.add_gaps(self._gaps.settle())
         refused = history.add_rows(self._store, self._rows)
         self._store.put_readings([(name, write(sample), at) for name, (sample, at, write) in self._newest.items()])
-        self._store.add_gaps(dict(self._gaps))
         newest = {name: (sample, at) for name, (sample, at, _) in self._newest.items()}
         self.clear()
         return newest, refused
 
     def clear(self) -> None:
-        """Forget what was gathered: it is written, or was rolled back and comes again."""
-        for gathered in (self._rows, self._newest, self._gaps):
-            gathered.clear()
+        """Forget what was gathered: it is written."""
+        self._rows.clear()
+        self._newest.clear()
         self.clock_off = 0
+
+    def discard(self) -> None:
+        """Forget what was gathered, and count from what is stored: the transaction was rolled back."""
+        self.clear()
+        if self._gaps is not None:
+            self._gaps.forget()
 
     def _take_slowly(self, device_id: str, message: Telemetry, at: float) -> None:
         """Take in a batch, or a sample that has to be looked at twice."""
@@ -78,16 +84,6 @@ class Samples:
             ts = at
             self.clock_off += 1
         self._rows.append(history.row(device_id, sample, ts, at))
-        if self._counts_gaps:
-            self._note_gap(device_id, sample.session, sample.seq)
+        if self._gaps is not None:
+            self._gaps.note(device_id, sample.session, sample.seq, spooled=sample.spooled)
         return ts
-
-    def _note_gap(self, device_id: str, session: str, seq: int) -> None:
-        """Count samples that are missing between the newest and this one; one that comes late fills its gap."""
-        last_session, last = self._last.get(device_id, (session, seq - 1))
-        if session == last_session and seq <= last:
-            self._gaps[device_id] -= 1
-            return
-        if session == last_session and seq > last + 1:
-            self._gaps[device_id] += seq - last - 1
-        self._last[device_id] = session, seq
