@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from broker.commands import Ack, Command, Desired
@@ -159,7 +158,6 @@ def checked_id(device_id: str) -> str:
     return device_id
 
 
-@lru_cache(maxsize=65_536)
 def parse(topic: str) -> tuple[str, Route[Any]]:
     """Return the device and the route that `topic` names; raises WireError (`bad_topic` or `bad_id`)."""
     head, _, rest = topic.partition("/")
@@ -171,10 +169,7 @@ def parse(topic: str) -> tuple[str, Route[Any]]:
 
 
 def talker(topic: str) -> str | None:
-    """Return whose telemetry `topic` brings, an id that nobody checked yet; None for any other topic.
-
-    It is asked for every sample of a fleet that may be larger than what `parse` remembers.
-    """
+    """Return whose telemetry `topic` brings, an id that nobody checked yet; None for any other topic."""
     return topic[len(PREFIX) : -len(_TELEMETRY)] if topic.endswith(_TELEMETRY) and topic.startswith(PREFIX) else None
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from controller.fleet import GRACE_S, HEALTHS, LATE_S
 from controller.sleep import OVERSLEPT_S
-from controller.storage.store import PIECE, Row, Store, like
+from controller.storage.store import Row, Store, like
 
 Order = Literal[
     "id",
@@ -28,6 +28,9 @@ Order = Literal[
     "-temperature_c",
 ]
 """What a list of devices can be sorted by; a minus puts the greatest first. Who has no such figure comes last."""
+
+READ_AT_ONCE = 100
+"""Devices that are read at one time where all are listed: 20 ms, and not half a megabyte of documents."""
 
 _RANK = {word: rank for rank, word in enumerate(HEALTHS)}
 _HEALTH = f"""(CASE
@@ -93,8 +96,8 @@ class FleetList:
         where, given = _where(sought, now)
         sql = f"SELECT id FROM devices WHERE {where} ORDER BY {_order(sought.sort)}"  # noqa: S608 - same
         names = [row[0] for row in self.store.connection.execute(sql, given)]
-        for first in range(0, len(names), PIECE):
-            yield self.rows(names[first : first + PIECE])
+        for first in range(0, len(names), READ_AT_ONCE):
+            yield self.rows(names[first : first + READ_AT_ONCE])
 
     def rows(self, names: list[str]) -> list[Row]:
         """Return the rows of these devices, in their order, without those that are gone."""

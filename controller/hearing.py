@@ -67,14 +67,16 @@ class Hearing:
         self.last_at = at
         if packet.topic == CONTROLLER_STATUS or not packet.payload:
             return
-        device_id = talker(packet.topic)
-        if device_id is not None and self.service.store.has_device(device_id):
-            self._hear_sample(device_id, packet, at)
+        store, talking = self.service.store, talker(packet.topic)
+        known = None if talking is None else store.known(talking)
+        if known is not None:
+            self._hear_sample(known, packet, at)
             return
         device_id = "?"
         try:
             device_id, route = parse(packet.topic)
-            known = self.service.store.has_device(device_id)
+            known = store.known(device_id)
+            device_id = known or device_id
             message = route.decode(packet.payload)
         except WireError as error:
             self._refuse(device_id, packet, error, at)
@@ -82,7 +84,7 @@ class Hearing:
         if known or route is not CMD:
             self.inspector.keep(device_id, route.suffix, packet, at)
         try:
-            with self.service.store.savepoint():
+            with store.savepoint():
                 self._dispatch(device_id, route, message, packet, at)
         except EdgeWattError as error:
             if isinstance(error, StorageError) and error.code != VALUE_REFUSED:

@@ -1,7 +1,7 @@
 """Brings together what the gate needs to know: the model, its predicted and its measured energy, and what else fits."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -136,10 +136,11 @@ class Judge:
         budget_mj: float | None,
         policy: Policy,
         forced_reason: str | None,
-    ) -> list[Judgement]:
-        """Return what `judge` does for each of many devices, but for where else the model would fit.
+    ) -> Iterator[tuple[Row, Judgement]]:
+        """Yield each of many devices with what `judge` says of it, but for where else the model would fit.
 
-        What devices of one kind share is worked out once. Raises NotFoundError, InvalidError.
+        What devices of one kind share is worked out once; a device is read when its turn comes. Raises NotFoundError,
+        InvalidError.
         """
         model = self.model(model_name)
         asked = _Asked(budget_mj=budget_mj, policy=policy, forced_reason=forced_reason)
@@ -147,13 +148,11 @@ class Judge:
         corrected = self.corrections.all_current()
         measured = {row["device_id"]: row for row in self.measurements.of_model(model.name)}
         cases: dict[Any, _Case] = {}
-        judgements = []
         for device in devices:
             kind = device["id"] if device["id"] in corrected else _kind(device, largest_mb)
             if kind not in cases:
                 cases[kind] = self._case(device, model)
-            judgements.append(self._judged(device, model, cases[kind], asked, measured.get(device["id"])))
-        return judgements
+            yield device, self._judged(device, model, cases[kind], asked, measured.get(device["id"]))
 
     def _case(self, device: Row, model: Model) -> "_Case":
         predictor, offered = self.predictor_for(device), self.offer(device, model)

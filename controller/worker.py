@@ -18,7 +18,7 @@ from pathlib import Path
 from broker.errors import EdgeWattError, LinkError, StorageError, WireError
 from broker.link import Connected, Disconnected, Event, Link, Packet
 from broker.paho import PahoLink
-from broker.topics import SHARED_TELEMETRY, TELEMETRY, checked_id, parse
+from broker.topics import SHARED_TELEMETRY, TELEMETRY, checked_id, parse, talker
 from controller.arrivals import Arrivals
 from controller.carrier import carried, check_sharing
 from controller.settings import Settings, load
@@ -74,10 +74,12 @@ class Taking:
         return True
 
     def _hear(self, packet: Packet, at: float) -> None:
-        device_id, route = parse(packet.topic)
-        if route is not TELEMETRY:
-            return
-        if not self.store.has_device(device_id):
+        talking = talker(packet.topic)
+        device_id = None if talking is None else self.store.known(talking)
+        if device_id is None:
+            device_id, route = parse(packet.topic)
+            if route is not TELEMETRY:
+                return
             TELEMETRY.decode(packet.payload)
             if self.store.add_device(device_id, at, approved=self.approve_new):
                 self.store.add_event(at, "device", f"{device_id} registered", who=device_id, device_id=device_id)

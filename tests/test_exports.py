@@ -1,5 +1,6 @@
 """Lists over REST: sorted, filtered, and as CSV files that hold all of what was asked for."""
 
+import asyncio
 import csv
 import io
 import time
@@ -8,6 +9,7 @@ import pytest
 
 from broker.messages import Latency, Telemetry
 from broker.phases import Phase
+from controller.api.csv_rows import csv_lines
 from controller.deployment import Deployment
 from controller.storage.store import like
 from controller.telemetry import history
@@ -186,3 +188,19 @@ async def test_what_is_no_view_is_refused_with_what_would_do(running, method, na
     answer = await running.http.request(method, f"/api/views/{name}", json={"query": query})
 
     assert (answer.status_code, bool(answer.json()["hint"])) == (status, True)
+
+
+async def test_everybody_else_has_a_turn_while_a_file_is_written():
+    read, seen = [], set()
+
+    async def look():
+        while True:
+            seen.add(len(read))
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    written = [part async for part in csv_lines(["n"], ([read.append(n) or {"n": n}] for n in range(20)))]
+    looking.cancel()
+
+    assert len(written) == 21
+    assert seen >= set(range(1, 21))

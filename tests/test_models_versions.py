@@ -193,10 +193,10 @@ async def test_a_promoted_version_is_what_the_name_means_whichever_way_it_is_ask
         assert (model["artifact_sha256"], model["means"]) == (first, f"version {first[:8]}, promoted")
         assert file_.headers["x-checksum-sha256"] == first
         assert (await running.get("/api/models/all", q="mine"))["models"][0]["promoted_sha256"] == first
-        judged = running.parts.service.judge.judge_all(
+        ((_, judged),) = running.parts.service.judge.judge_all(
             [running.parts.service.store.device("pi5-1")], "mine", budget_mj=None, policy="strict", forced_reason="x"
         )
-        assert judged[0].offered.artifact.sha256 == first
+        assert judged.offered.artifact.sha256 == first
         assert await typed(running, device) == first
         assert await deployed(running, device, energy_mj=10.0) == first
 

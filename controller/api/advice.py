@@ -1,7 +1,6 @@
 """Advice: the frontier, why a figure is what it is, the best model per device, batteries, and a plan for the fleet."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
@@ -21,6 +20,7 @@ from controller.api.advice_documents import (
 from controller.api.conditions import WhenBody, conditions
 from controller.api.described import RESPONSES
 from controller.api.parts import Given, Origin, Parts
+from controller.api.turns import in_turn
 from controller.choosing import Chooser, Chosen, Demand, LeftOut, type_of
 from controller.fleet_list import FleetList, Sought
 from controller.predict import battery, planner
@@ -93,7 +93,7 @@ async def deploy_best(parts: Given, origin: Origin, body: BestBody) -> JSONRespo
     if not devices:
         raise InvalidError("no device is named", hint="give device_ids or tags", field="device_ids")
     chooser = Chooser.of(parts.service.judge, demand)
-    chosen = [chooser.best(device, body.max_energy_mj) async for device in _in_turn(devices)]
+    chosen = [chooser.best(device, body.max_energy_mj) async for device in in_turn(devices)]
     if body.dry_run:
         return JSONResponse({"success": True, "dry_run": True, "devices": [best_document(each) for each in chosen]})
     done = [best_document(each) | _deployed(parts, each, body, origin) for each in chosen]
@@ -112,7 +112,7 @@ async def plan(parts: Given, body: PlanBody) -> dict[str, Any]:
     named = bool(body.device_ids or body.tags)
     devices = _named(parts, body.device_ids, body.tags) if named else parts.service.store.devices()
     chooser = Chooser.of(parts.service.judge, demand)
-    found = [chooser.place(device, body.rate_hz) async for device in _in_turn(devices)]
+    found = [chooser.place(device, body.rate_hz) async for device in in_turn(devices)]
     left_out = [each for each in found if isinstance(each, LeftOut)]
     places = [each for each in found if not isinstance(each, LeftOut)]
     if not places:
@@ -184,13 +184,6 @@ def _load(parts: Parts, device: Row, name: str, rate_hz: float) -> tuple[battery
 def _rows(parts: Parts, device_type: str) -> list[Row]:
     kinds = dict(parts.service.store.device_types())
     return [row for row in parts.service.judge.measurements.all() if kinds.get(row["device_id"]) == device_type]
-
-
-async def _in_turn(devices: list[Row]) -> AsyncIterator[Row]:
-    """Give the devices one by one, and everybody else a turn in between."""
-    for device in devices:
-        yield device
-        await asyncio.sleep(0)
 
 
 def _named(parts: Parts, device_ids: tuple[str, ...], tags: tuple[str, ...]) -> list[Row]:

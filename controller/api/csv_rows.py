@@ -5,6 +5,8 @@ import io
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
+from controller.api.turns import in_turn
+
 RUNS_IN_A_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
@@ -13,7 +15,7 @@ async def csv_lines(columns: Sequence[str], pages: Iterable[Iterable[Mapping[str
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, extrasaction="ignore")
     writer.writeheader()
-    for rows in pages:
+    async for rows in in_turn(pages):
         for row in rows:
             writer.writerow({name: inert(value) for name, value in row.items()})
         yield out.getvalue()

@@ -181,7 +181,7 @@ async def act(
 
 
 def select(parts: Parts, sought: Sought) -> Iterator[list[Row]]:
-    """Yield the documents of all devices that are asked for, in their order, some hundred at a time."""
+    """Yield the documents of all devices that are asked for, in their order, a hundred at a time."""
     now = parts.clock()
     for rows in FleetList(store=parts.service.store).pages(sought, now):
         yield [fleet.view(row, now) for row in rows]

@@ -13,6 +13,7 @@ from broker.errors import InvalidError
 from controller.api.csv_rows import csv_lines
 from controller.api.described import RESPONSES
 from controller.api.parts import Given, Origin, Parts
+from controller.api.turns import in_turn
 from controller.archive import File
 from controller.logs import CAUSES, KINDS, SAYS, Sought, event_document
 from controller.outcomes import tally
@@ -150,7 +151,7 @@ def _told(row: Row) -> Row:
 async def _json(parts: Parts, sought: Sought, pages: Iterator[list[Row]]) -> AsyncIterator[str]:
     yield '{"logs": ['
     between = ""
-    for rows in filter(None, pages):
+    async for rows in in_turn(filter(None, pages)):
         yield between + ", ".join(json.dumps(event_document(row)) for row in rows)
         between = ", "
     yield f'], "metadata": {json.dumps(_metadata(parts, sought))}}}'

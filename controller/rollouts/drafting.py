@@ -1,7 +1,7 @@
 """Works out what a rollout would do: which devices it means, what the gate says of each, and their waves."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from controller.rollouts import waves
 from controller.rollouts.request import Request, Selection
 from controller.rollouts.standing import Standing
 from controller.rollouts.state import Rollout, RolloutPhase, Wave, outcome
-from controller.storage.store import Row, Store
+from controller.storage.store import PIECE, Row, Store
 
 NAMED = 20
 """How many devices a draft names of each kind; the rest are counted."""
@@ -82,19 +82,18 @@ class Drafting:
 
     def draft(self, request: Request) -> Draft:
         """Return what `request` would do. Raises NotFoundError (device, model, nobody is meant), InvalidError."""
-        devices = self._meant(request)
-        judgements = self._judged(devices, request)
-        found = [_candidate(device, each) for device, each in zip(devices, judgements, strict=True)]
+        devices = self._read(self._meant(request))
+        found = [_candidate(device, judgement) for device, judgement in self._judged(devices, request)]
         ordered = [each.device_id for each in _in_turn(found) if each.standing is Standing.WAITING]
         cut = waves.cut(request.waves, ordered) if ordered else ()
         return Draft(request=request, candidates=tuple(found), waves=cut)
 
     def candidate(self, device: Row, request: Request) -> Candidate:
         """Return what a device that is new would be in the rollout of `request`. Raises NotFoundError."""
-        (judgement,) = self._judged([device], request)
+        ((_, judgement),) = self._judged([device], request)
         return _candidate(device, judgement)
 
-    def _judged(self, devices: Sequence[Row], request: Request) -> list[Judgement]:
+    def _judged(self, devices: Iterable[Row], request: Request) -> Iterator[tuple[Row, Judgement]]:
         terms = request.terms
         return self.judge.judge_all(
             devices,
@@ -104,7 +103,7 @@ class Drafting:
             forced_reason=terms.reason if terms.force else None,
         )
 
-    def _meant(self, request: Request) -> list[Row]:
+    def _meant(self, request: Request) -> list[str]:
         named = tuple(dict.fromkeys((*request.selection.device_ids, *waves.names(request.waves))))
         selection = request.selection
         wanted = Selection(device_ids=named, tags=selection.tags, device_types=selection.device_types)
@@ -113,11 +112,19 @@ class Drafting:
                 hint = fleet.nearest(name, self.store.near(name))
                 raise NotFoundError(f"no device '{name[:80]}'", code="unknown_device", hint=hint)
         where, given = meaning(wanted)
-        sql = f"SELECT id, approved, online, info, state FROM devices WHERE {where} ORDER BY id"  # noqa: S608 - marks only
-        found = self.store.query(sql, given)
+        sql = f"SELECT id FROM devices WHERE {where} ORDER BY id"  # noqa: S608 - marks only
+        found = [device_id for (device_id,) in self.store.connection.execute(sql, given)]
         if not found:
             raise NotFoundError("no device is meant", code="no_device", hint="name ids, tags (key=value) or types")
         return found
+
+    def _read(self, names: Sequence[str]) -> Iterator[Row]:
+        """Yield what the gate asks of devices, a few of them read at a time: documents are large."""
+        for first in range(0, len(names), PIECE):
+            piece = names[first : first + PIECE]
+            marks = ", ".join("?" * len(piece))
+            sql = f"SELECT id, approved, online, info, state FROM devices WHERE id IN ({marks}) ORDER BY id"  # noqa: S608 - marks only
+            yield from self.store.query(sql, list(piece))
 
 
 def meaning(wanted: Selection) -> tuple[str, list[str]]:

@@ -33,7 +33,7 @@ class Store:
 
     def __init__(self, place: Place, connection: Connection | None = None) -> None:
         """Open `place`, or use a `connection` to it, and bring its schema up to date. Raises StorageError."""
-        self._ids: set[str] | None = None
+        self._ids: dict[str, str] | None = None
         self._away: set[str] | None = None
         self.connection = connection or connect(place)
         try:
@@ -93,9 +93,12 @@ class Store:
 
     def has_device(self, device_id: str) -> bool:
         """Return whether a device is registered; asked for every message, so answered from memory."""
-        if self._ids is None:
-            self._ids = {row["id"] for row in self.query("SELECT id FROM devices")}
-        return device_id in self._ids
+        return self.known(device_id) is not None
+
+    def known(self, device_id: str) -> str | None:
+        """Return the id of a registered device as the one string that is to be kept of it, None where there is none."""
+        self._ids = self._ids or {name: name for (name,) in self.connection.execute("SELECT id FROM devices")}
+        return self._ids.get(device_id)
 
     def device(self, device_id: str) -> Row | None:
         """Return one device."""
@@ -161,7 +164,7 @@ class Store:
             "INSERT INTO rolled (device_id, until) VALUES (?, ?) ON CONFLICT DO NOTHING", [device_id, at - at % 3_600]
         )
         if self._ids is not None:
-            self._ids.add(device_id)
+            self._ids[device_id] = device_id
         return cursor.rowcount > 0
 
     def put_device(self, device_id: str, **columns: Any) -> None:
@@ -200,9 +203,8 @@ class Store:
         before = {row["tag"] for row in self.query("SELECT tag FROM device_tags WHERE device_id = ?", [device_id])}
         if tags != before:
             self.connection.execute("DELETE FROM device_tags WHERE device_id = ?", [device_id])
-            rows = [(device_id, tag) for tag in tags]
             insert = "INSERT INTO device_tags (device_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING"
-            self.connection.executemany(insert, rows)
+            self.connection.executemany(insert, [(device_id, tag) for tag in tags])
 
     def _put_beside(self) -> None:
         """Keep what lists ask of devices that an older program registered."""
