@@ -1,35 +1,51 @@
-"""A device that was away for a day: what it kept and wrote, and how its history comes back beside what is live.
+"""A device that was away for a day: what it kept and wrote, and how its history comes back while everything dies.
 
-The day passes on a clock of ours; what follows is real: an agent, Mosquitto, and a kill -9 in the middle. The agent
-samples each 0.1 s here so that it is done in half a minute; `--interval-s 5` shows it as it is by default, in less than
-half an hour. `--hours` is how long it was away.
+The day passes on a clock of ours; what follows is real: an agent, Mosquitto as we configure it, a controller, and a
+kill -9 of each, of the controller three times. The agent samples each 0.1 s here so that it is done in a minute;
+`--interval-s 5` shows it as it is by default, in less than half an hour. `--hours` is how long it was away.
 """
 
 import argparse
+import asyncio
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from threading import Event
 
-import paho.mqtt.client as mqtt
 import psutil
 
-from benchmarks._mosquitto import mosquitto
 from benchmarks._saying import say
+from benchmarks._stored_history import Stored
 from broker.messages import Answer, Energy, Latency, Telemetry
+from controller.cli import stack
+from controller.cli.ports import next_free
+from controller.cli.processes import Program, python
+from controller.cli.readiness import answers_http, answers_mqtt, wait_until
+from controller.torture.havoc import Havoc
 from edge_agent.files import WRITTEN
 from edge_agent.history import PAUSE_S
 from edge_agent.spool import Spool
 
 INTERVAL_S = 5.0
 SESSION = "b1-away00"
+DEVICE = "back"
 LIVE_P95_MS = 250.0
-"""A live sample may come that much later while history is on its way."""
+"""A live sample may be stored that much later while history is on its way."""
+AGENT_MB = 45.0
+OFF_S = 900.0
+"""It was without power at last, so that its minutes and hours are complete, and summed up, when its history is back."""
+PATIENCE_S = 3_600.0
+DEATHS = (
+    (0.1, "controller", 0.0),
+    (0.25, "agent", 0.0),
+    (0.4, "controller", 3.0),
+    (0.55, "broker", 0.0),
+    (0.7, "controller", 0.0),
+)
+"""Who dies when that share of the history is stored, and comes back after so many seconds."""
 
 
 class Clock:
@@ -48,15 +64,14 @@ def main() -> None:
     parser.add_argument("--interval-s", type=float, default=0.1)
     parser.add_argument("--hours", type=float, default=24.0)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, mosquitto(Path(name)) as port:
-        data = Path(name) / "agent"
-        kept = away(data / "spool", asked.hours)
-        back(data, port, kept, asked.interval_s)
+    with tempfile.TemporaryDirectory() as name:
+        kept = away(Path(name) / "agent" / "spool", asked.hours)
+        asyncio.run(back(Path(name), kept, asked.interval_s))
 
 
 def away(folder: Path, hours: float) -> set[int]:
     """Let the hours pass without a broker; return the numbers of the samples that are kept."""
-    clock, began = Clock(), time.time() - hours * 3_600
+    clock, began = Clock(), time.time() - OFF_S - hours * 3_600
     spool, count = Spool(folder, steady=clock), round(hours * 3_600 / INTERVAL_S)
     cpu = time.process_time()
     for seq in range(count):
@@ -101,62 +116,75 @@ def sample(seq: int, ts: float) -> Telemetry:
     )
 
 
-class Ear:
-    """Hears what the device says: its history by number, and how late its live samples are."""
+async def back(folder: Path, kept: set[int], interval_s: float) -> None:
+    """Let the device come back, kill who serves it, and see what is stored, when, and how often."""
+    port = next_free(23_883)
+    place = stack.Stack(data=folder, broker="mosquitto", mqtt_port=port, port=next_free(23_500), dashboard_port=0)
+    place.logs.mkdir()
+    havoc, stored = Havoc(place.logs), Stored(folder / "controller" / "controller.db", DEVICE, SESSION)
+    try:
+        await havoc.start(stack.broker_program(place))
+        await until(partial(answers_mqtt, place.mqtt_port))
+        await havoc.start(stack.controller_program(place))
+        await until(partial(answers_http, place.port, "/readyz"))
+        began, samples = time.monotonic(), len(kept)
+        await havoc.start(agent(folder / "agent", place, interval_s))
+        for share, name, away_s in DEATHS:
+            await until(lambda some=share * samples: stored.count >= some)
+            await havoc.children[name].kill()
+            await asyncio.sleep(away_s)
+            await havoc.start(havoc.children[name].program)
+        await until(lambda: not any((folder / "agent" / "spool").iterdir()))
+        took_s, process = time.monotonic() - began, psutil.Process(havoc.children["agent"].pid)
+        rss_mb = process.memory_info().rss / 1e6
+        await havoc.end(["agent"], 20.0)
+        tell(stored, kept, took_s, interval_s)
+        say("spool, memory of the agent then", rss_mb, "MB", budget=AGENT_MB, met=rss_mb <= AGENT_MB)
+        await until(stored.is_summed_up)
+        rows, unlike = stored.rollups()
+        said = f"of {rows} minutes and hours"
+        say("spool, sums unlike their samples", unlike, "rows", reference=said, budget=0, met=rows > 0 and not unlike)
+    finally:
+        await havoc.end(tuple(havoc.children), 20.0)
 
-    def __init__(self, port: int, kept: set[int]) -> None:
-        """Listen at `port` until all of `kept` came."""
-        self.times: Counter[int] = Counter()
-        self.late_ms: list[float] = []
-        self.some, self.all = Event(), Event()
-        self._kept = kept
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
-        self.client.on_message = self._hear
-        self.client.on_connect = lambda *_: self.client.subscribe("device/back/telemetry", 1)
-        self.client.connect("127.0.0.1", port)
-        self.client.loop_start()
 
-    def _hear(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        said = json.loads(message.payload)
-        if "batch" not in said:
-            self.late_ms.append((time.time() - said["ts"]) * 1_000)
-            return
-        self.times.update(each["seq"] for each in said["batch"] if each["session"] == SESSION)
-        if len(self.times) > len(self._kept) / 2:
-            self.some.set()
-        if len(self.times) == len(self._kept):
-            self.all.set()
-
-
-def back(data: Path, port: int, kept: set[int], interval_s: float) -> None:
-    """Start an agent on that folder, kill it half way, and see what comes, when, and how often."""
-    ear, began = Ear(port, kept), time.monotonic()
-    with agent(data, port, interval_s) as process:
-        ear.some.wait()
-        process.kill()
-    with agent(data, port, interval_s) as process:
-        ear.all.wait(600.0)
-        took_s, rss_mb = time.monotonic() - began, psutil.Process(process.pid).memory_info().rss / 1e6
-        process.terminate()
-    ear.client.loop_stop()
-    twice = sum(count - 1 for count in ear.times.values())
-    p95 = statistics.quantiles(ear.late_ms, n=20)[-1]
+def tell(stored: Stored, kept: set[int], took_s: float, interval_s: float) -> None:
+    """Say what is stored."""
     times = PAUSE_S / min(interval_s, PAUSE_S)
     rhythm = f"a batch each {PAUSE_S / times:g} s; each {PAUSE_S:g} s it takes {times:.0f} times that"
     say("spool, history of the day is back", took_s, "s", reference=rhythm)
-    lost = len(kept - set(ear.times))
+    found = stored.numbers()
+    lost, twice = len(kept - set(found)), len(found) - len(set(found))
+    names = [name for _, name, _ in DEATHS]
+    killed = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
+    say("spool, lost by kill -9 in the middle", lost, "samples", reference=f"killed: {killed}", budget=0, met=not lost)
+    say("spool, stored twice", twice, "samples", budget=0, met=not twice)
+    off, missing = stored.gaps - stored.missing, stored.missing
+    said = f"{missing} live ones never came: nobody listened"
+    say("spool, lost readings counted wrongly", abs(off), "samples", reference=said, budget=0, met=not off)
+    late_ms = stored.late_ms()
+    p95 = statistics.quantiles(late_ms, n=20)[-1]
+    said = f"{len(late_ms)} samples"
     say(
-        "spool, lost by kill -9 in the middle", lost, "samples", reference=f"{twice} came twice", budget=0, met=not lost
+        "spool, live sample is stored after, p95",
+        p95,
+        "ms",
+        reference=said,
+        budget=LIVE_P95_MS,
+        met=p95 <= LIVE_P95_MS,
     )
-    say("spool, live sample's delay meanwhile, p95", p95, "ms", budget=LIVE_P95_MS, met=p95 <= LIVE_P95_MS)
-    say("spool, memory of the agent then", rss_mb, "MB", budget=45.0, met=rss_mb <= 45.0)
 
 
-def agent(data: Path, port: int, interval_s: float) -> subprocess.Popen[bytes]:
-    """Start an agent without a model."""
-    command = [sys.executable, "-m", "edge_agent", "run", "--id", "back", "--broker", f"mqtt://127.0.0.1:{port}"]
-    command += ["--data", str(data), "--interval", str(interval_s)]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+def agent(data: Path, place: stack.Stack, interval_s: float) -> Program:
+    """Return an agent without a model."""
+    told = ("--id", DEVICE, "--broker", place.broker_url, "--data", str(data), "--interval", str(interval_s))
+    return python("agent", "-m", "edge_agent", "run", *told)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for something."""
+    if not await asyncio.to_thread(wait_until, holds, within_s=PATIENCE_S):
+        raise SystemExit(f"it did not happen within {PATIENCE_S:.0f} s")
 
 
 if __name__ == "__main__":

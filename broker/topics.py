@@ -118,7 +118,7 @@ TELEMETRY = Route(
     retain=False,
     writers=(AGENT,),
     readers=(CONTROLLER,),
-    says="one sample, or a batch with its own times (QoS 1)",
+    says="one sample; or a batch with its own times (QoS 1), sent while a controller is in sight",
 )
 LOG = Route(
     suffix="log",

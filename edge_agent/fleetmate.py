@@ -20,6 +20,7 @@ class Fleetmate:
     configured: frozenset[str] = frozenset()
     epoch: str = ""
     in_sight: bool = False
+    _sightings: int = 0
     _host: str | None = None
     _unseen: bool = field(default=True)
 
@@ -28,8 +29,14 @@ class Fleetmate:
         """The hosts that artifacts may come from."""
         return self.configured | ({self._host} if self._host else set())
 
+    @property
+    def sighting(self) -> int | None:
+        """Which time it is that a controller is in sight, in one life of it and without a pause; None while none is."""
+        return self._sightings if self.in_sight else None
+
     def hear(self, status: ControllerStatus) -> bool:
         """Remember `status`; return whether it is another life of the controller than the one we introduced us to."""
+        self._sightings += not self.in_sight or status.epoch != self.epoch
         self.in_sight = status.online
         if status.artifact_base_url:
             self._host = origin(status.artifact_base_url)[1] or None

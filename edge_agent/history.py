@@ -1,13 +1,19 @@
-"""Brings what was spooled to the broker: oldest first, a batch at a time, beside the live samples."""
+"""Brings what was spooled to the controller: oldest first, a batch at a time, beside the live samples.
+
+The broker's word that it has a batch is not the controller's: its queue for one that is away may be short, and is gone
+when it is killed. So nothing is sent while no controller is in sight, and a batch is forgotten only when broker and
+controller have been there until the next one was due.
+"""
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from broker.messages import Telemetry
 from edge_agent.cadence import Cadence
 from edge_agent.outgoing import Outgoing
-from edge_agent.spool import Spool
+from edge_agent.spool import Batch, Spool
 
 PAUSE_S = 5.0
 """Between two batches, or the interval of the samples where that is shorter: a day away is back after twenty minutes,
@@ -21,11 +27,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class History:
-    """The way of old samples; `heard` is the newest live one, whose clock places those that had none."""
+    """The way of old samples; `heard` is the newest live one, whose clock places those that had none.
+
+    `sighting` tells which time it is that a controller is in sight, None while none is.
+    """
 
     spool: Spool
     outgoing: Outgoing
     cadence: Cadence
+    sighting: Callable[[], int | None]
     _sent: int = 0
     _heard: Telemetry | None = None
     _due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,16 +55,23 @@ class History:
 
     async def _send(self) -> None:
         self.spool.secure()
-        while (batch := self.spool.oldest()) is not None:
+        while (seen := self.sighting()) is not None and (batch := self.spool.oldest()) is not None:
             samples = tuple(placed(sample, self._heard) for sample in batch.samples)
             if not await self.outgoing.history(Telemetry(batch=samples, spooled=True)):
                 return
-            self.spool.drop(batch)
-            self._sent += len(samples)
-            await asyncio.sleep(min(self.cadence.pace.interval_s, PAUSE_S))
-        if self._sent:
+            try:
+                await asyncio.sleep(min(self.cadence.pace.interval_s, PAUSE_S))
+            finally:  # an agent that ends, or goes to sleep, has seen enough
+                self._forget(batch, seen)
+        if self._sent and not self.spool:
             log.info("history: %d samples went out, %d were thinned", self._sent, self.spool.thinned)
-        self._sent = self.spool.thinned = 0
+            self._sent = self.spool.thinned = 0
+
+    def _forget(self, batch: Batch, seen: int) -> None:
+        """Drop what has arrived, unless the controller was out of sight since then: it is sent once more."""
+        if self.sighting() == seen:
+            self.spool.drop(batch)
+            self._sent += len(batch.samples)
 
 
 def placed(sample: Telemetry, live: Telemetry | None) -> Telemetry:

@@ -218,6 +218,7 @@ async def test_telemetry_comes_every_interval_with_rising_seq_and_a_source(serve
 
 async def test_what_was_sampled_offline_comes_later_as_a_batch_after_the_live_one(tmp_path):
     async with running(tmp_path) as bench:
+        bench.controller(online=True)
         await bench.until(lambda: bench.said("telemetry"), "telemetry")
         bench.hub.drop(DEVICE)
         spool = bench.agent.history.spool
@@ -234,8 +235,47 @@ async def test_what_was_sampled_offline_comes_later_as_a_batch_after_the_live_on
         assert sorted(everything) == list(range(1, max(everything) + 1))
 
 
+async def test_history_waits_for_a_controller_and_what_it_may_not_have_is_sent_again(tmp_path):
+    async with running(tmp_path) as bench:
+        await bench.until(lambda: bench.said("telemetry"), "telemetry")
+        bench.hub.drop(DEVICE)
+        spool, said = bench.agent.history.spool, bench.agent.outgoing.history
+        await bench.until(lambda: spool, "the spool")
+        bench.link.connect()
+        before = len(bench.said("telemetry"))
+        await bench.until(lambda: len(bench.said("telemetry")) >= before + 3, "live samples")
+        assert not any("batch" in each for each in bench.said("telemetry"))
+
+        async def takes_the_controller_along(batch):
+            bench.agent.outgoing.history = said
+            taken = await said(batch)
+            bench.controller(online=False)
+            bench.controller(online=True)
+            return taken
+
+        bench.agent.outgoing.history = takes_the_controller_along
+        bench.controller(online=True)
+        await bench.until(lambda: not spool, "the end of the spool")
+        first, again, *_ = (each["batch"] for each in bench.said("telemetry") if "batch" in each)
+        assert again[: len(first)] == first
+
+
+async def test_an_agent_that_ends_does_not_send_again_what_a_controller_had_time_to_take(tmp_path):
+    async with running(tmp_path, interval_s=60.0) as bench:
+        spool, history = bench.agent.history.spool, bench.agent.history
+        spool.add(bench.agent.sampler.sample())
+        bench.controller(online=True)
+        await bench.until(lambda: bench.agent.fleetmate.in_sight, "a controller")
+        history.follow(bench.agent.sampler.sample())
+        await bench.until(lambda: bench.said("telemetry"), "the batch")
+        assert spool
+
+    assert not spool
+
+
 async def test_live_samples_keep_their_rhythm_while_history_is_on_its_way(tmp_path):
     async with running(tmp_path) as bench:
+        bench.controller(online=True)
         await bench.until(lambda: bench.said("telemetry"), "telemetry")
         bench.hub.drop(DEVICE)
         await bench.until(lambda: bench.agent.history.spool, "the spool")
