@@ -121,10 +121,6 @@ class FleetList:
                 found[row["sha256"]][words[row["standing"]]] += row["n"]
         return found
 
-    def healths(self, now: float) -> dict[str, int]:
-        """Return how many devices have each health."""
-        return self.healths_and_gaps(now)[0]
-
     def healths_and_gaps(self, now: float) -> tuple[dict[str, int], int]:
         """Return how many devices have each health, and how many samples are missing over all of them."""
         sql = f"SELECT {_HEALTH} AS standing, count(*) AS n, sum(gaps) AS gaps FROM devices GROUP BY standing"  # noqa: S608 - fixed text

@@ -8,9 +8,11 @@ import pytest
 
 from broker.errors import InvalidError
 from controller import fleet
+from controller.api.fleet_counts import SHARED_S, SMALL_FLEET, FleetCounts
 from controller.fleet_list import FleetList, Order, Sought
 from controller.rollouts.drafting import meaning
 from controller.rollouts.request import Selection
+from controller.storage.store import Store
 from tests.device_list import matches, ordered
 
 NOW = 1_800_000_000.0
@@ -69,7 +71,7 @@ def test_every_question_has_the_answer_that_whole_documents_give(listing):
         assert [row["id"] for row in listing.page(Sought(**wanted), NOW, limit=1_000, offset=0)] == expected, wanted
         assert listing.count(Sought(**wanted), NOW) == len(expected)
     counts = {word: sum(each["health"] == word for each in documents) for word in fleet.HEALTHS}
-    assert listing.healths(NOW) == counts
+    assert listing.healths_and_gaps(NOW)[0] == counts
     assert min(counts.values()) > 0
 
 
@@ -136,3 +138,25 @@ def test_a_rollout_means_in_sql_the_devices_that_its_selection_matches(store, se
 
     assert [row["id"] for row in store.query(f"SELECT id FROM devices WHERE {where} ORDER BY id", given)] == meant
     assert [row["id"] for row in store.devices() if wanted.matches(row["id"], row["info"])] == meant
+
+
+def test_a_count_of_a_large_fleet_is_told_for_two_seconds_and_a_small_fleet_is_counted_for_each_who_asks():
+    store, counts = Store(None), FleetCounts()
+
+    def total(at):
+        return counts.look(FleetList(store=store), at).total
+
+    with store.transaction():
+        for index in range(SMALL_FLEET):
+            store.add_device(f"dev-{index:04d}", NOW, approved=True)
+    assert total(NOW) == SMALL_FLEET
+    store.add_device("one-more", NOW, approved=True)
+    assert total(NOW) == SMALL_FLEET + 1
+    store.forget_device("one-more")
+    assert total(NOW + SHARED_S - 0.1) == SMALL_FLEET + 1
+    assert total(NOW + SHARED_S) == SMALL_FLEET
+    store.add_device("one-more", NOW, approved=True)
+    assert total(NOW + SHARED_S) == SMALL_FLEET + 1
+    store.forget_device("one-more")
+    assert total(NOW - 60.0) == SMALL_FLEET, "the clock was set back"
+    store.close()

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Response
 from controller.api.described import RESPONSES
 from controller.api.parts import Given, Parts
 from controller.feedback import ledger
-from controller.fleet_list import FleetList
 from controller.logs import REFUSALS
 
 router = APIRouter(tags=["system"], responses=RESPONSES)
@@ -60,10 +59,9 @@ class Figures:
         yield _counter("events", "Events written to the log.", {(): parts.service.store.newest_event()})
 
     def _fleet(self) -> Iterator[Any]:
-        listing = FleetList(store=self._parts.service.store)
-        healths, gaps = listing.healths_and_gaps(self._parts.clock())
-        yield _gauge("devices", "Devices by health.", {(word,): n for word, n in healths.items()}, "health")
-        yield _gauge("telemetry_gaps", "Samples that are missing, over all devices.", {(): gaps})
+        counted = self._parts.counted
+        yield _gauge("devices", "Devices by health.", {(word,): n for word, n in counted.healths.items()}, "health")
+        yield _gauge("telemetry_gaps", "Samples that are missing, over all devices.", {(): counted.gaps})
 
     def _messages(self) -> Iterator[Any]:
         ingest, counts = self._parts.ingest, self._parts.service.store.counters()

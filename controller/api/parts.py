@@ -12,12 +12,14 @@ from controller.access.door import LOCAL, Door
 from controller.access.roles import Principal
 from controller.alerts.desk import AlertDesk
 from controller.alerts.webhook import Webhook
+from controller.api.fleet_counts import Counted, FleetCounts
 from controller.archive import Archive
 from controller.balena.account import Account
 from controller.downloads import Downloads
 from controller.enrolment.enrolling import Enrolling
 from controller.enrolment.reloading import Reload
 from controller.feedback.calibrating import Calibrating
+from controller.fleet_list import FleetList
 from controller.ingest import Ingest
 from controller.keeping import Keeping
 from controller.models.catalog import Catalogue
@@ -56,6 +58,12 @@ class Parts:
     data_dir: Path
     database: str
     downloads: Downloads = field(default_factory=Downloads)
+    counts: FleetCounts = field(default_factory=FleetCounts)
+
+    @property
+    def counted(self) -> Counted:
+        """The devices by health, not older than two seconds; for people and figures, not to decide by."""
+        return self.counts.look(FleetList(store=self.service.store), self.clock())
 
     @property
     def predictor(self) -> FleetPredictor:
