@@ -2,7 +2,8 @@
 
 The day passes on a clock of ours; what follows is real: an agent, Mosquitto as we configure it, a controller, and a
 kill -9 of each, of the controller three times. The agent samples each 0.1 s here so that it is done in a minute;
-`--interval-s 5` shows it as it is by default, in less than half an hour. `--hours` is how long it was away.
+`--interval-s 5` shows it as it is by default, in less than half an hour. `--hours` is how long it was away, `--broker`
+what it comes back over.
 """
 
 import argparse
@@ -63,10 +64,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--interval-s", type=float, default=0.1)
     parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--broker", choices=("mosquitto", "nats", "amqtt"), default="mosquitto")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         kept = away(Path(name) / "agent" / "spool", asked.hours)
-        asyncio.run(back(Path(name), kept, asked.interval_s))
+        asyncio.run(back(Path(name), kept, asked.interval_s, asked.broker))
 
 
 def away(folder: Path, hours: float) -> set[int]:
@@ -116,10 +118,10 @@ def sample(seq: int, ts: float) -> Telemetry:
     )
 
 
-async def back(folder: Path, kept: set[int], interval_s: float) -> None:
+async def back(folder: Path, kept: set[int], interval_s: float, broker: str) -> None:
     """Let the device come back, kill who serves it, and see what is stored, when, and how often."""
     port = next_free(23_883)
-    place = stack.Stack(data=folder, broker="mosquitto", mqtt_port=port, port=next_free(23_500), dashboard_port=0)
+    place = stack.Stack(data=folder, broker=broker, mqtt_port=port, port=next_free(23_500), dashboard_port=0)
     place.logs.mkdir()
     havoc, stored = Havoc(place.logs), Stored(folder / "controller" / "controller.db", DEVICE, SESSION)
     try:
@@ -138,9 +140,9 @@ async def back(folder: Path, kept: set[int], interval_s: float) -> None:
         took_s, process = time.monotonic() - began, psutil.Process(havoc.children["agent"].pid)
         rss_mb = process.memory_info().rss / 1e6
         await havoc.end(["agent"], 20.0)
-        tell(stored, kept, took_s, interval_s)
         say("spool, memory of the agent then", rss_mb, "MB", budget=AGENT_MB, met=rss_mb <= AGENT_MB)
         await until(stored.is_summed_up)
+        tell(stored, kept, took_s, interval_s)
         rows, unlike = stored.rollups()
         said = f"of {rows} minutes and hours"
         say("spool, sums unlike their samples", unlike, "rows", reference=said, budget=0, met=rows > 0 and not unlike)

@@ -54,6 +54,7 @@ class Gaps:
     def settle(self) -> dict[str, int]:
         """Return by device how many more are missing than before what was noted; a gap that was filled takes away."""
         changes: Counter[str] = Counter()
+        newest: dict[str, tuple[str, int]] = {}
         spans = self._spans(list(self._odd))
         for (device_id, session), came in self._odd.items():
             last_session, last = self._newest.get(device_id, (session, 0))
@@ -62,7 +63,8 @@ class Gaps:
             span = spans.get((device_id, session))
             changes[device_id] += missing(span, came, self._stored(device_id, session, span, came))
             if self._live.get(device_id, last_session) == session:
-                self._newest[device_id] = session, max(*came, span[1] if span else 0)
+                newest[device_id] = session, max(*came, span[1] if span else 0)
+        self._newest |= newest
         self._clear()
         return changes
 
