@@ -89,11 +89,13 @@ class Spool:
 
     def add(self, sample: Telemetry) -> None:
         """Keep `sample`, in memory until a minute of them has come together."""
+        line = encode(replace(sample, spooled=True)) + b"\n"
+        if _size(self._tail) + len(line) > SEGMENT_BYTES and not self._refused:
+            self.flush()
         if not self._tail:
             self._since = self._steady()
-        self._tail.append(encode(replace(sample, spooled=True)) + b"\n")
-        full = _size(self._tail) >= SEGMENT_BYTES and not self._refused
-        if full or self._steady() - self._since >= EVERY_S:
+        self._tail.append(line)
+        if self._steady() - self._since >= EVERY_S:
             self.flush()
 
     def flush(self) -> None:

@@ -86,6 +86,20 @@ def test_a_day_away_is_kept_whole_in_a_write_a_minute_and_sent_oldest_first(flas
     assert list(flash.iterdir()) == []
 
 
+def test_samples_that_fill_a_segment_within_a_minute_are_written_a_segment_at_a_time(flash):
+    clock, before = Hours(), now()
+    spool = Spool(flash, steady=clock)
+    for seq in range(1_000):
+        clock.now += 0.1
+        spool.add(sample(seq))
+    sizes = sorted(path.stat().st_size for path in flash.iterdir())
+
+    assert sizes[-1] <= SEGMENT_BYTES
+    assert sizes[1] > 0.9 * SEGMENT_BYTES
+    assert grown(before).syncs <= 2 * len(sizes) + 1
+    assert seqs(spool) == list(range(1_000))
+
+
 def test_less_than_a_minute_away_writes_nothing(flash):
     clock, before = Hours(), now()
     spool = away(Spool(flash, steady=clock), clock, range(12))
