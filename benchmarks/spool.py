@@ -120,8 +120,8 @@ def sample(seq: int, ts: float) -> Telemetry:
 
 async def back(folder: Path, kept: set[int], interval_s: float, broker: str) -> None:
     """Let the device come back, kill who serves it, and see what is stored, when, and how often."""
-    port = next_free(23_883)
-    place = stack.Stack(data=folder, broker=broker, mqtt_port=port, port=next_free(23_500), dashboard_port=0)
+    port = next_free(27_883)
+    place = stack.Stack(data=folder, broker=broker, mqtt_port=port, port=next_free(27_500), dashboard_port=0)
     place.logs.mkdir()
     havoc, stored = Havoc(place.logs), Stored(folder / "controller" / "controller.db", DEVICE, SESSION)
     try:

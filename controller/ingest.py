@@ -162,7 +162,7 @@ class Ingest:
                 for packet in packets:
                     self.hearing.hear(packet, at)
                     if packet.topic == CONTROLLER_STATUS:
-                        self._rivals.hear(packet, self.service.store, at)
+                        self._greeting_due |= self._rivals.hear(packet, self.service.store, at)
                 self.alerts.heard(self.hearing.flush(), packets)
                 self._count_overflow()
         except StorageError as error:

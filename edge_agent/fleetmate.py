@@ -36,7 +36,9 @@ class Fleetmate:
 
     def hear(self, status: ControllerStatus) -> bool:
         """Remember `status`; return whether it is another life of the controller than the one we introduced us to."""
-        self._sightings += not self.in_sight or status.epoch != self.epoch
+        if self.in_sight and not status.online and status.epoch != self.epoch:
+            return False  # the Will of an earlier life, which came late
+        self._sightings += status.online and (not self.in_sight or status.epoch != self.epoch)
         self.in_sight = status.online
         if status.artifact_base_url:
             self._host = origin(status.artifact_base_url)[1] or None

@@ -99,6 +99,21 @@ def test_the_controllers_host_is_allowed():
     assert mate.hosts == {"mirror", "ctl.local"}
 
 
+def test_a_controller_is_lost_by_its_own_will_and_seen_anew_in_each_life():
+    mate = Fleetmate()
+    for online, epoch, sighting in (
+        (False, "a", None),
+        (True, "a", 1),
+        (True, "a", 1),
+        (True, "b", 2),
+        (False, "a", 2),
+        (False, "b", None),
+        (True, "b", 3),
+    ):
+        mate.hear(ControllerStatus(online=online, epoch=epoch))
+        assert mate.sighting == sighting, (online, epoch)
+
+
 async def test_desired_and_cmd_of_one_deployment_are_one(server, tmp_path):
     async with running(tmp_path) as bench:
         command = deploy(server)

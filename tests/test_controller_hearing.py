@@ -104,6 +104,38 @@ async def test_what_an_earlier_controller_left_behind_is_no_other_controller(run
     assert await events_of(running, "controller") == []
 
 
+@pytest.mark.parametrize("epoch", ["earlier", "e1"])
+async def test_a_will_that_comes_late_is_contradicted_and_is_no_other_controller(running, epoch):
+    def retained():
+        return decode(ControllerStatus, running.hub.retained[CONTROLLER_STATUS].payload)
+
+    async def contradicted():
+        return retained().online
+
+    await running.until(lambda: has_said_that_it_is_there(running))
+    will = encode(ControllerStatus(online=False, epoch=epoch, reason="lost"))
+    async with running.hub.link("a-broker") as late:
+        await late.publish(CONTROLLER_STATUS, will, qos=1, retain=True)
+        assert not retained().online
+        await running.until(contradicted)
+    await running.parts.ingest.say_goodbye()
+    await running.until(lambda: counted_all(running))
+
+    assert not retained().online
+    assert await events_of(running, "controller") == []
+
+
+async def has_said_that_it_is_there(running):
+    return running.parts.ingest.hearing.received > 0
+
+
+async def counted_all(running):
+    """Whether a message that was sent after everything else was heard."""
+    async with running.hub.link("a-person") as person:
+        await person.publish("device/ghost/cmd", b"ping", qos=1)
+    return refused(running).get("unknown_device", 0) > 0
+
+
 async def events_of(running, kind):
     return (await running.get(f"/api/logs?type={kind}"))["logs"]
 
