@@ -1,6 +1,7 @@
 """Predictions beside what devices report: what counts, how far off, and who drifts."""
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from broker.energy import MEASURED
 from broker.messages import ActiveModel, Energy
+from controller.feedback.book import Book
 from controller.feedback.ledger import LIMIT, SLACK, Entry, Watch, family_of, summary, watched
 from tests.controlling import controller
 
@@ -51,6 +53,30 @@ def a_watch(**more):
 )
 def test_a_family_is_read_from_the_name(model, family):
     assert family_of(model) == family
+
+
+def test_what_is_asked_by_board_alone_is_what_the_whole_summary_says(store):
+    luck, book = random.Random(5), Book(store)
+    with store.transaction():
+        for _ in range(200):
+            low_mj = luck.choice((None, luck.uniform(5.0, 12.0)))
+            book.add(
+                entry(
+                    device_type=luck.choice(("pi4", "pi5", "bbb")),
+                    source=luck.choice(("pmic", "model", "simulated")),
+                    simulated=luck.random() < 0.4,
+                    predicted_mj=luck.choice((None, 9.0, 12.0)),
+                    low_mj=low_mj,
+                    high_mj=None if low_mj is None else low_mj + luck.uniform(-1.0, 4.0),
+                )
+            )
+    found, named = summary(book.entries(), NOW), ("mape_percent", "coverage_percent")
+
+    for simulated, boards in (0, found["per_device_type"]), (1, found["simulated"]["per_device_type"]):
+        rows = {row["device_type"]: row for row in book.errors_by_type() if row["simulated"] == simulated}
+        assert rows.keys() == boards.keys() == {"pi4", "pi5", "bbb"}
+        for board, said in boards.items():
+            assert [rows[board][name] for name in named] == pytest.approx([said[name] for name in named], abs=1e-3)
 
 
 @given(st.text())

@@ -14,7 +14,8 @@ from broker.phases import Phase
 from controller.deployment import begin
 from controller.outbox import LAST_RETRY_S, Outbox
 from controller.records import Commands, Deployments, Measurements
-from controller.rollouts.records import Participants
+from controller.rollouts.records import HEAD, Participants
+from controller.rollouts.standing import Standing
 from controller.storage.fault import Fault
 from controller.storage.schema import migrations
 from controller.storage.sqlite import Database, connect
@@ -131,6 +132,26 @@ def test_devices_of_a_rollout_keep_their_order_where_the_file_is_older_than_thei
     waiting = Participants(store=store).waiting("r1", 0, online=False, limit=9)
     assert [row["device_id"] for row in waiting] == ["c", "a", "b", "d"]
     store.close()
+
+
+def test_whose_turn_it_is_is_sought_at_the_head_of_a_wave_and_in_all_of_it_when_nobody_there_is_connected(store):
+    parts, away = Participants(store=store), [f"away-{n:03d}" for n in range(HEAD)]
+    names = [*away, "late-1", "away-x", "late-2"]
+    with store.transaction():
+        for name in names:
+            store.add_device(name, T0, approved=True)
+            store.put_device(name, online=int(name.startswith("late")))
+        parts.add("r1", [(name, "pi", 0, "waiting", 0, T0, None, None) for name in names])
+
+    def turn(*, online, limit=5):
+        return [part["device_id"] for part in parts.next("r1", 0, online=online, limit=limit)]
+
+    assert turn(online=True) == ["late-1", "late-2"]
+    assert turn(online=False, limit=HEAD + 5) == away
+    with store.transaction():
+        for name in away:
+            parts.put("r1", name, Standing.AWAY, T0)
+    assert (turn(online=True, limit=1), turn(online=False)) == (["late-1"], ["away-x"])
 
 
 def test_a_sample_that_comes_twice_is_stored_once(store):

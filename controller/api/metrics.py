@@ -7,7 +7,6 @@ from fastapi import APIRouter, Response
 
 from controller.api.described import RESPONSES
 from controller.api.parts import Given, Parts
-from controller.feedback import ledger
 from controller.logs import REFUSALS
 
 router = APIRouter(tags=["system"], responses=RESPONSES)
@@ -83,9 +82,8 @@ class Figures:
 
     def _predictor(self) -> Iterator[Any]:
         """Yield errors of predictions; simulated devices have figures of their own."""
-        found = ledger.summary(self._parts.service.bookkeeping.book.entries(), self._parts.clock())
-        kinds = (("false", found["per_device_type"]), ("true", found["simulated"]["per_device_type"]))
-        told = {(board, simulated): figures for simulated, boards in kinds for board, figures in boards.items()}
+        found = self._parts.service.bookkeeping.book.errors_by_type()
+        told = {(row["device_type"], str(bool(row["simulated"])).lower()): row for row in found}
         labels = ("device_type", "simulated")
         for name, says in (
             ("mape_percent", "Mean absolute error of predictions, % of what was reported."),

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from broker.energy import MEASURED
-from controller.feedback.ledger import Entry, Watch
+from controller.feedback.ledger import SIMULATED, Entry, Watch
 from controller.storage.database import upsert
 from controller.storage.store import Row, Store
 
@@ -34,6 +34,22 @@ class Book:
         where = " AND ".join(f"{name} = ?" for name in given) or "true"
         sql = f"SELECT * FROM ledger WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - fixed names
         return [_entry(row) for row in self._store.query(sql, [*given.values(), limit])]
+
+    def errors_by_type(self) -> list[Row]:
+        """Return by type of device, real and simulated apart, what `ledger.summary` says, without reading entries.
+
+        Each row has `mape_percent` and `coverage_percent`, the second None where nothing was foretold with an interval.
+        """
+        marks = ", ".join("?" * len(MEASURED))
+        sql = (
+            "SELECT device_type, simulated, avg(abs(100 * (predicted_mj - actual_mj) / actual_mj)) AS mape_percent, "  # noqa: S608 - marks only
+            "avg(CASE WHEN actual_mj BETWEEN low_mj AND high_mj THEN 100.0 "
+            "WHEN low_mj IS NOT NULL AND high_mj IS NOT NULL THEN 0.0 END) AS coverage_percent "
+            f"FROM (SELECT * FROM ledger ORDER BY id DESC LIMIT {MAX_SUMMED}) AS newest WHERE predicted_mj IS NOT NULL "
+            f"AND (simulated = 0 AND source IN ({marks}) OR simulated = 1 AND source = ?) "
+            "GROUP BY device_type, simulated ORDER BY device_type, simulated"
+        )
+        return self._store.query(sql, [*sorted(MEASURED), SIMULATED])
 
     def measured_types(self) -> dict[str, int]:
         """Return the types of real devices that a meter measured something on, and the newest such entry of each."""

@@ -111,7 +111,7 @@ class Drive:
         if not may_begin(self.rollout) or most <= 0:
             return 0
         index = self.rollout.wave
-        found = self.participants.waiting(self.rollout.id, index, online=online, limit=most)
+        found = self.participants.next(self.rollout.id, index, online=online, limit=most)
         for begun, part in enumerate(found):
             if not may_begin(self.rollout) or self.rollout.wave != index:
                 return begun

@@ -26,6 +26,9 @@ NEW_COLUMNS = (
     "reason",
 )
 MOST_EVENTS = 500
+HEAD = 200
+"""Devices at the head of a wave in which those are sought whose turn it is: a wave of many is not read each second."""
+
 WORST_FIRST = (
     Standing.FAILED,
     Standing.BREACHED,
@@ -219,6 +222,19 @@ class Participants:
             "ORDER BY m.wave, m.place LIMIT ?"
         )
         return self.store.query(sql, [rollout_id, wave, online, limit])
+
+    def next(self, rollout_id: str, wave: int, *, online: bool, limit: int) -> list[Row]:
+        """Return devices among the first of a wave that are connected, or that are not; of all only if few are."""
+        sql = (
+            "SELECT m.*, coalesce(d.online, 0) AS online FROM (SELECT * FROM rollout_devices WHERE rollout_id = ? "
+            "AND wave = ? AND standing = 'waiting' ORDER BY place LIMIT ?) m LEFT JOIN devices d ON d.id = m.device_id "
+            "ORDER BY m.place"
+        )
+        head = self.store.query(sql, [rollout_id, wave, HEAD])
+        found = [part for part in head if bool(part["online"]) is online][:limit]
+        if online and len(found) < limit and len(head) == HEAD:
+            return self.waiting(rollout_id, wave, online=online, limit=limit)
+        return found
 
     def to_wave(self, rollout_id: str, device_id: str, wave: int) -> None:
         """Put a device into another wave."""
