@@ -216,7 +216,7 @@ def compose(settings: Settings, *, identity: Identity, link: Link, parts: Parts)
     spool = Spool(
         Path(settings.spool) if settings.spool else folder / "spool", most_bytes=round(settings.spool_mb * 1e6)
     )
-    history = History(spool=spool, outgoing=outgoing, cadence=cadence, sighting=lambda: fleetmate.sighting)
+    history = History(spool=spool, outgoing=outgoing, cadence=cadence, fleetmate=fleetmate)
     sampler = Sampler(
         session=identity.session,
         server=server,

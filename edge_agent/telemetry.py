@@ -36,11 +36,11 @@ class Sampler:
     _avg_mj: float = 0.0
 
     async def run(self) -> None:
-        """Sample for ever; what cannot be said now is history."""
+        """Sample for ever; what cannot be said now, or goes by while the controller is away, is history."""
         while True:
             await asyncio.sleep(self.cadence.pace.interval_s)
             sample = self.sample()
-            if await self.outgoing.live(sample):
+            if await self.outgoing.live(sample) and not self.history.fleetmate.away:
                 self.history.follow(sample)
             else:
                 self.history.spool.add(sample)

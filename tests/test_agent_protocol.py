@@ -275,6 +275,24 @@ async def test_history_waits_for_a_controller_and_what_it_may_not_have_is_sent_a
         assert again[: len(first)] == first
 
 
+async def test_what_goes_by_while_the_controller_is_away_is_said_to_who_listens_and_comes_again_as_history(tmp_path):
+    async with running(tmp_path) as bench:
+        await bench.until(lambda: len(bench.said("telemetry")) >= 3, "live samples")
+        assert not bench.agent.history.spool, "nobody is known who would store them"
+        bench.controller(online=True)
+        bench.controller(online=False)
+        await bench.until(lambda: bench.agent.fleetmate.away, "the controller's absence")
+        before = len(bench.said("telemetry"))
+        await bench.until(lambda: len(bench.said("telemetry")) >= before + 3, "live samples")
+        bench.controller(online=True)
+        await bench.until(lambda: bench.said("telemetry") and not bench.agent.history.spool, "the end of the spool")
+        said = bench.said("telemetry")
+
+    live = {each["seq"] for each in said[before:] if "batch" not in each}
+    came = {sample["seq"] for each in said for sample in each.get("batch", ())}
+    assert len(came & live) >= 3
+
+
 async def test_an_agent_that_ends_does_not_send_again_what_a_controller_had_time_to_take(tmp_path):
     async with running(tmp_path, interval_s=60.0) as bench:
         spool, history = bench.agent.history.spool, bench.agent.history

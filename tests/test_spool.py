@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from broker.messages import Telemetry
 from broker.wire import MAX_PAYLOAD_BYTES, decode, encode
 from edge_agent.files import WRITTEN, Written
-from edge_agent.history import CLOCKS_BEGIN, placed
+from edge_agent.history import CLOCKS_BEGIN, pause_s, placed
 from edge_agent.spool import EVERY_S, SEGMENT_BYTES, Segment, Spool
 from edge_agent.thinning import to_thin
 
@@ -235,6 +235,14 @@ def test_a_clock_that_jumps_changes_neither_order_nor_times(flash):
         spool.add(sample(seq, ts=ts))
 
     assert [each.ts for each in spool.oldest().samples] == times
+
+
+def test_a_fleet_that_comes_back_at_once_sends_what_one_controller_takes_in_however_large_it_is():
+    a_batch = 65
+    assert [pause_s(5.0, devices) for devices in (0, 1, 1_000)] == [5.0, 5.0, 5.0]
+    assert pause_s(0.5, 10) == 0.5
+    for devices in (1_000, 10_000, 100_000):
+        assert devices * a_batch / pause_s(60.0, devices) == 13_000
 
 
 def test_what_was_sampled_before_the_clock_was_set_gets_its_time_from_the_boards_uptime():

@@ -91,7 +91,7 @@ async def test_kill_9_of_the_controller_in_the_middle_of_a_history_loses_nothing
         assert stored(controller) == (KEPT, KEPT)
         missing = "SELECT max(seq) - min(seq) + 1 - count(DISTINCT seq) AS n FROM telemetry GROUP BY session"
         [(gaps, lost)] = ask(controller, f"SELECT gaps, (SELECT sum(n) FROM ({missing})) FROM devices")
-        assert gaps == lost > 0
+        assert gaps == lost < batches / 4
     finally:
         controller.kill()
         broker.kill()
