@@ -17,7 +17,9 @@ from controller.storage.store import Store
 DEVICES = 10_000
 INTERVAL_S = 5
 SECONDS = 70
-STORM_SECONDS = 60
+STORM_SECONDS = 100
+"""Long enough that the alert of every device begins, and what waited meanwhile is caught up with."""
+
 NOON = 1_800_000_000.0
 
 
@@ -27,10 +29,11 @@ def main() -> None:
         store = Store(Path(folder) / "controller.db")
         bus = SimpleNamespace(connected=True, dropped=0)
         desk = compose_alerts(store, bus, Path(folder), {}, max_mb=10_000.0, notices=False)
+        desk.evaluating.elapsed = time.process_time  # a look that neighbours hold up does not end before its work
         names = [f"d{number:05d}" for number in range(DEVICES)]
         settle(store, names)
-        report("alerts, all well", seconds(desk, names, NOON, SECONDS, 50.0))
-        report("alerts, every device too hot", seconds(desk, names, NOON + SECONDS, STORM_SECONDS, 90.0))
+        report("alerts, all well", seconds(desk, names, NOON, SECONDS, 50.0), desk)
+        report("alerts, every device too hot", seconds(desk, names, NOON + SECONDS, STORM_SECONDS, 90.0), desk)
         store.close()
 
 
@@ -79,13 +82,14 @@ def sample(at: float, temperature_c: float) -> Telemetry:
     )
 
 
-def report(name: str, took_s: list[float]) -> None:
-    """Print the mean and the longest second."""
+def report(name: str, took_s: list[float], desk: AlertDesk) -> None:
+    """Print the mean and the longest second, and how many devices with news wait then: a look ends by the budget."""
     mean_ms = 1e3 * sum(took_s) / len(took_s)
     figure = {"name": f"{name}: {DEVICES:,} devices, {len(BUILT_IN)} rules", "unit": "ms of processor time a second"}
     figure |= {"value": round(mean_ms, 1), "longest": round(1e3 * max(took_s), 1), "ratio": round(mean_ms / 1e3, 3)}
-    figure |= {"reference": "one processor", "budget": BUDGET_S}
-    print(json.dumps(figure | {"met": mean_ms / 1e3 <= BUDGET_S}))
+    figure |= {"reference": "one processor", "budget": BUDGET_S, "behind": desk.evaluating.behind}
+    keeps_up = desk.evaluating.behind <= DEVICES / INTERVAL_S
+    print(json.dumps(figure | {"met": mean_ms / 1e3 <= BUDGET_S and keeps_up}))
 
 
 if __name__ == "__main__":

@@ -455,3 +455,18 @@ def test_a_large_fleet_is_looked_at_in_slices_within_a_budget(fleet):
     fleet.tick(1.0, times=10)
     assert fleet.alerts.evaluating.behind == 0
     assert fleet.alerts.evaluating.evaluated - before >= 122
+
+
+def test_all_that_is_known_is_looked_at_also_while_every_device_has_news(fleet):
+    names = [f"d{index:03d}" for index in range(60)]
+    fleet.join(*names)
+    fleet.tick(10.0, times=3)
+    with fleet.store.transaction():
+        fleet.store.put_device("d059", info={"disk_free_mb": 1.0})
+    for _ in range(4):
+        for name in names:
+            fleet.telemetry(name, temperature_c=85.0)
+        fleet.tick(5.0)
+
+    assert set(fleet.listed()) == {"device-disk-nearly-full@d059"}
+    assert len(fleet.listed("pending")) == len(names)

@@ -2,8 +2,10 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from broker.errors import ConflictError, InvalidError, NotFoundError, StorageError
 from broker.link import Packet

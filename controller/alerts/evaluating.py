@@ -1,20 +1,23 @@
 """Holds the rules against the fleet: devices with news at once, all of them in slices, within a budget of time."""
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
+
+from msgspec.structs import replace
 
 from broker.errors import WireError
 from broker.link import Packet
-from broker.messages import Telemetry
 from broker.topics import LOG, parse, talker
 from controller.alerts.facts import FactFinder
 from controller.alerts.quantities import Facts, Reading, Scope
-from controller.alerts.records import WAKEFUL, Alerts, Silence, Silences
+from controller.alerts.records import Alerts, Silence, Silences
 from controller.alerts.rule import Rule
 from controller.alerts.rulebook import RuleBook
+from controller.alerts.sampled import Heard, beyond, said_by, told_by_samples
 from controller.alerts.state import Alert, Event, NoNews, Read, step
 from controller.alerts.telling import Telling
 from controller.sleep import absence, asleep_until
@@ -24,6 +27,9 @@ BUDGET_S = 0.05
 """How long one look may hold up the loop; what is left over comes first in the next second."""
 
 SLICE = 50
+BESIDE = 10
+"""So many of a slice are of the sweep, however many devices have news."""
+
 SWEEP_S = (5.0, 60.0)
 """How long a look at every device takes at least and at most; of a fleet of some thousands, a minute."""
 
@@ -48,19 +54,20 @@ class Evaluating:
     evaluated: int = 0
     behind: int = 0
     took_s: float = 0.0
-    _due: dict[str, None] = field(default_factory=dict)
+    _due: dict[str, Heard | None] = field(default_factory=dict)
     _sweep: deque[str] = field(default_factory=deque)
     _swept_at: float = 0.0
     _per_tick: int = SLICE
+    _left: int = 0
     _wakeful: set[str] | None = None
     _silences: list[Silence] = field(default_factory=list)
 
-    def heard(self, newest: Mapping[str, tuple[Telemetry, float]], packets: Iterable[Packet]) -> None:
+    def heard(self, newest: Mapping[str, Heard], packets: Iterable[Packet]) -> None:
         """Note which devices have to be looked at: live samples beyond a threshold, and what else they said."""
-        wakeful, rules = self._awake(), [rule for rule in self.book.enabled("device") if rule.watched.path]
-        for device_id, (sample, _) in newest.items():
-            if device_id in wakeful or _beyond(rules, sample):
-                self._due[device_id] = None
+        wakeful, rules = self._awake(), told_by_samples(self.book.enabled("device"))
+        for device_id, told in newest.items():
+            if (device_id in wakeful or beyond(rules, told[0])) and self._due.get(device_id, told) is not None:
+                self._due[device_id] = told
         for packet in packets:
             if talker(packet.topic) is not None:
                 continue
@@ -81,11 +88,9 @@ class Evaluating:
         self._look_at("controller", {"controller": own}, at)
         self._look_at("rollout", self.finder.rollouts(at) if self.book.enabled("rollout") else {}, at)
         self._plan_sweep(at)
-        left = self._per_tick
-        while self._due or (left > 0 and self._sweep):
-            names = self._take(SLICE if self._due else min(SLICE, left))
-            left -= len(names)
-            self._look_at_devices(names, at)
+        self._left = self._per_tick
+        while due := self._take():
+            self._look_at_devices(due, at)
             if self.elapsed() - began >= BUDGET_S:
                 break
         self.behind, self.took_s = len(self._due), self.elapsed() - began
@@ -107,29 +112,53 @@ class Evaluating:
         takes_s = min(SWEEP_S[1], max(1.0, len(self._sweep) / SWEPT_PER_S))
         self._per_tick = max(SLICE, -(-len(self._sweep) // int(takes_s)))
 
-    def _take(self, most: int) -> list[str]:
-        """Take out devices to look at: those with news first."""
-        names = list(self._due)[:most] if len(self._due) > most else list(self._due)
-        for name in names:
-            del self._due[name]
-        while len(names) < most and self._sweep:
-            names.append(self._sweep.popleft())
-        return list(dict.fromkeys(names))
+    def _take(self) -> dict[str, Heard | None]:
+        """Take out a slice of devices: those with news, with the sample where that is all, and some of the sweep."""
+        most = SLICE - BESIDE if self._sweep and self._left else SLICE
+        due = {name: self._due.pop(name) for name in list(islice(self._due, most))}
+        while len(due) < SLICE and self._sweep and self._left:
+            name = self._sweep.popleft()
+            self._due.pop(name, None)
+            due[name] = None
+            self._left -= 1
+        return due
 
-    def _look_at_devices(self, names: Sequence[str], at: float) -> None:
-        rules = self.book.enabled("device")
-        before = self.alerts.of("device", names)
+    def _look_at_devices(self, due: Mapping[str, Heard | None], at: float) -> None:
+        """Look at devices: at what a sample says where that does, else at all that is known."""
+        known, rules = self.alerts.of_devices(due), told_by_samples(self.book.enabled("device"))
         after: list[Alert] = []
-        for facts in self.finder.devices(names, at, rules):
-            device = facts.device
-            mine = [rule for rule in rules if rule.watches(device["id"], device["info"] or {})]
-            for rule in mine:
-                known = before.pop((device["id"], rule.name), None)
-                found = self._judge(rule, device["id"], rule.read(facts), known, facts)
+        fully: list[str] = []
+        for name, heard in due.items():
+            said = said_by(heard, rules, known[name], at) if heard is not None and self.store.has_device(name) else None
+            if said is None:
+                fully.append(name)
+                continue
+            for rule, reading in said:
+                found = self._judge(rule, name, reading, known[name].get(rule.name), at)
                 after += [found] if found is not None else []
-        self.evaluated += len(names)
-        self._let_go(before.values(), at)
-        self._keep(names, after)
+        after += self._look_fully(fully, known, at) if fully else []
+        self.evaluated += len(due)
+        self._keep(known, after)
+        for name in {alert.subject for alert in after}.union(fully):
+            (self._awake().add if any(alert.wakeful for alert in known[name].values()) else self._awake().discard)(name)
+
+    def _look_fully(self, names: list[str], known: dict[str, dict[str, Alert]], at: float) -> list[Alert]:
+        """Look at all that is known of devices; return what is new, and take out of `known` what no rule means."""
+        rules, after = self.book.enabled("device"), []
+        left = {name: known[name] for name in names}
+        known |= {name: {} for name in names}
+        for facts in self.finder.devices(names, at, rules):
+            name, info = facts.device["id"], facts.device["info"] or {}
+            for rule in rules:
+                if not rule.watches(name, info):
+                    continue
+                before = left[name].pop(rule.name, None)
+                if before is not None:
+                    known[name][rule.name] = before
+                found = self._judge(rule, name, rule.read(facts), before, facts)
+                after += [found] if found is not None else []
+        self._let_go((alert for alerts in left.values() for alert in alerts.values()), at)
+        return after
 
     def _look_at(self, scope: Scope, subjects: Mapping[str, Mapping[str, Reading]], at: float) -> None:
         """Look at what is not a device: each subject with its readings by quantity."""
@@ -140,13 +169,15 @@ class Evaluating:
                 found = self._judge(rule, subject, readings.get(rule.quantity), known, at)
                 after += [found] if found is not None else []
         self._let_go(before.values(), at)
-        self._keep((), after)
+        self.alerts.put(after, self.book.all)
 
     def _judge(
         self, rule: Rule, subject: str, reading: Reading | None, known: Alert | None, facts: Facts | float
     ) -> Alert | None:
         """Return how `rule` stands on a subject now, None where nothing has to be kept."""
         at = facts if isinstance(facts, float) else facts.now
+        if known is None and reading is None:
+            return None
         event = _event(rule, reading, known, facts)
         if event is None or (known is None and isinstance(event, Read) and not rule.breached(event.reading.value)):
             return None
@@ -165,24 +196,18 @@ class Evaluating:
                 self.telling.let_go(alert, at)
         self.alerts.remove(gone)
 
-    def _keep(self, names: Sequence[str], after: Sequence[Alert]) -> None:
-        if after:
-            self.alerts.put(after, self.book.all)
-        if not names or not (after or self._awake() & set(names)):
-            return
-        awake: dict[str, bool] = defaultdict(bool)
-        for (device_id, _), alert in self.alerts.of("device", names).items():
-            awake[device_id] |= alert.state in WAKEFUL
-        for name in names:
-            (self._awake().add if awake[name] else self._awake().discard)(name)
-
-
-def _beyond(rules: Sequence[Rule], sample: Telemetry) -> bool:
-    for rule in rules:
-        value = rule.watched.of_sample(sample)
-        if value is not None and rule.breached(value):
-            return True
-    return False
+    def _keep(self, known: dict[str, dict[str, Alert]], after: list[Alert]) -> None:
+        """Write how rules stand on devices now, also into what was `known`."""
+        figures: list[Alert] = []
+        others: list[Alert] = []
+        for alert in after:
+            before = known[alert.subject].get(alert.rule)
+            known[alert.subject][alert.rule] = alert
+            (figures if before is not None and alert.stands_as(before) else others).append(alert)
+        if figures:
+            self.alerts.put_figures(figures)
+        if others:
+            self.alerts.put(others, self.book.all)
 
 
 def _unknown(rule: Rule, subject: str, old: Reading | None, at: float) -> Alert:
@@ -194,6 +219,8 @@ def _unknown(rule: Rule, subject: str, old: Reading | None, at: float) -> Alert:
 def _event(rule: Rule, reading: Reading | None, known: Alert | None, facts: Facts | float) -> Event | None:
     """Return what a look means; None where a subject never told this quantity, or a gap is too short to matter."""
     at = facts if isinstance(facts, float) else facts.now
+    if reading is not None and at - reading.at <= rule.no_data_after_s:
+        return Read(reading=reading)
     device = None if isinstance(facts, float) else facts.device
     limit_s = max(rule.no_data_after_s, 3 * _interval_s(device))
     if reading is not None and at - reading.at <= limit_s:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from broker.energy import MEASURED
 from broker.messages import Telemetry
 from broker.phases import Phase
@@ -23,8 +25,7 @@ LISTENED_S = 60.0
 BAD_ENDS = frozenset({Phase.FAILED, Phase.ROLLED_BACK, Phase.TIMED_OUT, Phase.REJECTED, Phase.EXPIRED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """A value and when the controller had it (Unix s); of energies their kind, and what it is about."""
 
     value: float
@@ -93,6 +94,10 @@ class Quantity:
             if found is None:
                 return None
         return float(found) if self.path else None
+
+    def kind_in(self, sample: Telemetry) -> str:
+        """Return of what kind the value in a sample is, where it is an energy."""
+        return kind_of(sample.energy.source) if self.is_energy and sample.energy is not None else ""
 
 
 SOURCE = ("energy", "source")

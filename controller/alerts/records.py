@@ -1,7 +1,7 @@
 """Alerts, silences and people's rules: rows in, objects out."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,10 @@ import msgspec
 
 from broker.errors import InvalidError
 from controller.alerts.rule import Rule
-from controller.alerts.state import Alert, AlertState
+from controller.alerts.state import WAKEFUL, Alert, AlertState
 from controller.storage.store import Row, Store
 
 logger = logging.getLogger(__name__)
-
-WAKEFUL = ("pending", "firing", "no_data")
-"""States in which each new reading of a device matters; of others only one beyond a threshold does."""
 
 _SILENCED = (
     "EXISTS (SELECT 1 FROM alert_silences s WHERE s.until > ? AND (s.device_id IS NULL OR s.device_id = a.subject) "
@@ -66,17 +63,23 @@ class Alerts:
         rows = self.store.query("SELECT document FROM alerts WHERE rule = ? AND subject = ?", [rule, subject])
         return _alert(rows[0]) if rows else None
 
-    def of(self, scope: str, subjects: Sequence[str] | None = None) -> dict[tuple[str, str], Alert]:
-        """Return what there is on subjects of a scope, on all of them for None, by (subject, rule)."""
-        where, given = "scope = ?", [scope]
-        if subjects is not None:
-            where, given = f"{where} AND subject IN ({', '.join('?' * len(subjects))})", [scope, *subjects]
-        rows = self.store.query(f"SELECT document FROM alerts WHERE {where}", given)  # noqa: S608 - marks only
+    def of(self, scope: str) -> dict[tuple[str, str], Alert]:
+        """Return what there is on subjects of a scope, by (subject, rule)."""
+        rows = self.store.query("SELECT document FROM alerts WHERE scope = ?", [scope])
         return {(alert.subject, alert.rule): alert for alert in map(_alert, rows)}
+
+    def of_devices(self, device_ids: Collection[str]) -> dict[str, dict[str, Alert]]:
+        """Return by device what there is on it, by rule."""
+        found: dict[str, dict[str, Alert]] = {device_id: {} for device_id in device_ids}
+        sql = f"SELECT document FROM alerts WHERE device_id IN ({', '.join('?' * len(device_ids))})"  # noqa: S608 - marks only
+        for (document,) in self.store.connection.execute(sql, list(device_ids)):
+            alert = msgspec.json.decode(document, type=Alert)
+            found[alert.subject][alert.rule] = alert
+        return found
 
     def wakeful(self) -> set[str]:
         """Return the devices on which some alert is on its way, open, or without data."""
-        marks = ", ".join(f"'{state}'" for state in WAKEFUL)
+        marks = ", ".join(f"'{state.value}'" for state in WAKEFUL)
         sql = f"SELECT DISTINCT subject FROM alerts WHERE scope = 'device' AND standing IN ({marks})"  # noqa: S608 - fixed words
         return {row["subject"] for row in self.store.query(sql)}
 
@@ -92,6 +95,12 @@ class Alerts:
             "acknowledged = excluded.acknowledged, since = excluded.since, document = excluded.document",
             [_row(alert, rule_of[alert.rule]) for alert in given if alert.state is not AlertState.OK],
         )
+
+    def put_figures(self, alerts: Iterable[Alert]) -> None:
+        """Replace alerts that stand as before and whose reading is new: no index changes then."""
+        sql = "UPDATE alerts SET document = ? WHERE rule = ? AND subject = ?"
+        rows = [(msgspec.json.encode(alert).decode(), alert.rule, alert.subject) for alert in alerts]
+        self.store.connection.executemany(sql, rows)
 
     def remove(self, alerts: Iterable[Alert]) -> None:
         """Forget alerts."""
