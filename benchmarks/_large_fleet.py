@@ -16,6 +16,7 @@ from broker.messages import ActiveModel, BudgetState, Energy, Info, LastCommand,
 from broker.phases import Phase
 from broker.topics import ACK, CMD, INFO, STATE, STATUS
 from broker.wire import document
+from controller.__main__ import CLIENT_ID
 from controller.deployment import Deployment
 from controller.records import Deployments
 from controller.storage.store import Store
@@ -96,8 +97,11 @@ def fill(path: Path, *, devices: int, planned: int, driven: int) -> None:
 
 
 def retain(port: int, *, devices: int, planned: int, driven: int) -> int:
-    """Publish info, status and state of each device, retained, and return how many messages that were."""
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="fleet-before")
+    """Publish info, status and state of each device, retained, and return how many messages that were.
+
+    It ends the session of the controller, in which each of them would wait for it a second time.
+    """
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=CLIENT_ID, clean_session=True)
     client.max_inflight_messages_set(1_000)
     client.connect("127.0.0.1", port)
     client.loop_start()

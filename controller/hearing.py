@@ -155,7 +155,8 @@ class Hearing:
     def _on_info(self, device_id: str, info: dict[str, Any], at: float) -> None:
         store = self.service.store
         before = (store.device(device_id) or {}).get("info")
-        store.put_device(device_id, info=info)
+        if info != before:
+            store.put_device(device_id, info=info)
         if before and (changed := changes(before, info)):
             text = f"{device_id} says: {'; '.join(changed)}"
             store.add_event(at, "device", text, who=device_id, device_id=device_id, facts={"changed": changed})

@@ -32,7 +32,8 @@ class Presence:
         columns: dict[str, Any] = {"status": json.loads(packet.payload), "online": int(status.online)}
         if status.online or not known:
             columns["session"] = status.session
-        self._put(device_id, before, columns, at, changed=changed)
+        if changed or columns["status"] != before.get("status"):  # a fleet says it all again after our restart
+            self._put(device_id, before, columns, at, changed=changed)
         if status.online and not changed and not packet.retain:
             self.service.outbox.wake(device_id, at)  # it connected anew: what was sent meanwhile is lost
         return True
@@ -50,8 +51,8 @@ class Presence:
             self._put(before["id"], before, columns, at, changed=True)
 
     def _put(self, device_id: str, before: Row, columns: dict[str, Any], at: float, *, changed: bool) -> None:
+        columns["status_at"] = at if changed else before.get("status_at")
         if changed:
-            columns["status_at"] = at
             open_ = self._pass_time(self.service.deployments.open_on(device_id), before, at)
         self.service.store.put_device(device_id, **columns)
         if not changed:

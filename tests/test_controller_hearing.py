@@ -8,8 +8,8 @@ import pytest
 
 from broker.errors import StorageError
 from broker.link import Packet
-from broker.messages import ControllerStatus, Energy, LogLine, Telemetry
-from broker.topics import CONTROLLER_STATUS, LOG, ROUTES, TELEMETRY
+from broker.messages import ControllerStatus, Energy, Info, LogLine, Status, Telemetry
+from broker.topics import CONTROLLER_STATUS, INFO, LOG, ROUTES, STATUS, TELEMETRY
 from broker.wire import MAX_PAYLOAD_BYTES, decode, encode
 from controller import renewal
 from controller.inspector import KEPT_OF_ALL, Inspector
@@ -335,6 +335,27 @@ async def test_a_refusal_that_is_nobodys_news_becomes_no_command(running):
 
 async def known(running, command_id):
     return running.parts.service.commands.get(command_id) is not None
+
+
+async def test_what_a_device_says_a_second_time_word_for_word_is_heard_and_written_once(running):
+    device_id, store, hearing = "pi5-1", running.parts.service.store, running.parts.ingest.hearing
+    info = encode(Info(device_type="raspberry_pi_5", session="s1", tags={"line": "A"}))
+    said = (INFO, info), (STATUS, encode(Status(online=True, session="s1", ts=5.0)))
+
+    def hear(at):
+        before = getattr(store.connection, "total_changes", at)
+        with store.transaction():
+            for route, payload in said:
+                hearing.hear(Packet(route.topic(device_id), payload, 1, retain=True, mid=1), at)
+        return getattr(store.connection, "total_changes", at) - before
+
+    hear(1.0)
+    known = store.device(device_id)
+
+    assert hear(2.0) == 0
+    assert store.device(device_id) == known
+    assert (known["online"], known["status_at"], known["device_type"]) == (1, 1.0, "raspberry_pi_5")
+    assert len(hearing.inspector.of(device_id)["status"]) == 2
 
 
 def test_of_a_large_fleet_the_newest_messages_are_kept_and_what_is_said_seldom_does_not_give_way():
