@@ -13,8 +13,9 @@ from controller.api.deployments import budget_mj
 from controller.api.described import RESPONSES
 from controller.api.parts import Given, Limit, Offset, Origin, Parts
 from controller.api.rollout_documents import part_document, rollout_document, whole_document
+from controller.api.turns import in_turn
+from controller.rollouts.drafting import Draft, drafted, refusal_of
 from controller.rollouts.drafting import document as plan_document
-from controller.rollouts.drafting import refusal_of
 from controller.rollouts.guards import Guards
 from controller.rollouts.request import Request, Selection, Terms
 from controller.rollouts.standing import Standing
@@ -96,13 +97,12 @@ class SteerBody:
 @router.post("", status_code=202)
 async def make(parts: Given, origin: Origin, body: RolloutBody) -> JSONResponse:
     """Make a rollout and answer with what to watch; 409 with the plan when the gate refuses some of its devices."""
-    request = _request(body)
+    draft = await _drafted(parts, _request(body))
     if body.dry_run:
-        draft = parts.rolling.draft(request)
         refusal = refusal_of(draft)
         said = {"allowed": refusal is None, "refusal": refusal.message if refusal else None}
         return JSONResponse({"success": True, "dry_run": True, **said, "plan": plan_document(draft)})
-    rollout = parts.rolling.make(request, origin, parts.clock())
+    rollout = parts.rolling.begin(draft, origin, parts.clock())
     return JSONResponse(_accepted(parts, rollout), status_code=202)
 
 
@@ -170,6 +170,16 @@ async def abort(parts: Given, origin: Origin, rollout_id: str, body: SteerBody |
 async def retry(parts: Given, origin: Origin, rollout_id: str) -> dict[str, Any]:
     """Let devices that failed try again: here while it is open, else in a new rollout, which is answered."""
     return _accepted(parts, parts.rolling.retry(rollout_id, origin, parts.clock()))
+
+
+async def _drafted(parts: Parts, request: Request) -> Draft:
+    """Return the draft of a rollout; of a large fleet that takes seconds, in which everybody else has turns.
+
+    Who registers meanwhile is not in it, which matters only where whoever comes later is to join: then at one go.
+    """
+    if request.rules.joins:
+        return parts.rolling.draft(request)
+    return drafted(request, [piece async for piece in in_turn(parts.rolling.drafting.pieces(request))])
 
 
 def _accepted(parts: Parts, rollout: Rollout) -> dict[str, Any]:

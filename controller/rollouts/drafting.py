@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any
 
 from broker.errors import NotFoundError, RefusedError
@@ -82,11 +83,13 @@ class Drafting:
 
     def draft(self, request: Request) -> Draft:
         """Return what `request` would do. Raises NotFoundError (device, model, nobody is meant), InvalidError."""
-        devices = self._read(self._meant(request))
-        found = [_candidate(device, judgement) for device, judgement in self._judged(devices, request)]
-        ordered = [each.device_id for each in _in_turn(found) if each.standing is Standing.WAITING]
-        cut = waves.cut(request.waves, ordered) if ordered else ()
-        return Draft(request=request, candidates=tuple(found), waves=cut)
+        return drafted(request, self.pieces(request))
+
+    def pieces(self, request: Request) -> Iterator[list[Candidate]]:
+        """Yield every device that `request` means, some hundred at a time. Raises as `draft` does."""
+        judged = self._judged(self._read(self._meant(request)), request)
+        while piece := [_candidate(device, judgement) for device, judgement in islice(judged, PIECE)]:
+            yield piece
 
     def candidate(self, device: Row, request: Request) -> Candidate:
         """Return what a device that is new would be in the rollout of `request`. Raises NotFoundError."""
@@ -125,6 +128,13 @@ class Drafting:
             marks = ", ".join("?" * len(piece))
             sql = f"SELECT id, approved, online, info, state FROM devices WHERE id IN ({marks}) ORDER BY id"  # noqa: S608 - marks only
             yield from self.store.query(sql, list(piece))
+
+
+def drafted(request: Request, pieces: Iterable[Iterable[Candidate]]) -> Draft:
+    """Return the draft of all devices that `request` means. Raises InvalidError for waves that make no sense."""
+    found = tuple(chain.from_iterable(pieces))
+    ordered = [each.device_id for each in _in_turn(found) if each.standing is Standing.WAITING]
+    return Draft(request=request, candidates=found, waves=waves.cut(request.waves, ordered) if ordered else ())
 
 
 def meaning(wanted: Selection) -> tuple[str, list[str]]:

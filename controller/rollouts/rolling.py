@@ -44,8 +44,11 @@ class Rolling:
 
     def make(self, request: Request, who: str, at: float) -> Rollout:
         """Make a rollout. Raises NotFoundError, InvalidError, RefusedError with the plan."""
-        draft = self.draft(request)
-        refusal = refusal_of(draft)
+        return self.begin(self.draft(request), who, at)
+
+    def begin(self, draft: Draft, who: str, at: float) -> Rollout:
+        """Make a rollout of its draft. Raises RefusedError with the plan."""
+        request, refusal = draft.request, refusal_of(draft)
         if refusal is not None:
             raise refusal
         rollout = draft.begun(new_id("rollout", at), who, at)
