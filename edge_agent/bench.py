@@ -1,5 +1,6 @@
 """Measures a loaded model: latency, energy and golden answers over as many inferences as asked for."""
 
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -17,6 +18,9 @@ LONGEST_S = 60.0
 """A probe ends here even when fewer inferences than asked for were possible, but never below `FEWEST`."""
 
 FEWEST = 3
+
+BLOCK_S = 0.01
+"""How long inferences run before the meter is read and others have their turn; what happens between two costs much."""
 
 GOLDEN_TOLERANCE = 0.01
 """Relative difference that another processor's rounding may make; fp32 kernels differ by 1e-6, fp16 ones by 1e-3."""
@@ -61,34 +65,37 @@ class Measured:
 def measure(session: Session, meter: Meter, probe: Probe, *, stop: Event, turn: Lock) -> Measured:
     """Warm up, then run until both `probe.inferences` and `probe.min_s` are reached, for at most a minute.
 
-    Each inference takes `turn`, so that the serving model does not run at the same moment. Raises StoppedError, and
-    ArtifactError (`inference_failed`).
+    Inferences take `turn`, so that the serving model does not run at the same moment, and are metered in blocks of
+    `BLOCK_S`; each is timed by itself. Raises StoppedError, and ArtifactError (`inference_failed`).
     """
     for i in range(probe.warmup):
         _unless(stop)
         with turn:
             session.run(i)
-    latencies: list[float] = []
-    energies: list[float] = []
-    began = time.monotonic()
-    while _goes_on(len(latencies), time.monotonic() - began, probe):
+    walls_s: list[float] = []
+    metered, metered_mj = 0, 0.0
+    began, next_ones, run = time.monotonic(), 1, session.run
+    while next_ones:
         _unless(stop)
         with turn:
             meter.begin()
-            ran = session.run(len(latencies))
-            energy_mj = meter.end(ran.wall_s)
-        latencies.append(ran.wall_s * 1_000)
+            block_s = [run(number).wall_s for number in range(len(walls_s), len(walls_s) + next_ones)]
+            energy_mj = meter.end(sum(block_s))
+        walls_s += block_s
         if energy_mj is not None:
-            energies.append(energy_mj)
+            metered, metered_mj = metered + next_ones, metered_mj + energy_mj
+        next_ones = _next_ones(len(walls_s), time.monotonic() - began, max(block_s), probe)
+    latencies_ms = [wall_s * 1_000 for wall_s in walls_s]
+    mean_ms = statistics.fmean(latencies_ms)
     return Measured(
-        inferences=len(latencies),
-        latency_p50_ms=percentile(latencies, 50),
-        latency_p95_ms=percentile(latencies, 95),
-        latency_max_ms=max(latencies),
-        latency_mean_ms=statistics.fmean(latencies),
-        latency_std_ms=statistics.pstdev(latencies),
-        energy_mj=sum(energies) / len(energies) if energies else None,
-        energy_source=meter.sensor.source if meter.sensor and energies else None,
+        inferences=len(latencies_ms),
+        latency_p50_ms=percentile(latencies_ms, 50),
+        latency_p95_ms=percentile(latencies_ms, 95),
+        latency_max_ms=max(latencies_ms),
+        latency_mean_ms=mean_ms,
+        latency_std_ms=math.sqrt(math.fsum((each - mean_ms) ** 2 for each in latencies_ms) / len(latencies_ms)),
+        energy_mj=metered_mj / metered if metered else None,
+        energy_source=meter.sensor.source if meter.sensor and metered else None,
         golden=golden(session, turn),
     )
 
@@ -119,10 +126,13 @@ def figure(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits before the point
 
 
-def _goes_on(done: int, elapsed_s: float, probe: Probe) -> bool:
-    if done < FEWEST:
-        return True
-    return elapsed_s < LONGEST_S and (done < probe.inferences or elapsed_s < probe.min_s)
+def _next_ones(done: int, elapsed_s: float, longest_s: float, probe: Probe) -> int:
+    """Return how many inferences come next in one go, when one takes `longest_s`; 0 when there were enough."""
+    left = max(probe.inferences, FEWEST) - done
+    if done >= FEWEST and (elapsed_s >= LONGEST_S or (left <= 0 and elapsed_s >= probe.min_s)):
+        return 0
+    fit = max(1, int(BLOCK_S / longest_s)) if longest_s > 0 else 1
+    return min(fit, left) if left > 0 else fit
 
 
 def golden(session: Session, turn: Lock) -> float | None:

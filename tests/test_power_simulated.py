@@ -19,7 +19,7 @@ REFERENCE_S = 0.0063
 
 def energy_mj(board, seconds=REFERENCE_S):
     meter = simulated(board)
-    return meter.end(board.stretch(Ran(None, seconds, seconds)).wall_s)
+    return meter.end(board.stretch(None, seconds).wall_s)
 
 
 def board(device_type="raspberry_pi_5", **options):
@@ -66,27 +66,29 @@ def test_a_board_that_does_not_throttle_stays_as_it_is():
 
 
 def test_neighbours_on_this_machine_do_not_slow_the_simulated_board():
-    slow = board().stretch(Ran(None, wall_s=9.0, cpu_s=0.01))
+    class Slow:
+        facts = ModelFacts()
 
-    assert slow.wall_s == pytest.approx(0.0383)
+        def run(self, _sample):
+            return Ran(None, 9.0)
+
+    session = SimulatedSession(Slow(), board(), iter([5.0, 5.01]).__next__)
+
+    assert session.run(0).wall_s == pytest.approx(0.0383)
 
 
 def test_a_cold_cache_of_this_machine_is_not_the_boards():
     class Uneven:
         facts = ModelFacts()
 
-        def __init__(self):
-            self.times = iter([0.010, 0.050])
-
         def run(self, _sample):
-            cpu_s = next(self.times)
-            return Ran(None, cpu_s, cpu_s)
+            return Ran(None, 0.05)
 
-    session = SimulatedSession(Uneven(), board())
+    session = SimulatedSession(Uneven(), board(), iter([0.0, 0.010, 1.0, 1.050]).__next__)
 
     first, second = session.run(0), session.run(1)
     assert second.wall_s <= 1.21 * first.wall_s
-    assert SimulatedSession(Uneven(), board()).run(0).wall_s == pytest.approx(0.0383)
+    assert first.wall_s == pytest.approx(0.0383)
 
 
 def test_a_model_that_tells_its_macs_takes_the_boards_time_however_busy_this_machine_is():
@@ -94,7 +96,7 @@ def test_a_model_that_tells_its_macs_takes_the_boards_time_however_busy_this_mac
         facts = ModelFacts(gmacs=0.569)
 
         def run(self, _sample):
-            return Ran(None, 9.0, 9.0)
+            return Ran(None, 9.0)
 
     session = SimulatedSession(Busy(), board())
     times = [session.run(0).wall_s for _ in range(200)]

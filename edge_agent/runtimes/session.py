@@ -10,11 +10,10 @@ from edge_agent.runtimes.facts import ModelFacts
 
 
 class Ran(NamedTuple):
-    """One inference: its raw output, the wall time it took and the processor time of the calling thread, s."""
+    """One inference: its raw output and the wall time it took, s."""
 
     output: Any
     wall_s: float
-    cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)

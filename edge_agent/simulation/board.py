@@ -57,12 +57,12 @@ class SimulatedBoard:
         temp_c = usual + (self.board.throttle_c + 3 - usual) * self.heat + self._draw.gauss(0, 0.3)
         return PowerState(temp_c=round(temp_c, 1), throttled=self.heat >= 1.0)
 
-    def stretch(self, ran: Ran) -> Ran:
-        """Return `ran`, which took its processor time on the reference core, as long as the board takes."""
+    def stretch(self, output: Any, cpu_s: float) -> Ran:
+        """Return an inference that takes `cpu_s` on the reference core, as long as the board takes."""
         if self._first_work is None:
             self._first_work = self.now()
         slower = self.board.slowdown * (1 + (THROTTLED_SLOWDOWN - 1) * self.heat)
-        return Ran(ran.output, ran.cpu_s * slower, ran.cpu_s * slower)
+        return Ran(output, cpu_s * slower)
 
     def power_mw(self) -> float:
         """Return the power drawn by an inference now, with noise."""
@@ -82,6 +82,7 @@ class SimulatedSession:
 
     inner: Session
     board: SimulatedBoard
+    cpu_clock: Callable[[], float] = time.thread_time
     _least_s: float = float("inf")
 
     @property
@@ -96,11 +97,13 @@ class SimulatedSession:
 
     def run(self, sample: int) -> Ran:
         """Run the sample of that number."""
-        return self._played(self.inner.run(sample))
+        began_s = self.cpu_clock()
+        return self._played(self.inner.run(sample), began_s)
 
     def infer(self, values: Sequence[float]) -> Ran:
         """Run one input, given flat."""
-        return self._played(self.inner.infer(values))
+        began_s = self.cpu_clock()
+        return self._played(self.inner.infer(values), began_s)
 
     def best(self, output: Any) -> int:
         """Return the index of the strongest answer."""
@@ -118,11 +121,10 @@ class SimulatedSession:
         """Return the largest difference from the sample's expected output."""
         return self.inner.difference(sample, output)
 
-    def _played(self, ran: Ran) -> Ran:
+    def _played(self, ran: Ran, began_s: float) -> Ran:
         """Return the board's time for `ran`, without what this machine's cold caches and neighbours add."""
-        gmacs = self.inner.facts.gmacs
+        cpu_s, gmacs = self.cpu_clock() - began_s, self.inner.facts.gmacs
         if gmacs is not None:
-            usual_s = reference_s(gmacs) * self.board.noise()
-            return self.board.stretch(Ran(ran.output, usual_s, usual_s))
-        self._least_s = min(self._least_s, ran.cpu_s)
-        return self.board.stretch(Ran(ran.output, ran.wall_s, min(ran.cpu_s, self._least_s * MOST_SPREAD)))
+            return self.board.stretch(ran.output, reference_s(gmacs) * self.board.noise())
+        self._least_s = min(self._least_s, cpu_s)
+        return self.board.stretch(ran.output, min(cpu_s, self._least_s * MOST_SPREAD))

@@ -85,7 +85,7 @@ class SimulatedModel:
 
     def _ran(self, sample: Sample | None) -> Ran:
         took_s = self.body.latency_s(self.facts, self.size_bytes)
-        return Ran(Output(sample.expect if sample and sample.expect else (1.0,)), took_s, took_s)
+        return Ran(Output(sample.expect if sample and sample.expect else (1.0,)), took_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
