@@ -89,7 +89,7 @@ def fill(path: Path, *, devices: int, planned: int, driven: int) -> None:
                 gen=1,
                 desired={"gen": 1, "deploy": {"op": "deploy", "id": f"c-{index}", "gen": 1, "model": MODEL}},
             )
-            store.put_readings([(device_id, json.dumps(document(reading)), reading.ts or now)])
+            store.readings.put([(device_id, json.dumps(document(reading)), reading.ts or now)])
             Deployments(store).put(_deployment(device_id, index, now))
             for text in ("registered", "online"):
                 store.add_event(now - 3_600, "device", f"{device_id} {text}", who=device_id, device_id=device_id)

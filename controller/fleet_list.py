@@ -82,19 +82,19 @@ class FleetList:
     def count(self, sought: Sought, now: float) -> int:
         """Return how many devices are asked for."""
         where, given = _where(sought, now)
-        return int(self.store.query(f"SELECT count(*) AS n FROM devices WHERE {where}", given)[0]["n"])  # noqa: S608 - fixed text
+        return int(self.store.query(f"SELECT count(*) AS n FROM fleet WHERE {where}", given)[0]["n"])  # noqa: S608 - fixed text
 
     def page(self, sought: Sought, now: float, *, limit: int, offset: int) -> list[Row]:
         """Return the rows of one page."""
         where, given = _where(sought, now)
         given |= {"limit": limit, "offset": offset}
-        sql = f"SELECT id FROM devices WHERE {where} ORDER BY {_order(sought.sort)} LIMIT :limit OFFSET :offset"  # noqa: S608 - same
+        sql = f"SELECT id FROM fleet WHERE {where} ORDER BY {_order(sought.sort)} LIMIT :limit OFFSET :offset"  # noqa: S608 - same
         return self.rows([row["id"] for row in self.store.query(sql, given)])
 
     def pages(self, sought: Sought, now: float) -> Iterator[list[Row]]:
         """Yield the rows of all devices that are asked for, as they stand when each page is read."""
         where, given = _where(sought, now)
-        sql = f"SELECT id FROM devices WHERE {where} ORDER BY {_order(sought.sort)}"  # noqa: S608 - same
+        sql = f"SELECT id FROM fleet WHERE {where} ORDER BY {_order(sought.sort)}"  # noqa: S608 - same
         names = [row[0] for row in self.store.connection.execute(sql, given)]
         for first in range(0, len(names), READ_AT_ONCE):
             yield self.rows(names[first : first + READ_AT_ONCE])
@@ -104,7 +104,7 @@ class FleetList:
         if not names:
             return []
         marks = ", ".join("?" * len(names))
-        found = {row["id"]: row for row in self.store.query(f"SELECT * FROM devices WHERE id IN ({marks})", names)}  # noqa: S608 - marks only
+        found = {row["id"]: row for row in self.store.query(f"SELECT * FROM fleet WHERE id IN ({marks})", names)}  # noqa: S608 - marks only
         return [found[name] for name in names if name in found]
 
     def running(self, model: str, now: float) -> dict[str, Counter[str]]:
@@ -112,7 +112,7 @@ class FleetList:
         text_in = self.store.connection.json_text
         file = text_in(text_in("state", "active"), "artifact_sha256")
         sql = (
-            f"SELECT {file} AS sha256, {_HEALTH} AS standing, count(*) AS n FROM devices "  # noqa: S608 - fixed text
+            f"SELECT {file} AS sha256, {_HEALTH} AS standing, count(*) AS n FROM fleet "  # noqa: S608 - fixed text
             "WHERE runs = :model GROUP BY sha256, standing"
         )
         words, found = {rank: word for word, rank in _RANK.items()}, defaultdict[str, Counter[str]](Counter)
@@ -123,7 +123,7 @@ class FleetList:
 
     def healths_and_gaps(self, now: float) -> tuple[dict[str, int], int]:
         """Return how many devices have each health, and how many samples are missing over all of them."""
-        sql = f"SELECT {_HEALTH} AS standing, count(*) AS n, sum(gaps) AS gaps FROM devices GROUP BY standing"  # noqa: S608 - fixed text
+        sql = f"SELECT {_HEALTH} AS standing, count(*) AS n, sum(gaps) AS gaps FROM fleet GROUP BY standing"  # noqa: S608 - fixed text
         rows = self.store.query(sql, {"now": now})
         found = {row["standing"]: row["n"] for row in rows}
         return {word: found.get(rank, 0) for word, rank in _RANK.items()}, sum(row["gaps"] for row in rows)

@@ -111,7 +111,7 @@ class Hearing:
 
     def look_at_readings(self) -> None:
         """Believe that devices are there whose readings others have stored since they were said to be away."""
-        rows = self.service.store.query("SELECT id, reading, reading_at FROM devices WHERE online = 0")
+        rows = self.service.store.query("SELECT id, reading, reading_at FROM fleet WHERE online = 0")
         told = [row for row in rows if row["reading"] and row["reading_at"]]
         self._presence.on_readings({row["id"]: (_sample(row["reading"]), row["reading_at"]) for row in told})
 

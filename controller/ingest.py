@@ -28,6 +28,7 @@ from controller.rivals import Rivals
 from controller.rollouts.rolling import Rolling
 from controller.service import Service
 from controller.storage.fault import Fault
+from controller.storage.settling import settle
 from controller.storage.store import Row
 from controller.storage.write_back import write_back
 from controller.telemetry.retention import Retention
@@ -104,11 +105,11 @@ class Ingest:
         await self.link.subscribe(*self._filters)
         with self.service.store.transaction():
             self.service.outbox.wake_all(self.clock())
+        store = self.service.store
+        besides = write_back(store.connection), settle(store, hold=not self.leaves_telemetry)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            group.create_task(self._publish())
-            group.create_task(self._tick())
-            group.create_task(write_back(self.service.store.connection))
+            for work in (self._listen(), self._publish(), self._tick(), *besides):
+                group.create_task(work)
 
     async def say_goodbye(self) -> None:
         """Tell the fleet that the controller stops on purpose."""

@@ -59,7 +59,7 @@ def listing(store):
             if age_s is not None:
                 figures = '"latency_ms":{"p50":1,"p95":%d},"energy":{"energy_mj":%d,"source":"pmic"},"temperature_c":%d'
                 told = figures % tuple(luck.choices(range(9), k=3)) if luck.random() < 0.7 else '"cpu_usage_percent":2'
-                store.put_readings([(device_id, f"{{{told}}}", NOW - age_s)])
+                store.readings.put([(device_id, f"{{{told}}}", NOW - age_s)])
     return FleetList(store=store)
 
 

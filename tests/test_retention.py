@@ -37,8 +37,9 @@ def fill(store, device_id, first, count, *, every_s=1.0):
 
 
 def left(store, device_id=""):
+    store.settle(*store.samples.begin_walk())
     where = "WHERE device_id = ?" if device_id else ""
-    return store.query(f"SELECT count(*) AS n FROM telemetry {where}", [device_id] if device_id else [])[0]["n"]
+    return store.query(f"SELECT count(*) AS n FROM samples {where}", [device_id] if device_id else [])[0]["n"]
 
 
 def pass_time(retention, ticks, at=NOW):

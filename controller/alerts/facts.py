@@ -50,7 +50,7 @@ class FactFinder:
         wanted = {rule.quantity for rule in rules}
         deployments = self._newest(names) if wanted & {"deployment_failed", "rollback_failed"} else {}
         watches = self._watches(names) if "dearer_percent" in wanted else {}
-        for row in self.store.query(f"SELECT {COLUMNS} FROM devices WHERE id IN ({_marks(names)})", list(names)):  # noqa: S608 - marks only
+        for row in self.store.query(f"SELECT {COLUMNS} FROM fleet WHERE id IN ({_marks(names)})", list(names)):  # noqa: S608 - marks only
             lost = self._rises.rise(row["id"], row["gaps"], at) if "lost_readings" in wanted else None
             yield Facts(
                 device=row,

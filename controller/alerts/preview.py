@@ -74,6 +74,7 @@ def _minutes(store: Store, rule: Rule, device_id: str, since: float, until: floa
     column, [rolled] = rule.watched.column, store.query(_ROLLED, [device_id]) or [{"until": since}]
     summed = min(max(rolled["until"], since), until)
     low, high, count = (column,) * 3 if column == "throttled" else (f"{column}_min", f"{column}_max", f"{column}_n")
+    store.settle(device_id)
     kept = store.query(
         f"SELECT ts AS begins, ts + {MINUTE_S - 1} AS ends, energy_source, {'samples' if low == high else count} "  # noqa: S608 - our own columns
         f"AS readings, {low} AS low, {high} AS high FROM telemetry_minutes "
@@ -82,7 +83,7 @@ def _minutes(store: Store, rule: Rule, device_id: str, since: float, until: floa
     )
     newest = store.query(
         f"SELECT floor(ts / {MINUTE_S}) AS minute, energy_source, count(*) AS readings, min(ts) AS begins, "  # noqa: S608 - same
-        f"max(ts) AS ends, min({column}) AS low, max({column}) AS high FROM telemetry WHERE device_id = ? "
+        f"max(ts) AS ends, min({column}) AS low, max({column}) AS high FROM samples WHERE device_id = ? "
         f"AND ts >= ? AND ts < ? AND {column} IS NOT NULL GROUP BY minute, energy_source ORDER BY minute",
         [device_id, summed, until],
     )

@@ -206,7 +206,7 @@ def find_device(parts: Parts, body: DeviceBody) -> Row:
 
 def _device_at(parts: Parts, address: str) -> Row:
     store = parts.service.store
-    found = store.query("SELECT * FROM devices WHERE ip = ? ORDER BY id", [address])
+    found = store.query("SELECT * FROM fleet WHERE ip = ? ORDER BY id", [address])
     return device_at(
         found or store.query("SELECT id, online, ip FROM devices WHERE ip IS NOT NULL ORDER BY ip LIMIT ?", [NAMED]),
         address,

@@ -70,8 +70,9 @@ class Book:
 
     def mean_energy_mj(self, watch: Watch, until: float) -> float | None:
         """Return the mean energy (mJ per inference) that a device reported live since its watch was last read."""
+        self._store.settle(watch.device_id)
         rows = self._store.query(
-            "SELECT avg(energy_mj) AS mean FROM telemetry WHERE device_id = ? AND ts > ? AND ts <= ? "
+            "SELECT avg(energy_mj) AS mean FROM samples WHERE device_id = ? AND ts > ? AND ts <= ? "
             "AND model = ? AND energy_source = ? AND energy_mj > 0 AND coalesce(spooled, 0) = 0",
             [watch.device_id, watch.read_at, until, watch.model, watch.source],
         )

@@ -8,17 +8,21 @@ from controller.rollouts.guards import FEWEST_SAMPLES, Evidence
 from controller.storage.database import EVERY
 from controller.storage.store import Row, Store
 
-_SEEN = """
+_MEANT = """
+SELECT place, device_id, since FROM rollout_devices WHERE rollout_id = :rollout AND wave = :wave
+  AND standing = 'done' AND place > :after ORDER BY place LIMIT :limit
+"""
+
+_SEEN = f"""
 SELECT m.device_id, m.place, t.energy_source AS source, count(*) AS samples, count(t.energy_mj) AS n,
   avg(t.energy_mj) AS energy_mj, avg(t.latency_p95_ms) AS p95_ms, max(t.temperature_c) AS temperature_c,
   max(t.throttled) AS throttled, max(d.info) AS info
-FROM (SELECT place, device_id, since FROM rollout_devices WHERE rollout_id = :rollout AND wave = :wave
-  AND standing = 'done' AND place > :after ORDER BY place LIMIT :limit) m
+FROM ({_MEANT}) m
 JOIN devices d ON d.id = m.device_id
-JOIN telemetry t ON t.device_id = m.device_id AND t.ts >= m.since AND t.model = :model
+JOIN samples t ON t.device_id = m.device_id AND t.ts >= m.since AND t.model = :model
   AND coalesce(t.spooled, 0) = 0
 GROUP BY m.device_id, m.place, t.energy_source ORDER BY m.place
-"""
+"""  # noqa: S608 - our own words
 
 _SUMMARY = """
 SELECT device_type, {when}_source AS source, count(*) AS devices, avg({when}_mj) AS energy_mj,
@@ -38,6 +42,7 @@ def soaked(
     A device whose energy has two sources comes once for each. The place is 0 when there are no more.
     """
     asked = {"rollout": rollout_id, "wave": wave, "model": model, "after": after, "limit": limit}
+    store.settle(*(row["device_id"] for row in store.query(_MEANT, asked)))
     rows = store.query(_SEEN, asked)
     ends = store.query(
         "SELECT max(place) AS place, count(*) AS n FROM (SELECT place FROM rollout_devices WHERE rollout_id = :rollout "

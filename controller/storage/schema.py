@@ -12,6 +12,7 @@ from controller.storage import (
     schema_places,
     schema_rollouts,
     schema_rollups,
+    schema_samples,
     schema_versions,
 )
 from controller.storage.database import Schema
@@ -255,5 +256,6 @@ for _later in (
     schema_charging.m015_charging,
     schema_versions.m015_versions,
     schema_lists.m016_lists,
+    schema_samples.m017_samples,
 ):
     migrations()(_later)

@@ -51,6 +51,9 @@ _REASONS = {
 """By the kind of SQLite's error its code here, and what to do."""
 
 
+CACHE_KB = 16_384
+"""The inner pages of large tables stay in memory: SQLite's own 2 MB do not hold what a batch of samples changes."""
+
 LOG_PAGES = 16_000
 """64 MB: what a commit may find in the log before it copies some into the file itself."""
 
@@ -164,7 +167,7 @@ def connect(path: Path | None) -> SQLiteConnection:
             path or ":memory:", check_same_thread=False, isolation_level=None, factory=SQLiteConnection
         )
         connection.path = path
-        for pragma in ("synchronous=NORMAL", "busy_timeout=5000"):
+        for pragma in ("synchronous=NORMAL", "busy_timeout=5000", "temp_store=MEMORY", f"cache_size=-{CACHE_KB}"):
             connection.execute(f"PRAGMA {pragma}")
     except (sqlite3.Error, OSError) as error:
         raise StorageError(

@@ -6,26 +6,24 @@ devices, events and counts; deployments, samples and the outbox have modules of 
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
-import msgspec
-
 from broker.errors import StorageError
-from broker.wire import document
 from controller.logs import Kind
 from controller.storage import listed
 from controller.storage.database import EVERY, Connection, Place, connect, upsert
+from controller.storage.encoding import decoded, encoded
+from controller.storage.heap import Heap, Indexed, SampleTable
+from controller.storage.moving import move_samples, put_beside
+from controller.storage.readings import Readings
 from controller.storage.schema import migrations
-from controller.storage.sqlite import not_written
+from controller.storage.sqlite import SQLiteConnection, not_written
 
 Row = dict[str, Any]
 
 PIECE = 500
 """Devices that are read at one time where all of them are."""
-
-DOCUMENTS = frozenset({"info", "status", "state", "desired", "reading", "facts"})
-"""Columns that hold a JSON document."""
 
 
 class Store:
@@ -38,8 +36,12 @@ class Store:
         self.connection = connection or connect(place)
         try:
             self.upgraded = self.connection.migrate(migrations)
+            self.samples = _samples(self.connection)
+            self.readings = Readings(self.connection)
+            if isinstance(self.samples, Heap):
+                move_samples(self)
             if self.upgraded and "m016_lists" in self.upgraded.steps:
-                self._put_beside()
+                put_beside(self)
         except self.connection.errors as error:
             raise StorageError(
                 f"cannot open the database {place}: {error}", hint="check the folder's rights and free space"
@@ -60,8 +62,10 @@ class Store:
             self.connection.begin()
             yield
             self.connection.execute("COMMIT")
+            self.samples.committed()
         except BaseException as error:
             self._forget()
+            self.samples.rolled_back(part=False)
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             if isinstance(error, self.connection.errors):
@@ -80,10 +84,21 @@ class Store:
             yield
         except BaseException:
             self._forget()
+            self.samples.rolled_back(part=True)
             self.connection.execute("ROLLBACK TO part")
             raise
         finally:
             self.connection.execute("RELEASE part")
+
+    def hold(self) -> None:
+        """Let samples and readings have their places later from now on: `controller.storage.settling` sees to it."""
+        self.samples.hold()
+        self.readings.hold()
+
+    def settle(self, *device_ids: str) -> None:
+        """Let the newest samples of these devices be found; while nothing can be written, only those from before."""
+        with suppress(StorageError), self.transaction():
+            self.samples.settle(device_ids)
 
     def query(self, sql: str, arguments: list[Any] | dict[str, Any] | None = None) -> list[Row]:
         """Return rows with their documents decoded."""
@@ -102,15 +117,15 @@ class Store:
 
     def device(self, device_id: str) -> Row | None:
         """Return one device."""
-        return next(iter(self.query("SELECT * FROM devices WHERE id = ?", [device_id])), None)
+        return next(iter(self.query("SELECT * FROM fleet WHERE id = ?", [device_id])), None)
 
     def devices(self) -> list[Row]:
         """Return every device, by id."""
-        return self.query("SELECT * FROM devices ORDER BY id")
+        return self.query("SELECT * FROM fleet ORDER BY id")
 
     def pieces(self, where: str = "true", *, after: str = "", most: int = PIECE) -> Iterator[list[Row]]:
         """Yield devices by id in pieces of `most`, from the one that follows `after`; `where` is our own SQL."""
-        sql = f"SELECT * FROM devices WHERE id > ? AND {where} ORDER BY id LIMIT ?"  # noqa: S608 - our own words
+        sql = f"SELECT * FROM fleet WHERE id > ? AND {where} ORDER BY id LIMIT ?"  # noqa: S608 - our own words
         while piece := self.query(sql, [after, most]):
             yield piece
             after = piece[-1]["id"]
@@ -178,14 +193,6 @@ class Store:
         if "online" in columns and self._away is not None:
             (self._away.discard if columns["online"] != 0 else self._away.add)(device_id)
 
-    def put_readings(self, readings: Iterable[tuple[str, str, float]]) -> None:
-        """Keep of each device the newest reading, as JSON, and when it came."""
-        names = ", ".join(f"{name} = ?" for name in ("reading", "reading_at", *listed.FIGURES))
-        sql = f"UPDATE devices SET {names} WHERE id = ? AND coalesce(reading_at, 0) <= ?"  # noqa: S608 - our own columns
-        ordered = sorted(readings)  # one order: no deadlock
-        rows = [(text, at, *listed.figures(text), device_id, at) for device_id, text, at in ordered]
-        self.connection.executemany(sql, rows)
-
     def add_gaps(self, gaps: dict[str, int]) -> None:
         """Add to each device's count of samples that never came; a late one takes away."""
         changes = [(n, n, device_id) for device_id, n in gaps.items() if n]
@@ -196,6 +203,7 @@ class Store:
         """Remove a device, what waits for it and what it measured; its deployments, telemetry and events stay."""
         self._forget()
         self.connection.execute("DELETE FROM devices WHERE id = ?", [device_id])
+        self.readings.forget([device_id])
         for table in ("device_tags", "outbox", "measurements", "watches", "corrections", "alerts"):
             self.connection.execute(f"DELETE FROM {table} WHERE device_id = ?", [device_id])  # noqa: S608 - our own tables
 
@@ -205,14 +213,6 @@ class Store:
             self.connection.execute("DELETE FROM device_tags WHERE device_id = ?", [device_id])
             insert = "INSERT INTO device_tags (device_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING"
             self.connection.executemany(insert, [(device_id, tag) for tag in tags])
-
-    def _put_beside(self) -> None:
-        """Keep what lists ask of devices that an older program registered."""
-        for piece in self.pieces():
-            with self.transaction():
-                for row in piece:
-                    told = {name: row[name] for name in listed.FROM if row[name] is not None}
-                    self.put_device(row["id"], words=row["id"], **told)
 
     def _forget(self) -> None:
         """Trust nothing that was kept in memory."""
@@ -280,21 +280,12 @@ class Store:
         return {row["name"]: row["value"] for row in self.query("SELECT * FROM counters")}
 
 
+def _samples(connection: Connection) -> SampleTable:
+    """Return how a database keeps samples."""
+    return Heap(connection) if isinstance(connection, SQLiteConnection) else Indexed(connection)
+
+
 def like(part: str) -> str:
     """Return the pattern of a LIKE for text, in small letters, that has `part` in it; a backslash escapes."""
     plain = part.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{plain}%"
-
-
-def encoded(value: Any) -> Any:
-    """Return what is stored for `value`: documents become JSON."""
-    plain = document(value)
-    return json.dumps(plain, separators=(",", ":")) if isinstance(plain, (dict, list)) else plain
-
-
-def decoded(row: Row) -> Row:
-    """Return `row` with its documents as dicts."""
-    return {
-        name: msgspec.json.decode(value) if name in DOCUMENTS and isinstance(value, str) else value
-        for name, value in row.items()
-    }

@@ -20,11 +20,13 @@ Session = tuple[str, str]
 
 _SPANS = (
     "WITH asked (device_id, session) AS (VALUES {asked}) SELECT device_id, session, "
-    "(SELECT min(seq) FROM telemetry AS t WHERE t.device_id = asked.device_id AND t.session = asked.session) AS low, "
-    "(SELECT max(seq) FROM telemetry AS t WHERE t.device_id = asked.device_id AND t.session = asked.session) AS high "
+    "(SELECT min(seq) FROM telemetry_keys AS k WHERE k.device_id = asked.device_id AND k.session = asked.session) "
+    "AS low, "
+    "(SELECT max(seq) FROM telemetry_keys AS k WHERE k.device_id = asked.device_id AND k.session = asked.session) "
+    "AS high "
     "FROM asked"
 )
-_STORED = "SELECT seq FROM telemetry WHERE device_id = ? AND session = ? AND seq IN ({numbers})"
+_STORED = "SELECT seq FROM telemetry_keys WHERE device_id = ? AND session = ? AND seq IN ({numbers})"
 
 
 class Gaps:
@@ -55,6 +57,7 @@ class Gaps:
         """Return by device how many more are missing than before what was noted; a gap that was filled takes away."""
         changes: Counter[str] = Counter()
         newest: dict[str, tuple[str, int]] = {}
+        self._store.settle(*(device_id for device_id, _ in self._odd))
         spans = self._spans(list(self._odd))
         for (device_id, session), came in self._odd.items():
             last_session, last = self._newest.get(device_id, (session, 0))

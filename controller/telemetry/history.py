@@ -18,9 +18,6 @@ _ENERGIES = ("energy_mj", "power_mw", "energy_source")
 _OWN = (*(name for name in SAMPLE_COLUMNS if name not in (*_LATENCIES, *_ENERGIES)), "charging")
 _own = attrgetter(*_OWN)
 _COLUMNS = ("device_id", "ts", "session", "seq", "received_at", *_OWN, *_LATENCIES, *_ENERGIES)
-_INSERT = (
-    f"INSERT INTO telemetry ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT DO NOTHING"  # noqa: S608 - our own columns
-)
 _NO_LATENCY = _NO_ENERGY = (None, None, None)
 
 CHARTED = FIGURES
@@ -41,7 +38,7 @@ _MERGED = ", ".join(
 )
 _SAMPLES = (
     "SELECT ts, 1 AS samples, inferences, model, throttled, coalesce(energy_source, '') AS energy_source, "  # noqa: S608 - our own columns
-    f"charging AS charging_sum, CASE WHEN charging IS NULL THEN 0 ELSE 1 END AS charging_n, {_ONE} FROM telemetry"
+    f"charging AS charging_sum, CASE WHEN charging IS NULL THEN 0 ELSE 1 END AS charging_n, {_ONE} FROM samples"
 )
 _MINUTES, _HOURS = (
     f"SELECT ts, samples, inferences, model, throttled, energy_source, charging_sum, charging_n, {_SUMMED} "  # noqa: S608 - our own columns
@@ -68,7 +65,7 @@ def add_rows(store: Store, rows: Sequence[tuple[Any, ...]]) -> int:
 def _add(store: Store, rows: Sequence[tuple[Any, ...]]) -> int:
     try:
         with store.savepoint():
-            store.connection.executemany(_INSERT, rows)
+            store.samples.add(_COLUMNS, rows)
     except StorageError as error:
         if error.code != VALUE_REFUSED:
             raise
@@ -95,6 +92,7 @@ def read_buckets(store: Store, device_id: str, *, since: float, until: float, po
     unit = next((unit for unit in (HOUR_S, MINUTE_S) if size >= unit), None)
     if unit is not None:
         size, since = math.ceil(size / unit) * unit, floor_to(since, unit)
+    store.settle(device_id)
     pieces = _pieces(_rolled_until(store, device_id), since, until, unit)
     selects = " UNION ALL ".join(
         f"{select} WHERE device_id = ? AND ts >= ? AND ts {end} ?" for select, _, _, end in pieces
@@ -130,9 +128,10 @@ def read_courses(
     Energies of different sources are not told apart here: a course shows a shape, not a figure.
     """
     size = max(1.0, (until - since) / max(1, points))
+    store.settle(*device_ids)
     rows = store.query(
         "SELECT device_id, CAST(floor((ts - ?) / ?) AS INTEGER) AS bucket, max(latency_p95_ms) AS latency_p95_ms, "  # noqa: S608 - marks only
-        f"avg(energy_mj) AS energy_mj FROM telemetry WHERE device_id IN ({', '.join('?' * len(device_ids))}) "
+        f"avg(energy_mj) AS energy_mj FROM samples WHERE device_id IN ({', '.join('?' * len(device_ids))}) "
         "AND ts >= ? AND ts < ? GROUP BY device_id, bucket",
         [since, size, *device_ids, since, until],
     )

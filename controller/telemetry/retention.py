@@ -27,7 +27,7 @@ class Detail:
     least_s: float = 0.0
 
 
-SAMPLES = Detail(table="telemetry", called="samples", step_s=HOUR_S, least_s=HOUR_S)
+SAMPLES = Detail(table="telemetry_times", called="samples", step_s=HOUR_S, least_s=HOUR_S)
 MINUTES = Detail(table="telemetry_minutes", called="sums by minute", step_s=DAY_S, least_s=DAY_S)
 HOURS = Detail(table="telemetry_hours", called="sums by hour")
 
@@ -48,6 +48,7 @@ DELETE FROM {table} WHERE device_id = :device AND ts <= (
     (SELECT ts FROM {table} WHERE device_id = :device AND ts < :before ORDER BY ts LIMIT :most) AS oldest
 )
 """
+"""How sums go; samples, which have keys, go as the store knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,11 @@ class Retention:
             self._looked_at = at
 
     def _remove(self, due: _Due, most: int) -> int:
-        wanted = {"device": due.device_id, "before": due.before, "most": most}
-        gone = self.store.connection.execute(_DELETE.format(table=due.detail.table), wanted).rowcount
+        if due.detail is SAMPLES:
+            gone = self.store.samples.remove(due.device_id, due.before, most)
+        else:
+            wanted = {"device": due.device_id, "before": due.before, "most": most}
+            gone = self.store.connection.execute(_DELETE.format(table=due.detail.table), wanted).rowcount
         self._removed[due.detail.called] += gone
         return gone
 

@@ -51,7 +51,7 @@ _MINUTES = (
     f"INSERT INTO telemetry_minutes ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
     "SELECT device_id, floor(ts / 60) * 60 AS minute, coalesce(energy_source, '') AS source, count(*), "
     f"sum(inferences), max(model), max(throttled), sum(charging), count(charging), {_first_sums()} "
-    f"FROM telemetry WHERE device_id = ? AND ts >= ? AND ts < ? GROUP BY device_id, minute, source {_CONFLICT}"
+    f"FROM samples WHERE device_id = ? AND ts >= ? AND ts < ? GROUP BY device_id, minute, source {_CONFLICT}"
 )
 _HOURS = (
     f"INSERT INTO telemetry_hours ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
@@ -87,6 +87,7 @@ class Rollups:
 
     def step(self, device_id: str, until: float, closed: float, *, oldest: float) -> None:
         """Sum up one device from `until` towards `closed`, a day at most; what is before `oldest` stays as it is."""
+        self.store.settle(device_id)
         begin = max(until, floor_to(oldest, MINUTE_S) + MINUTE_S)
         begin = max(begin, self._next_sample(device_id, begin, closed))
         end = min(closed, begin + STEP_S)
@@ -99,7 +100,7 @@ class Rollups:
     def _next_sample(self, device_id: str, begin: float, closed: float) -> float:
         """Return the minute of the first sample from `begin` on, `closed` where there is none before it."""
         [row] = self.store.query(
-            "SELECT min(ts) AS ts FROM telemetry WHERE device_id = ? AND ts >= ?", [device_id, begin]
+            "SELECT min(ts) AS ts FROM telemetry_times WHERE device_id = ? AND ts >= ?", [device_id, begin]
         )
         return closed if row["ts"] is None else min(floor_to(row["ts"], MINUTE_S), closed)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from broker.messages import Telemetry
 from broker.topics import TELEMETRY
-from controller.storage.store import Store, encoded
+from controller.storage.encoding import encoded
+from controller.storage.store import Store
 from controller.telemetry import history, quick
 from controller.telemetry.gaps import Gaps
 from controller.telemetry.history import EARLIEST_TS, MAX_CLOCK_SKEW_S
@@ -50,7 +51,7 @@ class Samples:
         if self._gaps is not None:
             self._store.add_gaps(self._gaps.settle())
         refused = history.add_rows(self._store, self._rows)
-        self._store.put_readings([(name, write(sample), at) for name, (sample, at, write) in self._newest.items()])
+        self._store.readings.put([(name, write(sample), at) for name, (sample, at, write) in self._newest.items()])
         newest = {name: (sample, at) for name, (sample, at, _) in self._newest.items()}
         self.clear()
         return newest, refused

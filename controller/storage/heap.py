@@ -1,0 +1,249 @@
+"""Where samples are kept: in the order of their arrival, with keys that are written later, device by device.
+
+A key has its place beside those of its device: written with each sample it would cost a page of the file where a
+hundred thousand devices take turns, and there are two, one by session and number, one by time. So what arrives is
+appended, which is committed with everything else, and its keys follow within a minute or two, a dozen of a device at a
+time; of a device that somebody asks for at once. A sample that came twice finds its key taken, and is removed.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Protocol
+
+from controller.storage.database import Connection
+from controller.storage.sqlite import SQLiteConnection
+
+Sample = tuple[Any, ...]
+Key = tuple[str, str, float, int, int]
+"""Of a sample its device, its session, when it was taken (Unix s), its number there, and its number here."""
+
+UP_TO = "UPDATE telemetry_written SET up_to = ?"
+"""Up to which sample every key is written."""
+_ENDS = "SELECT coalesce((SELECT max(id) FROM telemetry), 0), up_to FROM telemetry_written"
+_CUT = (
+    "SELECT max(ts) FROM (SELECT ts FROM telemetry_times WHERE device_id = ? AND ts < ? ORDER BY ts LIMIT ?) AS oldest"
+)
+_KEYS = "INSERT INTO telemetry_keys (device_id, session, seq, sample) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_TIMES = "INSERT INTO telemetry_times (device_id, ts, sample) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_KNOWN = "SELECT sample FROM telemetry_keys WHERE device_id = ? AND session = ? AND seq = ?"
+_THEIRS = "FROM telemetry_times WHERE device_id = ? AND ts <= ?"
+_OLD = f"FROM telemetry WHERE id IN (SELECT sample {_THEIRS})"
+_REMOVED = (
+    f"DELETE FROM telemetry_keys WHERE (device_id, session, seq) IN (SELECT device_id, session, seq {_OLD})",  # noqa: S608 - our own words
+    f"DELETE {_OLD}",
+    f"DELETE {_THEIRS}",
+)
+
+
+class SampleTable(Protocol):
+    """How the store keeps samples; every method but the last two is called inside a transaction."""
+
+    def add(self, columns: tuple[str, ...], rows: Sequence[Sample]) -> None:
+        """Keep rows of `columns`, each once."""
+
+    def settle(self, device_ids: Iterable[str]) -> None:
+        """Let all samples of these devices be found."""
+
+    def remove(self, device_id: str, before: float, most: int) -> int:
+        """Remove the oldest of a device, some `most` of them, taken before a time (Unix s); return how many."""
+
+    def hold(self) -> None:
+        """Be told that all devices are settled in walks from now on, one after the other."""
+
+    def begin_walk(self) -> list[str]:
+        """Return the devices that have something to be settled."""
+
+    def end_walk(self) -> None:
+        """Be told that each of these had its turn."""
+
+    def committed(self) -> None:
+        """Be told that the transaction ended well."""
+
+    def rolled_back(self, *, part: bool) -> None:
+        """Be told that what was done in the transaction, or in a part of it, is undone."""
+
+
+class Indexed:
+    """The table of a server, which writes its keys with each row."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Keep them through `connection`."""
+        self._connection = connection
+
+    def add(self, columns: tuple[str, ...], rows: Sequence[Sample]) -> None:
+        """Keep rows, each once."""
+        self._connection.executemany(_insert(columns) + " ON CONFLICT DO NOTHING", rows)
+
+    def remove(self, device_id: str, before: float, most: int) -> int:
+        """Remove the oldest."""
+        sql = f"DELETE FROM telemetry WHERE device_id = ? AND ts <= ({_CUT})"  # noqa: S608 - our own words
+        return self._connection.execute(sql, [device_id, device_id, before, most]).rowcount
+
+    def settle(self, device_ids: Iterable[str]) -> None:
+        """Leave it: all is found."""
+
+    def hold(self) -> None:
+        """Leave it."""
+
+    def begin_walk(self) -> list[str]:
+        """Return nothing: there is nothing to do."""
+        return []
+
+    def end_walk(self) -> None:
+        """Leave it."""
+
+    def committed(self) -> None:
+        """Leave it."""
+
+    def rolled_back(self, *, part: bool) -> None:
+        """Leave it."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Samples of a device's session that have no keys yet: when each was taken, then its number there and its own."""
+
+    session: str
+    older: "_Waiting | None"
+    times: "array[float]" = field(default_factory=lambda: array("d"))
+    numbers: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def keys(self, device_id: str) -> Iterator[Key]:
+        """Yield the key of each."""
+        if self.older is not None:
+            yield from self.older.keys(device_id)
+        for ts, seq, number in zip(self.times, self.numbers[::2], self.numbers[1::2], strict=True):
+            yield device_id, self.session, ts, seq, number
+
+
+class Heap:
+    """The table of a file; what it knows of samples without keys is what the file would say, after each transaction."""
+
+    def __init__(self, connection: SQLiteConnection) -> None:
+        """Keep them through `connection`."""
+        self._connection = connection
+        self._held = False
+        self._waiting: dict[str, _Waiting] = {}
+        self._added: list[Key] = []
+        self._written: list[Key] = []
+        self._unsure, self._stale = False, True
+        self._promised: int | None = None
+
+    def add(self, columns: tuple[str, ...], rows: Sequence[Sample]) -> None:
+        """Append rows; their keys follow, at once unless they are held."""
+        self._refresh()
+        top, up_to = self._ends()
+        if up_to > top:  # the newest ones were removed, and their numbers come again
+            self._connection.execute(UP_TO, [top])
+        self._connection.executemany(_insert(columns), rows)
+        key = itemgetter(*(columns.index(name) for name in ("device_id", "session", "ts", "seq")))
+        keys = [(*key(row), number) for number, row in enumerate(rows, start=top + 1)]
+        if self._held:
+            self._added += keys
+            return
+        self.settle({key[0] for key in keys})
+        self._write(keys)
+        if up_to >= top:
+            self._connection.execute(UP_TO, [self._ends()[0]])
+
+    def settle(self, device_ids: Iterable[str]) -> None:
+        """Write the keys that these devices wait for."""
+        self._refresh()
+        if self._added:
+            self._wait(self._added)
+            self._added.clear()
+            self._unsure = True
+        found = [(name, self._waiting.pop(name)) for name in device_ids if name in self._waiting]
+        keys = [key for name, waiting in found for key in waiting.keys(name)]
+        if keys:
+            self._written += keys
+            self._write(keys)
+
+    def remove(self, device_id: str, before: float, most: int) -> int:
+        """Remove the oldest that have keys."""
+        [(cut,)] = self._connection.execute(_CUT, [device_id, before, most])
+        if cut is None:
+            return 0
+        self._promised = None  # numbers of samples that are removed may come again
+        return [self._connection.execute(sql, [device_id, cut]).rowcount for sql in _REMOVED][-1]
+
+    def hold(self) -> None:
+        """Write keys later from now on."""
+        self._held = True
+
+    def begin_walk(self) -> list[str]:
+        """Note how far all keys are written when those of these devices are."""
+        self._refresh()
+        self._promised = self._ends()[0]
+        return list(self._waiting)
+
+    def end_walk(self) -> None:
+        """Write that down, if nothing came in between."""
+        if self._promised is not None and self._promised != self._ends()[1]:
+            self._connection.execute(UP_TO, [self._promised])
+        self._promised = None
+
+    def committed(self) -> None:
+        """Let what was added wait."""
+        self._wait(self._added)
+        self._added.clear()
+        self._written.clear()
+        self._unsure = False
+
+    def rolled_back(self, *, part: bool) -> None:
+        """Let wait again what was written, or ask the file where only it knows what is left."""
+        if not (self._added or self._written or self._unsure):
+            return
+        if part or self._unsure:
+            self._stale = True
+        else:
+            self._wait(self._written)
+        self._added.clear()
+        self._written.clear()
+        self._promised = None
+
+    def _write(self, keys: list[Key]) -> None:
+        before = self._connection.total_changes
+        self._connection.executemany(_KEYS, [(device, session, seq, own) for device, session, _, seq, own in keys])
+        if self._connection.total_changes - before < len(keys):
+            keys = [key for key in keys if not self._removed_as_double(key)]
+            self._promised = None
+        self._connection.executemany(_TIMES, [(device, ts, own) for device, _, ts, _, own in keys])
+
+    def _removed_as_double(self, key: Key) -> bool:
+        device_id, session, _, seq, own = key
+        [(known,)] = self._connection.execute(_KNOWN, [device_id, session, seq])
+        if known == own:
+            return False
+        self._connection.execute("DELETE FROM telemetry WHERE id = ?", [own])
+        return True
+
+    def _wait(self, keys: Iterable[Key]) -> None:
+        for device_id, session, ts, seq, number in keys:
+            waiting = self._waiting.get(device_id)
+            if waiting is None or waiting.session != session:
+                waiting = self._waiting[device_id] = _Waiting(session, waiting)
+            waiting.times.append(ts)
+            waiting.numbers.append(seq)
+            waiting.numbers.append(number)
+
+    def _refresh(self) -> None:
+        """Ask the file for what has no keys, where we do not know it: at the beginning, and after an accident."""
+        if self._stale:
+            self._stale, self._unsure = False, self._connection.in_transaction
+            self._waiting.clear()
+            sql = "SELECT device_id, session, ts, seq, id FROM telemetry WHERE id > ?"
+            self._wait(self._connection.execute(sql, [self._ends()[1]]))
+
+    def _ends(self) -> tuple[int, int]:
+        """Return the number of the newest sample, and the one up to which all keys are written."""
+        [(top, up_to)] = self._connection.execute(_ENDS)
+        return top, up_to
+
+
+@lru_cache
+def _insert(columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO telemetry ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own columns
