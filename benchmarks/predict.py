@@ -125,7 +125,7 @@ def main() -> None:
     tell(f"{BATCH} predictions at once", (batch, "per s"), (at_once_by_row, batch / slow), BATCH_BUDGET_PER_S)
     tell(f"{LARGE} predictions at once", (large, "per s"), (at_once_by_row, large / slow), BATCH_BUDGET_PER_S)
     each_kb = large_mb * 1e3 / LARGE
-    tell(f"memory of {LARGE} predictions", (large_mb, "MB"), (f"{each_kb:.2f} kB each", 1.0), LARGE_BUDGET_MB)
+    tell(f"memory of {LARGE} predictions", (large_mb, "MB"), (f"{each_kb:.2f} kB each", None), LARGE_BUDGET_MB)
     tell("baseline, the same model at once", (quick, "per s"), (at_once_by_row, quick / slow))
     tell("import and load, cold", (cold * 1e3, "ms"), (f"json, numpy {bare * 1e3:.0f} ms", cold / bare), LOAD_BUDGET_MS)
     networks = len(listed())
@@ -186,10 +186,12 @@ def asked(door: http.client.HTTPConnection, method: str, path: str, body: str | 
     answer.read()
 
 
-def tell(name: str, figure: tuple[float, str], against: tuple[str, float], budget: float | None = None) -> None:
+def tell(name: str, figure: tuple[float, str], against: tuple[str, float | None], budget: float | None = None) -> None:
     """Print one figure with its unit, and its ratio to what it is held against; rates must exceed the budget."""
     value, unit = figure
-    row = {"name": name, "value": round(value, 3), "unit": unit, "reference": against[0], "ratio": round(against[1], 1)}
+    reference, ratio = against
+    row: dict[str, object] = {"name": name, "value": round(value, 3), "unit": unit, "reference": reference}
+    row |= {} if ratio is None else {"ratio": round(ratio, 1)}
     if budget is not None:
         row |= {"budget": budget, "met": value >= budget if unit == "per s" else value <= budget}
     print(json.dumps(row))

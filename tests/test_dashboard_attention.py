@@ -9,24 +9,9 @@ from controller.alerts.documents import alert_document
 from controller.alerts.records import Silence
 from controller.alerts.state import Acknowledgement, Alert, AlertState
 from dashboard import attention, need_lines, needs
+from tests.dashboard.fleet_rows import device
 
 NOW = 1_000_000.0
-
-
-def device(device_id="d", **changes):
-    base = {
-        "id": device_id,
-        "health": "live",
-        "health_reason": "reading 2 s old",
-        "reading_age_s": 2.0,
-        "active": {"model": "m"},
-        "desired": {"model": "m"},
-        "drift": "in step",
-        "budget": {"energy_mj": 10.0, "latest_mj": 8.0, "status": "ok", "source": "ina3221"},
-        "latest": {"energy": {"energy_mj": 8.0, "source": "ina3221"}},
-        "predicted": {"energy_mj": 8.0, "low_mj": 7.0, "high_mj": 9.0},
-    }
-    return base | changes
 
 
 def deployment(phase, *, device_id="d", since=NOW - 60, **changes):

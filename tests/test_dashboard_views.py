@@ -3,21 +3,7 @@
 import pytest
 
 from dashboard import views
-
-
-def device(device_id="d", **changes):
-    base = {
-        "id": device_id,
-        "health": "live",
-        "health_reason": "reading 2 s old",
-        "active": {"model": "m"},
-        "desired": {"model": "m"},
-        "drift": "in step",
-        "budget": {"energy_mj": 10.0, "latest_mj": 8.0, "status": "ok", "source": "ina3221"},
-        "latest": {"energy": {"energy_mj": 8.0, "source": "ina3221"}},
-        "predicted": {"energy_mj": 8.0, "low_mj": 7.0, "high_mj": 9.0},
-    }
-    return base | changes
+from tests.dashboard.fleet_rows import device
 
 
 @pytest.mark.parametrize(
