@@ -82,6 +82,29 @@ def choice(
     )
 
 
+def one_of(
+    label: str,
+    choices: Iterable[str],
+    first: str,
+    *,
+    key: str,
+    place: DeltaGenerator | None = None,
+    named: Callable[[str], str] = str,
+) -> str:
+    """Draw `choices` side by side, of which always one is chosen and at the beginning `first`; return that."""
+    chosen: str = (st if place is None else place).segmented_control(
+        label,
+        list(choices),
+        default=first,
+        required=True,
+        key=key,
+        bind="query-params",
+        format_func=named,
+        label_visibility="collapsed",
+    )
+    return chosen
+
+
 def order(place: DeltaGenerator, key: str, orders: Mapping[str, str]) -> str:
     """Draw in which order the rows come; return the controller's word for it. The address keeps the words shown."""
     chosen = place.selectbox(

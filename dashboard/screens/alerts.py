@@ -210,7 +210,7 @@ def _make(quantities: list[dict[str, Any]]) -> None:
 asked_view = st.query_params.get("view", "open")
 chosen_view = asked_view if asked_view in alerts.VIEWS else "open"
 head(chosen_view)
-part = st.segmented_control("Part", PARTS, default="Alerts", required=True, key="part", **ALIKE)
+part = inputs.one_of("Part", PARTS, "Alerts", key="part")
 actions.report()
 if part == "Rules":
     rules()

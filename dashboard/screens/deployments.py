@@ -70,12 +70,7 @@ def choose() -> tuple[dict[str, Any], int]:
             "phase": inputs.choice(phase, "phase", "Phase", words.PHASE_MEANS, words.phase),
             "sort": inputs.order(order, "sorted", ORDERS),
         }
-    row = st.container(horizontal=True, vertical_alignment="center")
-    taken = {name: value for name, value in asked.items() if name != "open_only"}
-    inputs.take_csv(row, "deployments", open="true" if open_only else "", **taken)
-    total = int(api.read("deployments", limit=PAGE_ROWS, offset=0, **asked).get("total", 0))
-    with row:
-        return asked, paging.page_of(total, PAGE_ROWS, "from")
+    return asked, paging.taken("deployments", asked, PAGE_ROWS)
 
 
 def cancel(deployment_id: str) -> None:

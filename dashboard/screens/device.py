@@ -87,16 +87,7 @@ def charts(device_id: str, minutes: int) -> None:
 def ranged(device_id: str) -> None:
     """Draw the choice of the range, its charts, and the way to take its samples away."""
     row = st.container(horizontal=True, vertical_alignment="center")
-    span = row.segmented_control(
-        "Range",
-        list(history.RANGES),
-        default="15min",
-        required=True,
-        key="range",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    minutes = history.RANGES[span]
+    minutes = history.RANGES[inputs.one_of("Range", history.RANGES, "15min", key="range", place=row)]
     inputs.take_csv(row, "telemetry", device_id=device_id, minutes=minutes)
     charts(device_id, minutes)
 
@@ -205,16 +196,7 @@ def main(device_id: str) -> None:
         return
     deeds.draw(device_id)
     attention(device_id)
-    part = st.segmented_control(
-        "Part",
-        list(PARTS),
-        default="Charts",
-        required=True,
-        key="part",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    PARTS[part](device_id)
+    PARTS[inputs.one_of("Part", PARTS, "Charts", key="part")](device_id)
 
 
 chosen = choose()

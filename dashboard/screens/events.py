@@ -80,16 +80,7 @@ def filters() -> tuple[dict[str, Any], str]:
         }
         order = inputs.order(second[2], "first", {each: each for each in ORDERS})
     row = st.container(horizontal=True, vertical_alignment="center")
-    detail = row.segmented_control(
-        "Detail",
-        list(DETAIL),
-        default="milestones",
-        required=True,
-        key="detail",
-        bind="query-params",
-        format_func=DETAIL.__getitem__,
-        label_visibility="collapsed",
-    )
+    detail = inputs.one_of("Detail", DETAIL, "milestones", key="detail", place=row, named=DETAIL.__getitem__)
     asked["milestones"] = detail == "milestones"
     inputs.take_events(row, **asked)
     return asked, order

@@ -167,16 +167,7 @@ def measured_since(reading: Reading) -> None:
 def main() -> None:
     """Draw the chosen half of the page."""
     frame.title("Predictions", "Which model for which board, and how far the figures can be trusted.")
-    view = st.segmented_control(
-        "View",
-        [MODELS, TRUST],
-        default=MODELS,
-        required=True,
-        key="view",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    if view == TRUST:
+    if inputs.one_of("View", [MODELS, TRUST], MODELS, key="view") == TRUST:
         how_good()
     else:
         which_model()

@@ -79,12 +79,7 @@ def choose() -> tuple[dict[str, Any], int]:
             "phase": inputs.choice(phase, "stands", "Phase", rollouts.PHASES, words.phase),
             "sort": inputs.order(order, "ordered", {"newest first": "newest", "oldest first": "oldest"}),
         }
-    row = st.container(horizontal=True, vertical_alignment="center")
-    taken = {name: value for name, value in asked.items() if name != "open_only"}
-    inputs.take_csv(row, "rollouts", open="true" if open_only else "", **taken)
-    total = int(api.read("rollouts", limit=PAGE_ROWS, offset=0, **asked).get("total", 0))
-    with row:
-        return asked, paging.page_of(total, PAGE_ROWS, "from")
+    return asked, paging.taken("rollouts", asked, PAGE_ROWS)
 
 
 def steer(rollout_id: str) -> None:
