@@ -1,6 +1,5 @@
 """A fleet as a controller finds it after a restart: its rows in the store, its retained messages at the broker."""
 
-import json
 import random
 import time
 from dataclasses import replace
@@ -15,7 +14,6 @@ from broker.commands import Ack, Command
 from broker.messages import ActiveModel, BudgetState, Energy, Info, LastCommand, Latency, State, Status, Telemetry
 from broker.phases import Phase
 from broker.topics import ACK, CMD, INFO, STATE, STATUS
-from broker.wire import document
 from controller.__main__ import CLIENT_ID
 from controller.deployment import Deployment
 from controller.records import Deployments
@@ -89,7 +87,7 @@ def fill(path: Path, *, devices: int, planned: int, driven: int) -> None:
                 gen=1,
                 desired={"gen": 1, "deploy": {"op": "deploy", "id": f"c-{index}", "gen": 1, "model": MODEL}},
             )
-            store.readings.put([(device_id, json.dumps(document(reading)), reading.ts or now)])
+            store.readings.put({device_id: (reading, reading.ts or now)})
             Deployments(store).put(_deployment(device_id, index, now))
             for text in ("registered", "online"):
                 store.add_event(now - 3_600, "device", f"{device_id} {text}", who=device_id, device_id=device_id)

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from broker.errors import InvalidError
+from broker.messages import Energy, Latency, Telemetry
 from controller import fleet
 from controller.api.fleet_counts import SHARED_S, SMALL_FLEET, FleetCounts
 from controller.fleet_list import FleetList, Order, Sought
@@ -57,9 +58,13 @@ def listing(store):
             if model is not None:
                 store.put_device(device_id, state={"active": {"model": model}, "governor": {"runs": model}})
             if age_s is not None:
-                figures = '"latency_ms":{"p50":1,"p95":%d},"energy":{"energy_mj":%d,"source":"pmic"},"temperature_c":%d'
-                told = figures % tuple(luck.choices(range(9), k=3)) if luck.random() < 0.7 else '"cpu_usage_percent":2'
-                store.readings.put([(device_id, f"{{{told}}}", NOW - age_s)])
+                told = {"cpu_usage_percent": 2.0}
+                if luck.random() < 0.7:
+                    p95, energy_mj, told["temperature_c"] = map(float, luck.choices(range(9), k=3))
+                    told["latency_ms"] = Latency(p50=1.0, p95=p95, max=9.0)
+                    told["energy"] = Energy(source="pmic", energy_mj=energy_mj)
+                sample = Telemetry(ts=NOW - age_s, session="s", seq=1, **told)
+                store.readings.put({device_id: (sample, NOW - age_s)})
     return FleetList(store=store)
 
 

@@ -127,7 +127,7 @@ def test_after_a_kill_readings_are_found_in_the_samples_that_were_committed(path
     assert written(again) == [None] * 5
     assert again.device("pi5-1") == before | {"reading": again.device("pi5-1")["reading"]}
     told = again.device("pi5-1")["reading"]
-    assert told == before["reading"]
+    assert before["reading"].items() <= told.items()
     assert told["throttled"] is True
 
 

@@ -13,6 +13,8 @@ DOCUMENTS = frozenset({"info", "status", "state", "desired", "reading", "facts"}
 
 def encoded(value: Any) -> Any:
     """Return what is stored for `value`: documents become JSON."""
+    if isinstance(value, msgspec.Struct):
+        return msgspec.json.encode(value).decode()
     plain = document(value)
     return json.dumps(plain, separators=(",", ":")) if isinstance(plain, (dict, list)) else plain
 

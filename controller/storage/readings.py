@@ -6,39 +6,43 @@ the newest. After a kill it is found again in the samples, which are committed: 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
+from broker.messages import Energy, Latency, Telemetry
 from controller.storage import listed
 from controller.storage.database import Connection
 from controller.storage.encoding import encoded
 from controller.storage.sqlite import SQLiteConnection
 
-Reading = tuple[str, str, float]
-"""The id of a device, its reading as JSON, and when it came (Unix s)."""
+Newest = Mapping[str, tuple[Telemetry, float]]
+"""By device its newest live sample, or what has the attributes of one, and when it came (Unix s)."""
 
-_NAMES = ("reading", "reading_at", *listed.FIGURES)
-_LATENCIES = {"p50": "latency_p50_ms", "p95": "latency_p95_ms", "max": "latency_max_ms"}
-_COSTS = ("energy_mj", "power_mw")
-_MARKS = ", ".join("?" * len(_NAMES))
+_NAMES = ("reading_at", *listed.FIGURES)
+_FIGURES = ", ".join(_NAMES)
 _PUT = (
-    f"UPDATE devices SET {', '.join(f'{name} = ?' for name in _NAMES)} "  # noqa: S608 - our own columns
+    f"UPDATE devices SET {', '.join(f'{name} = ?' for name in _NAMES)}, reading = ? "  # noqa: S608 - our own columns
     "WHERE id = ? AND coalesce(reading_at, 0) <= ?"
 )
 _NEWEST = (
-    "CREATE TEMP TABLE newest_readings (id TEXT PRIMARY KEY, reading_at REAL, "
-    f"{', '.join(f'{name} REAL' for name in listed.FIGURES)}, reading TEXT) WITHOUT ROWID"
+    f"CREATE TEMP TABLE newest_readings (id TEXT PRIMARY KEY, {', '.join(f'{name} REAL' for name in _NAMES)}) "
+    "WITHOUT ROWID"
 )
 _HOLD = (
-    f"INSERT INTO newest_readings ({', '.join(_NAMES)}, id) VALUES ({_MARKS}, ?) "  # noqa: S608 - same
+    f"INSERT INTO newest_readings ({_FIGURES}, id) VALUES ({', '.join('?' * len(_NAMES))}, ?) "  # noqa: S608 - same
     f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _NAMES)} "
     "WHERE reading_at <= excluded.reading_at"
 )
 _KEEP = (
-    f"UPDATE devices SET {', '.join(f'{name} = n.{name}' for name in _NAMES)} "  # noqa: S608 - same
+    f"UPDATE devices SET {', '.join(f'{name} = n.{name}' for name in _NAMES)}, reading = held_reading(n.id) "  # noqa: S608 - same
     "FROM newest_readings n WHERE n.id = devices.id AND n.id IN (SELECT value FROM json_each(?)) "
     "AND coalesce(devices.reading_at, 0) <= n.reading_at"
 )
+_PLAIN = (
+    *("ts", "session", "seq", "cpu_usage_percent", "ram_usage_mb", "ram_usage_percent", "temperature_c"),
+    *("storage_usage_mb", "inferences", "top1_pct", "model", "gen", "soc_pct"),
+)
+"""What a sample and its row call by the same name."""
 _FORGET = "DELETE FROM newest_readings WHERE id IN (SELECT value FROM json_each(?))"
 _LOST = """
 SELECT t.* FROM telemetry t JOIN devices d ON d.id = t.device_id WHERE t.received_at > coalesce(d.reading_at, 0)
@@ -54,27 +58,35 @@ class Readings:
         """Make `fleet`: the table of devices, each with its newest reading."""
         self._connection = connection
         self._held = False
+        self._samples: dict[str, tuple[Telemetry, float]] = {}
         if not isinstance(connection, SQLiteConnection):
             connection.execute("CREATE TEMP VIEW fleet AS SELECT * FROM devices")
             return
+        connection.create_function("held_reading", 1, lambda device_id: encoded(self._samples[device_id][0]))
+        connection.execute(_NEWEST)
         names = [row[1] for row in connection.execute("PRAGMA table_info(devices)")]
+        newest = {name: f"n.{name}" for name in _NAMES} | {"reading": "held_reading(d.id)"}
         columns = ", ".join(
-            f"CASE WHEN n.id IS NULL THEN d.{name} ELSE n.{name} END AS {name}" if name in _NAMES else f"d.{name}"
+            f"CASE WHEN n.id IS NULL THEN d.{name} ELSE {newest[name]} END AS {name}" if name in newest else f"d.{name}"
             for name in names
         )
-        connection.execute(_NEWEST)
         connection.execute(
             f"CREATE TEMP VIEW fleet AS SELECT {columns} FROM devices d LEFT JOIN newest_readings n ON n.id = d.id"  # noqa: S608 - our own columns
         )
 
-    def put(self, readings: Iterable[Reading]) -> None:
+    def put(self, newest: Newest) -> None:
         """Let these be the newest, unless there are newer ones."""
-        ordered = sorted(readings)  # one order: no deadlock
-        told = [(text, at, *listed.figures(text), device_id) for device_id, text, at in ordered]
         if self._held:
-            self._connection.executemany(_HOLD, told)
-        else:
-            self._connection.executemany(_PUT, [(*each, each[1]) for each in told])
+            for device_id, told in newest.items():
+                if device_id not in self._samples or self._samples[device_id][1] <= told[1]:
+                    self._samples[device_id] = told
+            rows = [(at, *_figures(sample), device_id) for device_id, (sample, at) in newest.items()]
+            self._connection.executemany(_HOLD, rows)
+            return
+        ordered = [(device_id, *newest[device_id]) for device_id in sorted(newest)]  # one order: no deadlock
+        self._connection.executemany(
+            _PUT, [(at, *_figures(sample), encoded(sample), device_id, at) for device_id, sample, at in ordered]
+        )
 
     def hold(self) -> None:
         """Keep in memory what comes from now on, until `keep`; first find what a kill has cost."""
@@ -83,7 +95,7 @@ class Readings:
             names = [column[0] for column in cursor.description]
             lost = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
             self._held = True
-            self.put((row["device_id"], encoded(_reading(row)), row["received_at"]) for row in lost)
+            self.put({row["device_id"]: (_sample(row), row["received_at"]) for row in lost})
 
     def held(self) -> list[str]:
         """Return the devices whose reading is in memory alone."""
@@ -101,15 +113,20 @@ class Readings:
             self._connection.execute(_FORGET, [json.dumps(device_ids)])
 
 
-def _reading(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the reading that became a row of `telemetry`, as far as there are columns for it."""
-    own = ("device_id", "id", "received_at", "spooled", "energy_source", *_COSTS, *_LATENCIES.values())
-    plain = {name: value for name, value in row.items() if name not in own and value is not None}
-    for name in plain.keys() & {"throttled", "charging"}:
-        plain[name] = bool(plain[name])
-    if row["latency_p50_ms"] is not None:
-        plain["latency_ms"] = {name: row[column] for name, column in _LATENCIES.items()}
+def _figures(sample: Telemetry) -> tuple[float | None, float | None, float | None]:
+    """Return what lists show of a sample: `listed.FIGURES`."""
+    energy, latency = sample.energy, sample.latency_ms
+    energy_mj = None if energy is None else energy.energy_mj
+    return energy_mj, None if latency is None else latency.p95, sample.temperature_c
+
+
+def _sample(row: dict[str, Any]) -> Telemetry:
+    """Return the sample that became a row of `telemetry`, as far as there are columns for it."""
+    told = {name: row[name] for name in _PLAIN}
+    told |= {name: None if row[name] is None else bool(row[name]) for name in ("throttled", "charging")}
+    latency = [row[f"latency_{name}_ms"] for name in ("p50", "p95", "max")]
+    if latency[0] is not None:
+        told["latency_ms"] = Latency(p50=latency[0], p95=latency[1], max=latency[2])
     if row["energy_source"] is not None:
-        costs = {name: row[name] for name in _COSTS if row[name] is not None}
-        plain["energy"] = {"source": row["energy_source"], **costs}
-    return plain
+        told["energy"] = Energy(source=row["energy_source"], energy_mj=row["energy_mj"], power_mw=row["power_mw"])
+    return Telemetry(**told)

@@ -22,7 +22,7 @@ _LONG_NUMBER = b"0" * 16
 def read(payload: bytes) -> Any | None:
     """Return what has the attributes of a `Telemetry`, or None where that type itself has to look.
 
-    Unlike a message it can be changed, and becomes JSON by `written` alone.
+    Unlike a message it can be changed; as JSON it says what is other than the defaults.
     """
     if len(payload) > MAX_PAYLOAD_BYTES or _LONG_NUMBER in payload.translate(_DIGITS):
         return None
@@ -33,11 +33,6 @@ def read(payload: bytes) -> Any | None:
     if sample.batch or sample.ts is None or sample.session is None or sample.seq is None:
         return None
     return sample
-
-
-def written(sample: Any) -> str:
-    """Return what `read` gave as JSON, with what it says other than the defaults."""
-    return msgspec.json.encode(sample).decode()
 
 
 @cache

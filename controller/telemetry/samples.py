@@ -1,12 +1,10 @@
 """Telemetry between its arrival and its commit: placed in time, its gaps counted, written in one statement."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from broker.messages import Telemetry
 from broker.topics import TELEMETRY
-from controller.storage.encoding import encoded
 from controller.storage.store import Store
 from controller.telemetry import history, quick
 from controller.telemetry.gaps import Gaps
@@ -30,7 +28,7 @@ class Samples:
         self.clock_off = 0
         self.skews: dict[str, float] = {}
         self._rows: list[tuple[Any, ...]] = []
-        self._newest: dict[str, tuple[Any, float, Callable[[Any], str]]] = {}
+        self._newest: Newest = {}
 
     def take(self, device_id: str, payload: bytes, at: float) -> None:
         """Take in a message of a device that is known. Raises WireError, and has taken nothing then."""
@@ -42,7 +40,7 @@ class Samples:
         sample.ts = self._add(device_id, sample, at)
         if not sample.spooled:
             self.skews[device_id] = said_ts - at
-            self._newest[device_id] = sample, at, quick.written
+            self._newest[device_id] = sample, at
             if self._live.readers:
                 self._live.hold(device_id, replace(TELEMETRY.decode(payload), ts=sample.ts), at)
 
@@ -51,8 +49,8 @@ class Samples:
         if self._gaps is not None:
             self._store.add_gaps(self._gaps.settle())
         refused = history.add_rows(self._store, self._rows)
-        self._store.readings.put([(name, write(sample), at) for name, (sample, at, write) in self._newest.items()])
-        newest = {name: (sample, at) for name, (sample, at, _) in self._newest.items()}
+        newest = dict(self._newest)
+        self._store.readings.put(newest)
         self.clear()
         return newest, refused
 
@@ -75,7 +73,7 @@ class Samples:
         if not message.batch and not message.spooled:
             self.skews[device_id] = (message.ts or at) - at
             sample = replace(message, ts=ts)
-            self._newest[device_id] = sample, at, encoded
+            self._newest[device_id] = sample, at
             self._live.hold(device_id, sample, at)
 
     def _add(self, device_id: str, sample: Any, at: float) -> float:
