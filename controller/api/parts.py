@@ -62,7 +62,7 @@ class Parts:
 
     @property
     def counted(self) -> Counted:
-        """The devices by health, not older than two seconds; for people and figures, not to decide by."""
+        """The devices by health, in a large fleet some seconds old; for people and figures, not to decide by."""
         return self.counts.look(FleetList(store=self.service.store), self.clock())
 
     @property
