@@ -40,7 +40,7 @@ async def ready(parts: Given) -> JSONResponse:
 async def status(parts: Given) -> dict[str, Any]:
     """Return one screen of figures: controller, broker, devices by health, messages, deployments.
 
-    Over more than a thousand devices the count by health is some seconds old: two, or what keeps counting under a twentieth of the time.
+    Over more than a thousand devices the count by health is some seconds old: two, or more where counting takes long.
     """
     now, ingest, hearing = parts.clock(), parts.ingest, parts.ingest.hearing
     store = parts.service.store
