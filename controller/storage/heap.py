@@ -7,9 +7,10 @@ time; of a device that somebody asks for at once. A sample that came twice finds
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain, compress, repeat
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from controller.storage.database import Connection
 from controller.storage.sqlite import SQLiteConnection
 
 Sample = tuple[Any, ...]
-Key = tuple[str, str, float, int, int]
+Known = tuple[str, str, float, int, int]
 """Of a sample its device, its session, when it was taken (Unix s), its number there, and its number here."""
 
 UP_TO = "UPDATE telemetry_written SET up_to = ?"
@@ -29,6 +30,7 @@ _CUT = (
 _KEYS = "INSERT INTO telemetry_keys (device_id, session, seq, sample) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _TIMES = "INSERT INTO telemetry_times (device_id, ts, sample) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _KNOWN = "SELECT sample FROM telemetry_keys WHERE device_id = ? AND session = ? AND seq = ?"
+_REMOVE = "DELETE FROM telemetry WHERE id = ?"
 _THEIRS = "FROM telemetry_times WHERE device_id = ? AND ts <= ?"
 _OLD = f"FROM telemetry WHERE id IN (SELECT sample {_THEIRS})"
 _REMOVED = (
@@ -104,19 +106,19 @@ class Indexed:
 
 @dataclass(slots=True)
 class _Waiting:
-    """Samples of a device's session that have no keys yet: when each was taken, then its number there and its own."""
+    """Samples of a device's session that have no keys yet: when each was taken, its number there, and its own."""
 
     session: str
     older: "_Waiting | None"
     times: "array[float]" = field(default_factory=lambda: array("d"))
-    numbers: "array[int]" = field(default_factory=lambda: array("q"))
+    seqs: "array[int]" = field(default_factory=lambda: array("q"))
+    owns: "array[int]" = field(default_factory=lambda: array("q"))
 
-    def keys(self, device_id: str) -> Iterator[Key]:
-        """Yield the key of each."""
+    def parts(self) -> "Iterator[_Waiting]":
+        """Yield the sessions, oldest first."""
         if self.older is not None:
-            yield from self.older.keys(device_id)
-        for ts, seq, number in zip(self.times, self.numbers[::2], self.numbers[1::2], strict=True):
-            yield device_id, self.session, ts, seq, number
+            yield from self.older.parts()
+        yield self
 
 
 class Heap:
@@ -127,8 +129,8 @@ class Heap:
         self._connection = connection
         self._held = False
         self._waiting: dict[str, _Waiting] = {}
-        self._added: list[Key] = []
-        self._written: list[Key] = []
+        self._added: list[Known] = []
+        self._written: dict[str, _Waiting] = {}
         self._unsure, self._stale = False, True
         self._promised: int | None = None
 
@@ -139,15 +141,12 @@ class Heap:
         if up_to > top:  # the newest ones were removed, and their numbers come again
             self._connection.execute(UP_TO, [top])
         self._connection.executemany(_insert(columns), rows)
-        key = itemgetter(*(columns.index(name) for name in ("device_id", "session", "ts", "seq")))
-        keys = [(*key(row), number) for number, row in enumerate(rows, start=top + 1)]
-        if self._held:
-            self._added += keys
-            return
-        self.settle({key[0] for key in keys})
-        self._write(keys)
-        if up_to >= top:
-            self._connection.execute(UP_TO, [self._ends()[0]])
+        told = itemgetter(*(columns.index(name) for name in ("device_id", "session", "ts", "seq")))
+        self._added += [(*told(row), own) for own, row in enumerate(rows, start=top + 1)]
+        if not self._held:
+            self.settle({row[0] for row in rows})
+            if up_to >= top:
+                self._connection.execute(UP_TO, [self._ends()[0]])
 
     def settle(self, device_ids: Iterable[str]) -> None:
         """Write the keys that these devices wait for."""
@@ -156,11 +155,10 @@ class Heap:
             self._wait(self._added)
             self._added.clear()
             self._unsure = True
-        found = [(name, self._waiting.pop(name)) for name in device_ids if name in self._waiting]
-        keys = [key for name, waiting in found for key in waiting.keys(name)]
-        if keys:
-            self._written += keys
-            self._write(keys)
+        found = {name: self._waiting.pop(name) for name in device_ids if name in self._waiting}
+        if found:
+            self._written |= found
+            self._write(found)
 
     def remove(self, device_id: str, before: float, most: int) -> int:
         """Remove the oldest that have keys."""
@@ -197,38 +195,43 @@ class Heap:
         """Let wait again what was written, or ask the file where only it knows what is left."""
         if not (self._added or self._written or self._unsure):
             return
-        if part or self._unsure:
-            self._stale = True
-        else:
-            self._wait(self._written)
+        self._stale = self._stale or part or self._unsure
+        self._waiting |= self._written
         self._added.clear()
         self._written.clear()
         self._promised = None
 
-    def _write(self, keys: list[Key]) -> None:
+    def _write(self, found: Mapping[str, _Waiting]) -> None:
+        parts = [(device_id, part) for device_id, waiting in found.items() for part in waiting.parts()]
         before = self._connection.total_changes
-        self._connection.executemany(_KEYS, [(device, session, seq, own) for device, session, _, seq, own in keys])
-        if self._connection.total_changes - before < len(keys):
-            keys = [key for key in keys if not self._removed_as_double(key)]
-            self._promised = None
-        self._connection.executemany(_TIMES, [(device, ts, own) for device, _, ts, _, own in keys])
+        keys = (zip(repeat(name), repeat(part.session), part.seqs, part.owns, strict=False) for name, part in parts)
+        self._connection.executemany(_KEYS, chain.from_iterable(keys))
+        if self._connection.total_changes - before < sum(len(part.owns) for _, part in parts):
+            for device_id, part in parts:
+                self._remove_doubles(device_id, part)
+            self._promised, self._unsure = None, True
+        times = (zip(repeat(name), part.times, part.owns, strict=False) for name, part in parts)
+        self._connection.executemany(_TIMES, chain.from_iterable(times))
 
-    def _removed_as_double(self, key: Key) -> bool:
-        device_id, session, _, seq, own = key
-        [(known,)] = self._connection.execute(_KNOWN, [device_id, session, seq])
-        if known == own:
-            return False
-        self._connection.execute("DELETE FROM telemetry WHERE id = ?", [own])
-        return True
+    def _remove_doubles(self, device_id: str, part: _Waiting) -> None:
+        """Remove samples whose key is that of another, and forget that they were there."""
+        double = [
+            self._connection.execute(_KNOWN, [device_id, part.session, seq]).fetchall() != [(own,)]
+            for seq, own in zip(part.seqs, part.owns, strict=True)
+        ]
+        self._connection.executemany(_REMOVE, [(own,) for own in compress(part.owns, double)])
+        first = [not each for each in double]
+        part.times = array("d", compress(part.times, first))
+        part.seqs, part.owns = (array("q", compress(numbers, first)) for numbers in (part.seqs, part.owns))
 
-    def _wait(self, keys: Iterable[Key]) -> None:
-        for device_id, session, ts, seq, number in keys:
+    def _wait(self, samples: Iterable[Known]) -> None:
+        for device_id, session, ts, seq, own in samples:
             waiting = self._waiting.get(device_id)
             if waiting is None or waiting.session != session:
                 waiting = self._waiting[device_id] = _Waiting(session, waiting)
             waiting.times.append(ts)
-            waiting.numbers.append(seq)
-            waiting.numbers.append(number)
+            waiting.seqs.append(seq)
+            waiting.owns.append(own)
 
     def _refresh(self) -> None:
         """Ask the file for what has no keys, where we do not know it: at the beginning, and after an accident."""
