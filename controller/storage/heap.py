@@ -46,6 +46,9 @@ class SampleTable(Protocol):
     def add(self, columns: tuple[str, ...], rows: Sequence[Sample]) -> None:
         """Keep rows of `columns`, each once."""
 
+    def waits(self, device_ids: Iterable[str]) -> bool:
+        """Return whether `settle` would have something to do; outside of transactions, too."""
+
     def settle(self, device_ids: Iterable[str]) -> None:
         """Let all samples of these devices be found."""
 
@@ -83,6 +86,10 @@ class Indexed:
         """Remove the oldest."""
         sql = f"DELETE FROM telemetry WHERE device_id = ? AND ts <= ({_CUT})"  # noqa: S608 - our own words
         return self._connection.execute(sql, [device_id, device_id, before, most]).rowcount
+
+    def waits(self, device_ids: Iterable[str]) -> bool:
+        """Return that nothing waits."""
+        return False
 
     def settle(self, device_ids: Iterable[str]) -> None:
         """Leave it: all is found."""
@@ -147,6 +154,10 @@ class Heap:
             self.settle({row[0] for row in rows})
             if up_to >= top:
                 self._connection.execute(UP_TO, [self._ends()[0]])
+
+    def waits(self, device_ids: Iterable[str]) -> bool:
+        """Return whether keys of these devices are to be written, or may be."""
+        return self._stale or bool(self._added) or any(name in self._waiting for name in device_ids)
 
     def settle(self, device_ids: Iterable[str]) -> None:
         """Write the keys that these devices wait for."""

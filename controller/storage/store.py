@@ -97,8 +97,9 @@ class Store:
 
     def settle(self, *device_ids: str) -> None:
         """Let the newest samples of these devices be found; while nothing can be written, only those from before."""
-        with suppress(StorageError), self.transaction():
-            self.samples.settle(device_ids)
+        if self.samples.waits(device_ids):
+            with suppress(StorageError), self.transaction():
+                self.samples.settle(device_ids)
 
     def query(self, sql: str, arguments: list[Any] | dict[str, Any] | None = None) -> list[Row]:
         """Return rows with their documents decoded."""
