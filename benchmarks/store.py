@@ -69,18 +69,28 @@ def measure(place: Place) -> dict[str, float]:
 def beside_bare(folder: Path) -> tuple[float, float, float]:
     """Return how many samples a second we and bare sqlite3 commit, in turns, and the ratio.
 
-    Bare has the same table with the same indexes, and its rows ready; ours are messages.
+    Bare has one table with the same columns and the same two keys, and its rows ready; ours are messages.
     """
     store, bare = with_devices(folder / "ours.db", DEVICES), sqlite3.connect(folder / "bare.db", isolation_level=None)
-    made = store.query("SELECT sql FROM sqlite_master WHERE tbl_name = 'telemetry' AND sql IS NOT NULL")
-    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", *(row["sql"] for row in made)):
+    columns = store.query("SELECT name, type FROM pragma_table_info('telemetry') WHERE name <> 'id'")
+    names, table = (
+        ", ".join(row["name"] for row in columns),
+        ", ".join(f"{row['name']} {row['type']}" for row in columns),
+    )
+    for statement in (
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=NORMAL",
+        f"CREATE TABLE telemetry ({table}, PRIMARY KEY (device_id, session, seq)) STRICT",
+        "CREATE INDEX by_time ON telemetry (device_id, ts)",
+    ):
         bare.execute(statement)
+    insert = f"INSERT INTO telemetry ({names}) VALUES ({', '.join('?' * len(columns))})"
 
     def ours(batch: list[tuple[str, Telemetry, float]]) -> None:
         with store.transaction():
             history.add_samples(store, batch)
 
-    def theirs(insert: str, rows: list[tuple[Any, ...]]) -> None:
+    def theirs(rows: list[tuple[Any, ...]]) -> None:
         bare.execute("BEGIN IMMEDIATE")
         bare.executemany(insert, rows)
         bare.execute("COMMIT")
@@ -89,10 +99,8 @@ def beside_bare(folder: Path) -> tuple[float, float, float]:
     for turn in range(ROUNDS):
         batch = [sample(number) for number in range(turn * BATCH, (turn + 1) * BATCH)]
         mine = rate(BATCH, lambda batch=batch: ours(batch))  # type: ignore[misc]  # bound now
-        written = store.query("SELECT * FROM telemetry WHERE seq >= ?", [turn * BATCH])
-        rows = [tuple(row.values()) for row in written]
-        insert = f"INSERT INTO telemetry ({', '.join(written[0])}) VALUES ({', '.join('?' * len(rows[0]))})"
-        rates.append((mine, rate(BATCH, lambda insert=insert, rows=rows: theirs(insert, rows))))  # type: ignore[misc]
+        rows = store.connection.execute(f"SELECT {names} FROM telemetry WHERE seq >= ?", [turn * BATCH]).fetchall()
+        rates.append((mine, rate(BATCH, lambda rows=rows: theirs(rows))))  # type: ignore[misc]
     bare.close()
     store.close()
     mine, other = (statistics.median(each) for each in zip(*rates, strict=True))
