@@ -175,7 +175,7 @@ def publish(messages: int) -> None:
         sample = Telemetry(
             ts=now + n * 1e-3,
             session="s1",
-            seq=n,
+            seq=n // DEVICES,
             cpu_usage_percent=12.5,
             ram_usage_mb=512.0,
             temperature_c=51.0,
