@@ -42,15 +42,11 @@ def soaked(
     A device whose energy has two sources comes once for each. The place is 0 when there are no more.
     """
     asked = {"rollout": rollout_id, "wave": wave, "model": model, "after": after, "limit": limit}
-    store.settle(*(row["device_id"] for row in store.query(_MEANT, asked)))
+    meant = store.query(_MEANT, asked)
+    store.settle(*(row["device_id"] for row in meant))
     rows = store.query(_SEEN, asked)
-    ends = store.query(
-        "SELECT max(place) AS place, count(*) AS n FROM (SELECT place FROM rollout_devices WHERE rollout_id = :rollout "
-        "AND wave = :wave AND standing = 'done' AND place > :after ORDER BY place LIMIT :limit) AS page",
-        asked,
-    )[0]
-    full = ends["n"] == limit
-    return ends["place"] if full else 0, [(row["device_id"], _evidence(row)) for row in rows]
+    full = len(meant) == limit
+    return meant[-1]["place"] if full else 0, [(row["device_id"], _evidence(row)) for row in rows]
 
 
 def of_result(result: dict[str, Any], *, simulated: bool) -> Evidence:
