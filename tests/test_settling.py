@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -102,6 +104,33 @@ async def test_a_walk_writes_every_key_and_every_reading_and_notes_how_far(path,
     assert keys(store) == 10
     assert written(store) == [NOW - 48] * 5
     assert store.readings.held() == []
+
+
+async def test_a_walk_in_which_a_device_had_no_turn_promises_nothing(path, monkeypatch):
+    monkeypatch.setattr(settling, "WALK_S", 0.01)
+    store = opened(path)
+    hears(store, said(1))
+    store.connection.execute("PRAGMA busy_timeout=0")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        names = store.samples.begin_walk
+
+        def then_locked():
+            found = names()
+            other.execute("BEGIN IMMEDIATE")
+            return found
+
+        def then_free():
+            other.execute("ROLLBACK")
+
+        monkeypatch.setattr(store.samples, "begin_walk", then_locked)
+        monkeypatch.setattr(settling.logger, "warning", lambda *_, **__: then_free())
+        await settling.walk(store)
+
+    assert store.query("SELECT up_to FROM telemetry_written") == [{"up_to": 0}]
+    store.connection.close()  # a kill
+    again = opened(path)
+    again.settle(*NAMES)
+    assert keys(again) == 5
 
 
 async def test_a_controller_that_ends_leaves_whole_readings_behind(path):

@@ -28,7 +28,11 @@ async def settle(store: Store, *, hold: bool) -> None:
 
 
 async def walk(store: Store) -> None:
-    """Give each device that waits its turn, all within a minute, and note how far all keys are written."""
+    """Give each device that waits its turn, all within a minute, and note how far all keys are written.
+
+    That is not noted where one had no turn: after a kill its samples would never be found.
+    """
+    whole = True
     names = sorted({*store.samples.begin_walk(), *store.readings.held()})
     for first in range(0, len(names), AT_ONCE):
         await asyncio.sleep(WALK_S * min(AT_ONCE, len(names) - first) / len(names))
@@ -38,8 +42,10 @@ async def walk(store: Store) -> None:
                 store.samples.settle(turn)
                 store.readings.keep(turn)
         except StorageError as error:
+            whole = False
             logger.warning("samples wait for their places, trying again: reason=%s", error.message)
-    with suppress(StorageError), store.transaction():
-        store.samples.end_walk()
+    if whole:
+        with suppress(StorageError), store.transaction():
+            store.samples.end_walk()
     if not names:
         await asyncio.sleep(WALK_S)
