@@ -22,9 +22,10 @@ from controller.patience import DEADLINE_S
 from controller.presence import Presence
 from controller.service import Service
 from controller.storage.database import VALUE_REFUSED
+from controller.storage.readings import Newest
 from controller.stream import Stream
 from controller.telemetry.live import Live
-from controller.telemetry.samples import Newest, Samples
+from controller.telemetry.samples import Samples
 
 logger = logging.getLogger(__name__)
 

@@ -49,7 +49,7 @@ def beside(device_id: str, columns: Mapping[str, Any], stored: Callable[[], Row 
         device = {name: document(columns.get(name, known.get(name))) for name in PRESENCE}
         found |= {"wakes_at": wakes_at(device), "live_within_s": live_within_s(device)}
     if "reading" in columns:
-        figured = figures(json.dumps(document(columns["reading"]))) if columns["reading"] else (None, None, None)
+        figured = figures(_read(json.dumps(document(columns["reading"])))) if columns["reading"] else (None, None, None)
         found |= dict(zip(FIGURES, figured, strict=True))
     return found
 
@@ -59,8 +59,7 @@ def tags(info: Mapping[str, Any] | None) -> set[str]:
     return {f"{key}={value}" for key, value in ((document(info) or {}).get("tags") or {}).items()}
 
 
-def figures(reading: str) -> tuple[float | None, float | None, float | None]:
-    """Return energy (mJ per inference), p95 (ms) and temperature (°C) of a reading, given as JSON."""
-    told = _read(reading)
-    energy_mj = told.energy.energy_mj if told.energy else None
-    return energy_mj, told.latency_ms.p95 if told.latency_ms else None, told.temperature_c
+def figures(told: Any) -> tuple[float | None, float | None, float | None]:
+    """Return energy (mJ per inference), p95 (ms) and temperature (°C) of what has the attributes of a `Telemetry`."""
+    energy_mj = None if told.energy is None else told.energy.energy_mj
+    return energy_mj, None if told.latency_ms is None else told.latency_ms.p95, told.temperature_c

@@ -6,7 +6,6 @@ the newest. After a kill it is found again in the samples, which are committed: 
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from broker.messages import Energy, Latency, Telemetry
@@ -15,7 +14,7 @@ from controller.storage.database import Connection
 from controller.storage.encoding import encoded
 from controller.storage.sqlite import SQLiteConnection
 
-Newest = Mapping[str, tuple[Telemetry, float]]
+Newest = dict[str, tuple[Telemetry, float]]
 """By device its newest live sample, or what has the attributes of one, and when it came (Unix s)."""
 
 _NAMES = ("reading_at", *listed.FIGURES)
@@ -77,15 +76,15 @@ class Readings:
     def put(self, newest: Newest) -> None:
         """Let these be the newest, unless there are newer ones."""
         if self._held:
-            for device_id, told in newest.items():
-                if device_id not in self._samples or self._samples[device_id][1] <= told[1]:
-                    self._samples[device_id] = told
-            rows = [(at, *_figures(sample), device_id) for device_id, (sample, at) in newest.items()]
+            known = self._samples
+            newer = {name: told for name, told in newest.items() if name not in known or known[name][1] <= told[1]}
+            known.update(newer)
+            rows = [(at, *listed.figures(sample), device_id) for device_id, (sample, at) in newer.items()]
             self._connection.executemany(_HOLD, rows)
             return
         ordered = [(device_id, *newest[device_id]) for device_id in sorted(newest)]  # one order: no deadlock
         self._connection.executemany(
-            _PUT, [(at, *_figures(sample), encoded(sample), device_id, at) for device_id, sample, at in ordered]
+            _PUT, [(at, *listed.figures(sample), encoded(sample), device_id, at) for device_id, sample, at in ordered]
         )
 
     def hold(self) -> None:
@@ -111,13 +110,6 @@ class Readings:
         """Let go of the readings of these devices that are in memory."""
         if self._held:
             self._connection.execute(_FORGET, [json.dumps(device_ids)])
-
-
-def _figures(sample: Telemetry) -> tuple[float | None, float | None, float | None]:
-    """Return what lists show of a sample: `listed.FIGURES`."""
-    energy, latency = sample.energy, sample.latency_ms
-    energy_mj = None if energy is None else energy.energy_mj
-    return energy_mj, None if latency is None else latency.p95, sample.temperature_c
 
 
 def _sample(row: dict[str, Any]) -> Telemetry:

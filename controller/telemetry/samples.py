@@ -5,14 +5,12 @@ from typing import Any
 
 from broker.messages import Telemetry
 from broker.topics import TELEMETRY
+from controller.storage.readings import Newest
 from controller.storage.store import Store
 from controller.telemetry import history, quick
 from controller.telemetry.gaps import Gaps
 from controller.telemetry.history import EARLIEST_TS, MAX_CLOCK_SKEW_S
 from controller.telemetry.live import Live
-
-Newest = dict[str, tuple[Telemetry, float]]
-"""By device its newest live sample, or what has the attributes of one, and when it came."""
 
 
 class Samples:
