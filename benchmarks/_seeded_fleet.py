@@ -12,7 +12,7 @@ from controller.deployment import Deployment
 from controller.records import Deployments
 from controller.storage.store import Store
 from controller.telemetry import history
-from controller.telemetry.rollups import Rollups, floor_to
+from controller.telemetry.rollups import HOUR_S, Rollups, floor_to
 
 BOARDS = {"raspberry_pi_5": 4.8, "jetson_nano_2gb": 6.6, "raspberry_pi_4": 8.7, "beaglebone_black": 29.0}
 """Types of board, and what an inference costs there, mJ."""
@@ -72,7 +72,7 @@ def _copy(store: Store, twin: str, device_id: str) -> None:
 
 def _sum_up(store: Store, device_id: str, since: float, now: float, days: float) -> None:
     rollups, closed = Rollups(store=store, raw_days=days + 1), floor_to(now - 300.0, MINUTE_S)
-    at = floor_to(since, MINUTE_S)
+    at = floor_to(since, HOUR_S)
     while at < closed:
         rollups.step(device_id, at, closed, oldest=since - DAY_S)
         at += DAY_S

@@ -69,12 +69,18 @@ SAMPLES = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(rounds=st.lists(SAMPLES, min_size=1, max_size=4), hours=st.booleans())
-def test_buckets_are_the_same_whatever_was_summed_up_when(rounds, hours):
+@given(
+    rounds=st.lists(
+        st.tuples(SAMPLES, st.sampled_from([60.0, 400.0, 1_700.0, HOUR_S, 2 * DAY_S])), min_size=1, max_size=4
+    ),
+    first=st.sampled_from([LAG_S, HOUR_S / 2, 7 * HOUR_S]),
+    hours=st.booleans(),
+)
+def test_buckets_are_the_same_whatever_was_summed_up_when(rounds, first, hours):
     store = Store(None)
     store.add_device("pi5-1", T0, approved=True)
-    samples, now = [], 7 * HOUR_S
-    for number, made in enumerate(rounds):
+    samples, now = [], first
+    for number, (made, then_s) in enumerate(rounds):
         batch = [
             sample(1_000 * number + i, at_s, *((energy[1], energy[0]) if energy else ()))
             for i, (at_s, energy) in enumerate(made)
@@ -82,10 +88,11 @@ def test_buckets_are_the_same_whatever_was_summed_up_when(rounds, hours):
         add(store, batch, received_at=T0 + now)
         samples += batch
         roll(store, now)
-        now += HOUR_S
-    size, buckets = read(store, until=now, points=int(now // (HOUR_S if hours else 60)))
+        now += then_s
+    until = max(now, 7 * HOUR_S)
+    size, buckets = read(store, until=until, points=int(until // (HOUR_S if hours else 60)))
 
-    assert size == (HOUR_S if hours else 60)
+    assert size % (HOUR_S if hours else 60) == 0
     assert [each[:3] for each in said(buckets)] == [each[:3] for each in expected(samples, size)]
     for (*_, told), (*_, energies) in zip(said(buckets), expected(samples, size), strict=True):
         if energies:
@@ -121,6 +128,25 @@ def test_the_share_of_samples_that_charged_is_of_those_that_told_in_seconds_minu
         store.query("SELECT count(*) AS n FROM telemetry_hours WHERE charging_n = 180 AND charging_sum = 120")[0]["n"]
         == 2
     )
+
+
+def test_the_hour_in_which_a_device_fell_silent_is_summed_up_when_it_is_over(store):
+    add(store, [sample(n, n * 10, 5.0) for n in range(500)])
+    for minute in range(0, 150, 5):
+        roll(store, 60 * minute)
+
+    hours = store.query("SELECT ts, samples FROM telemetry_hours ORDER BY ts")
+    assert [(row["ts"] - T0, row["samples"]) for row in hours] == [(0.0, 360), (HOUR_S, 140)]
+
+
+def test_an_hour_of_which_minutes_are_gone_stays_whole_when_one_of_it_comes_late(store):
+    add(store, [sample(n, n * 60, 5.0) for n in range(60)])
+    roll(store, DAY_S)
+    store.connection.execute("DELETE FROM telemetry_minutes WHERE ts < ?", [T0 + 600])
+    add(store, [sample(999, 1_830, 900.0)], received_at=T0 + DAY_S)
+    roll(store, DAY_S)
+
+    assert store.query("SELECT samples FROM telemetry_hours") == [{"samples": 60}]
 
 
 def test_a_spool_that_comes_a_day_late_is_counted_in_its_own_hours(store):

@@ -1,8 +1,9 @@
 """Sums telemetry up by minute and by hour, device after device, from what is committed.
 
 Each device has a time until which it is summed up. A step takes what came after it, writes whole minutes and the hours
-that they belong to, and moves the time on, all in one transaction: a crash at any moment leaves the step undone. What
-arrives later than that (a spool, a clock that was behind) moves the time back, and the same step does it again.
+that are whole with them, and moves the time on, all in one transaction: a crash at any moment leaves the step undone.
+What arrives later than that (a spool, a clock that was behind) moves the time back, and the same step does it again.
+Whoever reads takes the hour that is not over from its minutes, so each hour is summed up once.
 """
 
 import time
@@ -24,6 +25,9 @@ EVERY_S = 300.0
 """A device is taken up again when so much of it is not summed up."""
 
 AT_ONCE = 500
+SETTLED_AT_ONCE = 25
+"""Devices whose samples are given their keys together, before each has its step."""
+
 STEP_S = DAY_S
 """How much of one device a step takes at most."""
 
@@ -49,17 +53,18 @@ _CONFLICT = f"ON CONFLICT (device_id, ts, energy_source) DO UPDATE SET {_REPLACE
 
 _MINUTES = (
     f"INSERT INTO telemetry_minutes ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
-    "SELECT device_id, floor(ts / 60) * 60 AS minute, coalesce(energy_source, '') AS source, count(*), "
+    "SELECT :device, floor(ts / 60) * 60 AS minute, coalesce(energy_source, '') AS source, count(*), "
     f"sum(inferences), max(model), max(throttled), sum(charging), count(charging), {_first_sums()} "
-    f"FROM samples WHERE device_id = ? AND ts >= ? AND ts < ? GROUP BY device_id, minute, source {_CONFLICT}"
+    f"FROM samples WHERE device_id = :device AND ts >= :begin AND ts < :end GROUP BY minute, source {_CONFLICT}"
 )
 _HOURS = (
     f"INSERT INTO telemetry_hours ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
-    "SELECT device_id, floor(ts / 3600) * 3600 AS hour, energy_source, sum(samples), "
+    "SELECT :device, floor(ts / 3600) * 3600 AS hour, energy_source, sum(samples), "
     f"sum(inferences), max(model), max(throttled), sum(charging_sum), sum(charging_n), {_further_sums()} "
-    f"FROM telemetry_minutes WHERE device_id = ? AND ts >= ? AND ts < ? GROUP BY device_id, hour, energy_source "
-    f"{_CONFLICT}"
+    "FROM telemetry_minutes WHERE device_id = :device AND ts >= :begin AND ts < :end GROUP BY hour, energy_source "
+    f"{_CONFLICT} WHERE excluded.samples >= telemetry_hours.samples"
 )
+"""An hour of which some minutes are gone by now stays as it was when they were there."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,23 +84,31 @@ class Rollups:
         waiting = self.store.query(
             "SELECT device_id, until FROM rolled WHERE until <= ? ORDER BY until LIMIT ?", [closed - EVERY_S, AT_ONCE]
         )
-        for steps, row in enumerate(waiting, start=1):
+        for steps, row in enumerate(waiting):
+            if steps % SETTLED_AT_ONCE == 0:
+                self.store.settle(*(each["device_id"] for each in waiting[steps : steps + SETTLED_AT_ONCE]))
             self.step(row["device_id"], row["until"], closed, oldest=at - self.raw_days * DAY_S)
             if time.monotonic() > ends:
-                return steps
+                return steps + 1
         return len(waiting)
 
     def step(self, device_id: str, until: float, closed: float, *, oldest: float) -> None:
-        """Sum up one device from `until` towards `closed`, a day at most; what is before `oldest` stays as it is."""
-        self.store.settle(device_id)
-        begin = max(until, floor_to(oldest, MINUTE_S) + MINUTE_S)
-        begin = max(begin, self._next_sample(device_id, begin, closed))
-        end = min(closed, begin + STEP_S)
+        """Sum up one device, whose samples have their keys, from `until` towards `closed`, a day at most.
+
+        What is before `oldest` stays as it is.
+        """
+        first = begin = max(until, floor_to(oldest, MINUTE_S) + MINUTE_S)
+        end = closed
+        if closed - begin > STEP_S:
+            begin = self._next_sample(device_id, begin, closed)
+            end = closed if closed - begin <= STEP_S else floor_to(begin + STEP_S, HOUR_S)
         if end > begin:
-            self.store.connection.execute(_MINUTES, [device_id, begin, end])
-            hours = (floor_to(begin, HOUR_S), floor_to(end, HOUR_S) + HOUR_S)
-            self.store.connection.execute(_HOURS, [device_id, *hours])
-        self.store.connection.execute("UPDATE rolled SET until = ? WHERE device_id = ?", [max(begin, end), device_id])
+            self.store.connection.execute(_MINUTES, {"device": device_id, "begin": begin, "end": end})
+        done = max(begin, end)
+        hour, next_hour = floor_to(first, HOUR_S), floor_to(done, HOUR_S)
+        if next_hour > hour:
+            self.store.connection.execute(_HOURS, {"device": device_id, "begin": hour, "end": next_hour})
+        self.store.connection.execute("UPDATE rolled SET until = ? WHERE device_id = ?", [done, device_id])
 
     def _next_sample(self, device_id: str, begin: float, closed: float) -> float:
         """Return the minute of the first sample from `begin` on, `closed` where there is none before it."""
