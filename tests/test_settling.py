@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -90,6 +90,37 @@ def test_an_older_reading_does_not_replace_a_newer_one(path):
     hears(store, said(4))
 
     assert store.device("pi5-0")["reading"]["seq"] == 5
+
+
+def test_what_is_undone_shows_no_reading_and_lets_go_of_none(path):
+    store = opened(path)
+    hears(store, said(1))
+
+    with suppress(ZeroDivisionError), store.transaction():
+        store.readings.put({"pi5-0": (said(2), NOW)})
+        store.readings.keep(["pi5-1"])
+        store.forget_device("pi5-2")
+        raise ZeroDivisionError
+
+    assert [store.device(name)["energy_mj"] for name in NAMES] == [8.0] * 5
+    assert written(store) == [None] * 5
+    assert sorted(store.readings.held()) == NAMES
+
+
+def test_a_device_whose_registration_was_undone_does_not_lend_its_place_to_another(path):
+    store = opened(path)
+    with suppress(ZeroDivisionError), store.transaction():
+        store.add_device("nano-1", NOW, approved=True)
+        store.readings.put({"nano-1": (said(1), NOW - 49)})
+        raise ZeroDivisionError
+    with store.transaction():
+        store.add_device("nano-2", NOW, approved=True)
+        store.add_device("nano-1", NOW, approved=True)
+
+    hears(store, said(3), names=["nano-1"])
+
+    assert store.device("nano-1")["reading"]["seq"] == 3
+    assert store.device("nano-2")["reading"] is None
 
 
 async def test_a_walk_writes_every_key_and_every_reading_and_notes_how_far(path, monkeypatch):

@@ -24,17 +24,14 @@ _PUT = (
     "WHERE id = ? AND coalesce(reading_at, 0) <= ?"
 )
 _NEWEST = (
-    f"CREATE TEMP TABLE newest_readings (id TEXT PRIMARY KEY, {', '.join(f'{name} REAL' for name in _NAMES)}) "
-    "WITHOUT ROWID"
+    f"CREATE TEMP TABLE newest_readings (device INTEGER PRIMARY KEY, {', '.join(f'{name} REAL' for name in _NAMES)})"
 )
-_HOLD = (
-    f"INSERT INTO newest_readings ({_FIGURES}, id) VALUES ({', '.join('?' * len(_NAMES))}, ?) "  # noqa: S608 - same
-    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _NAMES)} "
-    "WHERE reading_at <= excluded.reading_at"
-)
+_HOLD = f"INSERT OR REPLACE INTO newest_readings ({_FIGURES}, device) VALUES ({', '.join('?' * len(_NAMES))}, ?)"  # noqa: S608 - our own columns
+_NUMBERS = "SELECT id, rowid FROM devices WHERE id IN (SELECT value FROM json_each(?))"
+_HELD = "SELECT d.id FROM newest_readings n JOIN devices d ON d.rowid = n.device"
 _KEEP = (
-    f"UPDATE devices SET {', '.join(f'{name} = n.{name}' for name in _NAMES)}, reading = held_reading(n.id) "  # noqa: S608 - same
-    "FROM newest_readings n WHERE n.id = devices.id AND n.id IN (SELECT value FROM json_each(?)) "
+    f"UPDATE devices SET {', '.join(f'{name} = n.{name}' for name in _NAMES)}, reading = held_reading(devices.id) "  # noqa: S608 - same
+    "FROM newest_readings n WHERE n.device = devices.rowid AND devices.id IN (SELECT value FROM json_each(?)) "
     "AND coalesce(devices.reading_at, 0) <= n.reading_at"
 )
 _PLAIN = (
@@ -42,7 +39,7 @@ _PLAIN = (
     *("storage_usage_mb", "inferences", "top1_pct", "model", "gen", "soc_pct"),
 )
 """What a sample and its row call by the same name."""
-_FORGET = "DELETE FROM newest_readings WHERE id IN (SELECT value FROM json_each(?))"
+_FORGET = "DELETE FROM newest_readings WHERE device = ?"
 _LOST = """
 SELECT t.* FROM telemetry t JOIN devices d ON d.id = t.device_id WHERE t.received_at > coalesce(d.reading_at, 0)
 AND t.id IN (SELECT max(id) FROM telemetry WHERE id > (SELECT up_to FROM telemetry_written) AND coalesce(spooled, 0) = 0
@@ -58,6 +55,7 @@ class Readings:
         self._connection = connection
         self._held = False
         self._samples: dict[str, tuple[Telemetry, float]] = {}
+        self._numbers: dict[str, int] = {}
         if not isinstance(connection, SQLiteConnection):
             connection.execute("CREATE TEMP VIEW fleet AS SELECT * FROM devices")
             return
@@ -66,21 +64,18 @@ class Readings:
         names = [row[1] for row in connection.execute("PRAGMA table_info(devices)")]
         newest = {name: f"n.{name}" for name in _NAMES} | {"reading": "held_reading(d.id)"}
         columns = ", ".join(
-            f"CASE WHEN n.id IS NULL THEN d.{name} ELSE {newest[name]} END AS {name}" if name in newest else f"d.{name}"
+            f"CASE WHEN n.device IS NULL THEN d.{name} ELSE {newest[name]} END AS {name}"
+            if name in newest
+            else f"d.{name}"
             for name in names
         )
-        connection.execute(
-            f"CREATE TEMP VIEW fleet AS SELECT {columns} FROM devices d LEFT JOIN newest_readings n ON n.id = d.id"  # noqa: S608 - our own columns
-        )
+        held = "LEFT JOIN newest_readings n ON n.device = d.rowid"
+        connection.execute(f"CREATE TEMP VIEW fleet AS SELECT {columns} FROM devices d {held}")  # noqa: S608 - our own columns
 
     def put(self, newest: Newest) -> None:
         """Let these be the newest, unless there are newer ones."""
         if self._held:
-            known = self._samples
-            newer = {name: told for name, told in newest.items() if name not in known or known[name][1] <= told[1]}
-            known.update(newer)
-            rows = [(at, *listed.figures(sample), device_id) for device_id, (sample, at) in newer.items()]
-            self._connection.executemany(_HOLD, rows)
+            self._hold(newest)
             return
         ordered = [(device_id, *newest[device_id]) for device_id in sorted(newest)]  # one order: no deadlock
         self._connection.executemany(
@@ -98,18 +93,42 @@ class Readings:
 
     def held(self) -> list[str]:
         """Return the devices whose reading is in memory alone."""
-        return [row[0] for row in self._connection.execute("SELECT id FROM newest_readings")] if self._held else []
+        return [row[0] for row in self._connection.execute(_HELD)] if self._held else []
 
     def keep(self, device_ids: list[str]) -> None:
         """Write the readings of these devices down."""
         if self._held:
             self._connection.execute(_KEEP, [json.dumps(device_ids)])
-            self.forget(device_ids)
+            self._let_go(device_ids)
 
-    def forget(self, device_ids: list[str]) -> None:
-        """Let go of the readings of these devices that are in memory."""
+    def forget(self, device_id: str) -> None:
+        """Let go of the reading of a device that will be no more."""
         if self._held:
-            self._connection.execute(_FORGET, [json.dumps(device_ids)])
+            self._let_go([device_id])
+            self._numbers.pop(device_id, None)
+
+    def rolled_back(self) -> None:
+        """Be told that what was done in the transaction, or in a part of it, is undone: a device may have no row."""
+        self._numbers.clear()
+
+    def _hold(self, newest: Newest) -> None:
+        known, numbers, rows = self._samples, self._numbers, []
+        self._number([name for name in newest if name not in numbers])
+        for name, told in newest.items():
+            if name in numbers and (name not in known or known[name][1] <= told[1]):
+                known[name] = told
+                rows.append((told[1], *listed.figures(told[0]), numbers[name]))
+        self._connection.executemany(_HOLD, rows)
+
+    def _let_go(self, device_ids: list[str]) -> None:
+        self._number([name for name in device_ids if name not in self._numbers])
+        gone = [(self._numbers[name],) for name in device_ids if name in self._numbers]
+        self._connection.executemany(_FORGET, gone)
+
+    def _number(self, device_ids: list[str]) -> None:
+        """Ask for the numbers by which `devices` knows these."""
+        if device_ids:
+            self._numbers.update(self._connection.execute(_NUMBERS, [json.dumps(device_ids)]))
 
 
 def _sample(row: dict[str, Any]) -> Telemetry:

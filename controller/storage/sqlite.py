@@ -29,6 +29,10 @@ finally:
 
 __all__ = ["Database", "Migrations", "SQLiteConnection", "connect"]
 
+sqlite3.register_adapter(type(None), dict[None, None]().get)
+sqlite3.register_adapter(bool, int)
+"""What they are bound as anyway; without a word of it sqlite3 asks each value for another way, for 1 µs."""
+
 
 ACTIVE_LOCK = "active.lock"
 """The file beside the database that the active controller holds."""

@@ -66,6 +66,7 @@ class Store:
         except BaseException as error:
             self._forget()
             self.samples.rolled_back(part=False)
+            self.readings.rolled_back()
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             if isinstance(error, self.connection.errors):
@@ -85,6 +86,7 @@ class Store:
         except BaseException:
             self._forget()
             self.samples.rolled_back(part=True)
+            self.readings.rolled_back()
             self.connection.execute("ROLLBACK TO part")
             raise
         finally:
@@ -203,8 +205,8 @@ class Store:
     def forget_device(self, device_id: str) -> None:
         """Remove a device, what waits for it and what it measured; its deployments, telemetry and events stay."""
         self._forget()
+        self.readings.forget(device_id)
         self.connection.execute("DELETE FROM devices WHERE id = ?", [device_id])
-        self.readings.forget([device_id])
         for table in ("device_tags", "outbox", "measurements", "watches", "corrections", "alerts"):
             self.connection.execute(f"DELETE FROM {table} WHERE device_id = ?", [device_id])  # noqa: S608 - our own tables
 
