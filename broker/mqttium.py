@@ -27,6 +27,7 @@ from broker.errors import LinkError
 from broker.hosts import hosts
 from broker.link import Connected, Disconnected, Event, Packet, Will
 from broker.paho import ANSWER_S, BACKLOG, FIRST_WAIT_S, LONGEST_WAIT_S
+from broker.publishes import RETAIN, Decoder
 
 ON_THEIR_WAY = 200
 """Messages of ours that the broker has not acknowledged."""
@@ -177,6 +178,7 @@ class MqttiumLink:
     async def _live(self) -> Disconnected:
         """Live through one connection, from its attempt to its loss, and return why it ended."""
         client = self._made()
+        client._decoder = decoder = Decoder(client._decoder.max_packet_size)  # noqa: SLF001
         try:
             answer = await client.connect(self._host, self._port, ssl=self._tls, timeout=ANSWER_S)
         except errors.ConnectRefusedError as error:
@@ -189,6 +191,7 @@ class MqttiumLink:
             certified = bool(self._credentials.cert_file)
             return losses.closed_early(self._node, tls=self._tls is not None, with_certificate=certified)
         self._client = client
+        decoder.take = self._take_first
         try:
             if self._filters:
                 await self._subscribe(client, self._filters)
@@ -202,18 +205,24 @@ class MqttiumLink:
 
     def _take(self, raw: RawPacket) -> None:
         """Take in what the broker publishes; of QoS 0 not more than can wait, as of QoS 1 no broker sends."""
-        qos, body, handle = raw.flags >> 1 & 3, raw.remaining, 0
+        qos, body = raw.flags >> 1 & 3, raw.remaining
         topic, begin = unpack_utf8(body)
+        retain = bool(raw.flags & RETAIN)
         if qos == 1:
             mid, begin = unpack_u16(body, begin)
-            handle = self._connections << 16 | mid
-            self._unsettled.add(handle)
+            self._take_first(topic, body[begin:], mid, retain)
         elif qos:
             raise errors.ProtocolError("a message of QoS 2, which nobody subscribed to")
         elif len(self._inbox) > BACKLOG:
             self.dropped += 1
-            return
-        self._inbox.append(Packet(topic, body[begin:], qos, bool(raw.flags & 1), handle))
+        else:
+            self._put(Packet(topic, body[begin:], qos, retain, 0))
+
+    def _take_first(self, topic: str, payload: bytes, mid: int, retain: bool) -> None:
+        """Take in a message of QoS 1."""
+        handle = self._connections << 16 | mid
+        self._unsettled.add(handle)
+        self._inbox.append(Packet(topic, payload, 1, retain, handle))
         self._arrived.set()
 
     async def _subscribe(self, client: AsyncClient, filters: tuple[str, ...] | dict[str, int]) -> None:
