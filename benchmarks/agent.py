@@ -1,9 +1,10 @@
-"""What the agent costs an inference: one session bare, by a probe and as it is served, in turns (bare, X, X, bare).
+"""What the agent costs an inference: by a probe and as it is served, beside bare onnxruntime in turns of 10 ms.
 
-The ratio is the median of the rounds, `spread` the middle half of them: where that contains one, nothing was seen
-but noise. `cpu_ratio` is the same of processor time, which neighbours on the machine disturb less. What is added in
-processor time is seen best on a model that takes next to none itself.
-`--rounds` and `--leg-s` make it longer, `--models FOLDER` takes other files than our own.
+A machine's speed drifts, but within 20 ms it is the same for both. The ratio is the median of the rounds, `spread` the
+middle half of them: where that contains one, nothing was seen but noise. `cpu_ratio` is the same of processor time,
+which neighbours on the machine disturb less. What is added in processor time is seen best on a model that takes next to
+none itself.
+`--seconds` says how long each figure is measured, `--models FOLDER` takes other files than our own.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from controller.models import untrained
 from edge_agent.bench import measure
 from edge_agent.boards import BOARDS
 from edge_agent.modelstore import Held
-from edge_agent.power.modelled import modelled
+from edge_agent.power.modelled import NominalMeter, modelled
 from edge_agent.runtimes.onnx import OnnxRuntime
 from edge_agent.serving import Server
 
@@ -33,20 +34,24 @@ MOST_US = 10.0
 """Most processor time that serving adds to an inference."""
 
 SHIPPED = Path("artifacts/models")
-AT_ONCE_S = 0.005
-"""How long the bare loop runs between two looks at the clock."""
+TURN_S = 0.01
+"""How long the bare loop runs in its turn, and how long it waits for the next one."""
+
+FEWEST_ROUNDS = 3
+SERVED_S = 0.4
+"""How long a round of serving lasts; one of probing is as long as the probe."""
 
 FLAT_OUT = 1e9
 """Inferences per second that no machine reaches: one begins as the other ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One way's turn: inferences, and what they took on the wall and of the processor, s."""
+@dataclass(slots=True)
+class Spent:
+    """One way's inferences, and what they took on the wall and of the processor, s."""
 
-    inferences: int
-    wall_s: float
-    cpu_s: float
+    inferences: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -58,55 +63,70 @@ class Leg:
         """Processor time per inference."""
         return self.cpu_s / self.inferences * 1e6
 
+    def add(self, inferences: int, began: tuple[float, float]) -> None:
+        """Count `inferences` since `began`: (wall clock, processor time) of then."""
+        self.inferences += inferences
+        self.wall_s += time.perf_counter() - began[0]
+        self.cpu_s += time.process_time() - began[1]
 
-Way = Callable[[float], int]
-"""Runs for about so many seconds and returns how many inferences ended."""
+
+class Turns:
+    """The meter of the agent's inferences, at whose begin bare onnxruntime has its turn when that is due."""
+
+    def __init__(self, meter: NominalMeter, run: Callable[[], object]) -> None:
+        """Take no turn yet; `run` is one bare inference."""
+        self.sensor, self.end, self.trace = meter.sensor, meter.end, meter.trace
+        self.bare = Spent()
+        self._run, self._due_at = run, 0.0
+
+    def begin(self) -> None:
+        """Let the inference begin, after us when we are due."""
+        if time.perf_counter() >= self._due_at:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Call onnxruntime, and nothing else."""
+        began, done, run = now(), 0, self._run
+        ends_at = began[0] + TURN_S
+        while time.perf_counter() < ends_at:
+            run()
+            done += 1
+        self.bare.add(done, began)
+        self._due_at = time.perf_counter() + TURN_S
+
+
+Way = Callable[[Turns], int]
+"""Runs with this meter and returns how many inferences of its own ended."""
 
 
 class Subject:
-    """One model, and the three ways to run it."""
+    """One model, and the two ways that the agent runs it."""
 
     def __init__(self, path: Path) -> None:
-        """Load `path` as an agent does that has no sensor but knows its board."""
+        """Load `path` as an agent does."""
         self.name = path.stem
-        self._meter = modelled(BOARDS["raspberry_pi_5"])
         self._session = OnnxRuntime().load(path)
         inner, feed = self._session._engine._inner, self._session._feeds[0]  # noqa: SLF001 - the very same session
         self._run = lambda: inner.run(None, feed)
-        self._run()
-        began = time.perf_counter()
-        self._run()
-        self._at_once = max(1, round(AT_ONCE_S / (time.perf_counter() - began)))
-        self._server = Server(self._meter, rate=FLAT_OUT, on_fault=print)
-        self._server.want(running=False)
-        held = Held(model=ActiveModel(model=self.name, artifact_sha256="0" * 64, runtime="onnxruntime"))
-        self._server.swap(self._session, held)
 
-    def bare(self, seconds: float) -> int:
-        """Call onnxruntime, and nothing else."""
-        done, run, ends_at = 0, self._run, time.perf_counter() + seconds
-        while time.perf_counter() < ends_at:
-            for _ in range(self._at_once):
-                run()
-            done += self._at_once
-        return done
+    def turns(self) -> Turns:
+        """Return the meter of an agent that has no sensor but knows its board, with turns of the bare session."""
+        return Turns(modelled(BOARDS["raspberry_pi_5"]), self._run)
 
-    def probed(self, seconds: float) -> int:
-        """Measure as a deployment's probe does, which runs each golden sample once at its end."""
-        probe = Probe(warmup=0, inferences=1, min_s=seconds)
-        done = measure(self._session, self._meter, probe, stop=Event(), turn=Lock()).inferences
-        return done + len(self._session.facts.samples)
+    def probed(self, meter: Turns) -> int:
+        """Measure as a deployment's probe does that asks for nothing else, and runs each golden sample at its end."""
+        probe = Probe()
+        measured = measure(self._session, meter, probe, stop=Event(), turn=Lock())
+        return probe.warmup + measured.inferences + len(self._session.facts.samples)
 
-    def served(self, seconds: float) -> int:
+    def served(self, meter: Turns) -> int:
         """Serve as the running model is served."""
-        self._server.want(running=True)
-        time.sleep(seconds)
-        self._server.want(running=False)
-        return self._server.take().inferences
-
-    def close(self) -> None:
-        """End the serving thread."""
-        self._server.close()
+        held = Held(model=ActiveModel(model=self.name, artifact_sha256="0" * 64, runtime="onnxruntime"))
+        server = Server(meter, rate=FLAT_OUT, on_fault=print)
+        server.swap(self._session, held)
+        time.sleep(SERVED_S)
+        server.close()
+        return server.take().inferences
 
 
 def main() -> None:
@@ -124,7 +144,7 @@ def shares(path: Path, asked: argparse.Namespace) -> None:
     """Say which share of a bare loop's rate is left by a probe, and by serving."""
     subject = Subject(path)
     for word, way in (("probe", subject.probed), ("serving", subject.served)):
-        rounds = in_turns(subject.bare, way, asked)
+        rounds = in_turns(subject, way, asked.seconds)
         ratios = [seen.rate / plain.rate for plain, seen in rounds]
         ratio = statistics.median(ratios)
         cpu_ratio = statistics.median(plain.cpu_us / seen.cpu_us for plain, seen in rounds)
@@ -140,14 +160,12 @@ def shares(path: Path, asked: argparse.Namespace) -> None:
             budget=BUDGET,
             met=ratio >= BUDGET,
         )
-    subject.close()
 
 
 def added(path: Path, asked: argparse.Namespace) -> None:
     """Say how much processor time serving adds to an inference."""
     subject = Subject(path)
-    rounds = in_turns(subject.bare, subject.served, asked)
-    subject.close()
+    rounds = in_turns(subject, subject.served, asked.seconds)
     costs = [seen.cpu_us - plain.cpu_us for plain, seen in rounds]
     cost = statistics.median(costs)
     low, _, high = statistics.quantiles(costs, n=4)
@@ -163,34 +181,32 @@ def added(path: Path, asked: argparse.Namespace) -> None:
     )
 
 
-def in_turns(bare: Way, other: Way, asked: argparse.Namespace) -> list[tuple[Leg, Leg]]:
-    """Return by round what `bare` and `other` did; the order of a round makes a drift cost both the same."""
-    for way in (bare, other):
-        leg(way, asked.leg_s)
-    rounds = []
-    for _ in range(asked.rounds):
-        a, b, c, d = (leg(way, asked.leg_s) for way in (bare, other, other, bare))
-        rounds.append((both(a, d), both(b, c)))
+def in_turns(subject: Subject, way: Way, seconds: float) -> list[tuple[Spent, Spent]]:
+    """Return by round what bare onnxruntime and `way` did in so many seconds; what warmed up before is not counted."""
+    a_round(subject, way)
+    rounds, ends_at = [], time.perf_counter() + seconds
+    while len(rounds) < FEWEST_ROUNDS or time.perf_counter() < ends_at:
+        rounds.append(a_round(subject, way))
     return rounds
 
 
-def leg(way: Way, seconds: float) -> Leg:
-    """Give `way` its turn."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    done = way(seconds)
-    return Leg(done, time.perf_counter() - wall, time.process_time() - cpu)
+def a_round(subject: Subject, way: Way) -> tuple[Spent, Spent]:
+    """Return what bare onnxruntime did in its turns, and `way` in all the time between."""
+    turns, whole, began = subject.turns(), Spent(), now()
+    whole.add(way(turns), began)
+    bare = turns.bare
+    return bare, Spent(whole.inferences, whole.wall_s - bare.wall_s, whole.cpu_s - bare.cpu_s)
 
 
-def both(one: Leg, other: Leg) -> Leg:
-    """Return two turns of the same way as one."""
-    return Leg(one.inferences + other.inferences, one.wall_s + other.wall_s, one.cpu_s + other.cpu_s)
+def now() -> tuple[float, float]:
+    """Return wall clock and processor time, s."""
+    return time.perf_counter(), time.process_time()
 
 
 def arguments() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--leg-s", type=float, default=0.2)
+    parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--models", type=Path, default=SHIPPED)
     return parser.parse_args()
 

@@ -19,7 +19,7 @@ LONGEST_S = 60.0
 
 FEWEST = 3
 
-BLOCK_S = 0.01
+BLOCK_S = 0.02
 """How long inferences run before the meter is read and others have their turn; what happens between two costs much."""
 
 GOLDEN_TOLERANCE = 0.01

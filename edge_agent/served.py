@@ -1,19 +1,27 @@
 """The figures of what a model served: counted while it runs, taken by telemetry."""
 
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 from broker.activity import InputState
 from broker.messages import Answer, BudgetState, Latency
 from edge_agent.bench import percentile
 from edge_agent.modelstore import Held
+from edge_agent.runtimes.facts import ModelFacts
+from edge_agent.runtimes.session import Ran, Session
 
 AVERAGED = 30
 """Inferences in the moving average that is held against the budget."""
 
 JUDGED = 200
 """Labelled answers in the moving top-1."""
+
+NO_ANSWER = -1
+
+Noted = tuple[float, float | None, int, int | None]
+"""One inference: its s and mJ, the index of its answer and the number of its sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,53 +40,50 @@ class Served:
     inputs: InputState | None = None
 
 
-@dataclass(slots=True)
 class Figures:
     """Figures of one model; a swap begins new ones.
 
-    `newest` makes the newest answer when somebody asks: its confidence costs more than all that is counted.
+    An inference is only noted: what follows from many of them is worked out when somebody asks, and so is the
+    confidence of the newest answer.
     """
 
-    latencies_ms: list[float] = field(default_factory=list)
-    energies_mj: list[float] = field(default_factory=list)
-    recent_mj: deque[float] = field(default_factory=lambda: deque(maxlen=AVERAGED))
-    right: deque[bool] = field(default_factory=lambda: deque(maxlen=JUDGED))
-    newest: Callable[[], Answer] | None = None
-    answers: Counter[str] = field(default_factory=Counter)
-    count: int = 0
+    def __init__(self, session: Session | None = None, energy_mj: float | None = None) -> None:
+        """Count nothing yet; `energy_mj` is what the probe of `session` showed."""
+        self.count = 0
+        self._labelled = session if session is not None and session.facts.labels else None
+        self._noted: list[Noted] = []
+        self._newest: Any = None
+        self._recent_mj: tuple[float, ...] = () if energy_mj is None else (energy_mj,)
+        self._right: tuple[bool, ...] = ()
 
-    def add(self, wall_s: float, energy_mj: float | None) -> None:
-        """Count one inference."""
-        self.latencies_ms.append(wall_s * 1_000)
-        if energy_mj is not None:
-            self.energies_mj.append(energy_mj)
-            self.recent_mj.append(energy_mj)
+    def note(self, ran: Ran, energy_mj: float | None, sample: int | None) -> None:
+        """Count an inference of the sample of that number, None for an input from outside."""
+        output, wall_s = ran
+        index = NO_ANSWER if self._labelled is None else self._labelled.best(output)
+        self._noted.append((wall_s, energy_mj, index, sample))
+        self._newest = output
         self.count += 1
-
-    def hear(self, label: str, truth: str | None, newest: Callable[[], Answer]) -> None:
-        """Count what it answered."""
-        self.newest = newest
-        self.answers[label] += 1
-        if truth is not None:
-            self.right.append(label == truth)
 
     def taken(self) -> Served:
         """Return what was added since the last call, and begin to count anew."""
-        ms, mj, answers = self.latencies_ms, self.energies_mj, self.answers
-        self.latencies_ms, self.energies_mj, self.answers = [], [], Counter()
-        right = tuple(self.right)
+        self._recent_mj = self._recent()
+        noted, self._noted = self._noted, []
+        ms = [wall_s * 1_000 for wall_s, _, _, _ in noted]
+        mj = [energy_mj for _, energy_mj, _, _ in noted if energy_mj is not None]
+        session = self._labelled
+        answers = Counter() if session is None else self._judge(noted, session.facts)
         return Served(
             inferences=len(ms),
             latency_ms=Latency(p50=percentile(ms, 50), p95=percentile(ms, 95), max=max(ms)) if ms else None,
             energy_mj=sum(mj) / len(mj) if mj else None,
-            answer=self.newest() if ms and self.newest else None,
-            top1_pct=100 * sum(right) / len(right) if right else None,
+            answer=answer(session, self._newest, noted[-1][-1]) if noted and session is not None else None,
+            top1_pct=100 * sum(self._right) / len(self._right) if self._right else None,
             answers=answers,
         )
 
     def against(self, held: Held | None) -> BudgetState | None:
         """Return the newest energies beside the budget of `held`; None when there is neither."""
-        recent = tuple(self.recent_mj)
+        recent = self._recent()
         budget_mj = held.budget_mj if held else None
         if budget_mj is None and not recent:
             return None
@@ -90,3 +95,40 @@ class Figures:
             avg_mj=avg_mj,
             status="over_budget" if broken else "ok",
         )
+
+    def _recent(self) -> tuple[float, ...]:
+        """Return the newest energies, the newest last; the thread that serves may add one meanwhile."""
+        newest = islice((mj for _, mj, _, _ in reversed(self._noted) if mj is not None), AVERAGED)
+        return (*self._recent_mj, *reversed(tuple(newest)))[-AVERAGED:]
+
+    def _judge(self, noted: list[Noted], facts: ModelFacts) -> Counter[str]:
+        """Hold the answers against the truth where it is known; return how often each label was one."""
+        answers: Counter[str] = Counter()
+        right = list(self._right)
+        for _, _, index, sample in noted:
+            label, truth = label_of(facts, index), truth_of(facts, sample)
+            answers[label] += 1
+            if truth is not None:
+                right.append(label == truth)
+        self._right = tuple(right[-JUDGED:])
+        return answers
+
+
+def answer(session: Session, output: Any, sample: int | None) -> Answer:
+    """Return the answer of a model with labels in words."""
+    index, confidence = session.top(output)
+    return Answer(
+        label=label_of(session.facts, index),
+        confidence=round(confidence, 4),
+        truth=truth_of(session.facts, sample),
+    )
+
+
+def label_of(facts: ModelFacts, index: int) -> str:
+    """Return the name of an answer, its number where it has none."""
+    return facts.labels[index] if index < len(facts.labels) else str(index)
+
+
+def truth_of(facts: ModelFacts, sample: int | None) -> str | None:
+    """Return what the sample of that number shows; None where nobody knows."""
+    return facts.samples[sample % len(facts.samples)].truth if sample is not None and facts.samples else None

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -15,9 +14,8 @@ from broker.messages import Answer, BudgetState
 from edge_agent.inputs.source import STRONGEST, Inputs, Item, Outcome, Ranked
 from edge_agent.modelstore import Held
 from edge_agent.power.meter import Meter
-from edge_agent.runtimes.facts import ModelFacts
 from edge_agent.runtimes.session import Ran, Session
-from edge_agent.served import Figures, Served
+from edge_agent.served import Figures, Served, answer
 
 TOLD_LABELS = 5
 """Labels that telemetry counts by name; the others are counted together."""
@@ -78,9 +76,7 @@ class Server:
         """Serve `session` from the next inference on; `energy_mj` is what its probe showed."""
         with self.turn:
             self.session, self.held = session, held
-            self._figures = Figures()
-            if energy_mj is not None:
-                self._figures.recent_mj.append(energy_mj)
+            self._figures = Figures(session, energy_mj)
         self._wake.set()
 
     def want(self, running: bool) -> None:
@@ -117,7 +113,7 @@ class Server:
             ran = self.session.run(self._figures.count) if values is None else self.session.infer(values)
             energy_mj = self._meter.end(ran.wall_s)
             sample = self._figures.count if values is None else None
-            return ran, _answer(self.session, ran, sample) if self.session.facts.labels else None, energy_mj
+            return ran, answer(self.session, ran.output, sample) if self.session.facts.labels else None, energy_mj
 
     def take(self) -> Served:
         """Return what ran since the last call, and begin to count anew."""
@@ -146,37 +142,30 @@ class Server:
     def _serve(self) -> None:
         due = time.monotonic()
         while not self._ended:
-            if not self.active or self._paused:
+            if not self._wanted or self._paused or self.session is None:
                 self._wake.wait()
                 self._wake.clear()
                 due = time.monotonic()
                 continue
-            pause = due - time.monotonic()
-            if pause > 0 and self._wake.wait(pause):
+            begun = time.monotonic()
+            if due > begun and self._wake.wait(due - begun):
                 self._wake.clear()
                 due = min(due, time.monotonic() + 1 / self.rate)
-                continue
-            begun = time.monotonic()
-            if self._once():
+            elif self._once():
                 due = max(due + 1 / self.rate, begun)
-                continue
-            self._wake.wait(None if self._inputs is None else self._inputs.poll_s)
-            self._wake.clear()
-            due = time.monotonic()
+            else:
+                self._wake.wait(None if self._inputs is None else self._inputs.poll_s)
+                self._wake.clear()
+                due = time.monotonic()
 
     def _once(self) -> bool:
         """Run one input; return whether there was one."""
         try:
+            if self._inputs is not None:
+                return self._next_input(self._inputs)
             with self.turn:
-                session, held = self.session, self.held
-                if session is not None and self._inputs is None:
-                    self._run_sample(session)
-            if session is None or held is None or self._inputs is None:
-                return self._inputs is None
-            item = self._inputs.next()
-            if item is None:
-                return False
-            self._serve_item(item, session, held)
+                if self.session is not None:
+                    self._run_sample(self.session)
         except EdgeWattError as error:
             self._on_fault(error.message)
         return True
@@ -185,14 +174,18 @@ class Server:
         number = self._figures.count
         self._meter.begin()
         ran = session.run(number)
-        self._count(session, ran, self._meter.end(ran.wall_s), number)
+        self._figures.note(ran, self._meter.end(ran.wall_s), number)
 
-    def _count(self, session: Session, ran: Ran, energy_mj: float | None, sample: int | None) -> None:
-        self._figures.add(ran.wall_s, energy_mj)
-        if session.facts.labels:
-            index = session.best(ran.output)
-            said = partial(_answer, session, ran, sample)
-            self._figures.hear(_label(session.facts, index), _truth(session.facts, sample), said)
+    def _next_input(self, inputs: Inputs) -> bool:
+        """Run what comes next, if anything does."""
+        with self.turn:
+            session, held = self.session, self.held
+        if session is None or held is None:
+            return False
+        item = inputs.next()
+        if item is not None:
+            self._serve_item(item, session, held)
+        return item is not None
 
     def _serve_item(self, item: Item, session: Session, held: Held) -> None:
         """Bring `item` to its end with `session`, also when another one is swapped in meanwhile."""
@@ -212,7 +205,7 @@ class Server:
             ran = session.infer(values)
             energy_mj = self._meter.end(ran.wall_s)
             if session is self.session:
-                self._count(session, ran, energy_mj, None)
+                self._figures.note(ran, energy_mj, None)
         return Outcome(
             model=held.model,
             top=_ranked(session, ran),
@@ -238,19 +231,3 @@ def _ranked(session: Session, ran: Ran) -> tuple[Ranked, ...]:
         Ranked(index, round(confidence, 4), labels[index] if index < len(labels) else None)
         for index, confidence in session.strongest(ran.output, STRONGEST)
     )
-
-
-def _answer(session: Session, ran: Ran, sample: int | None) -> Answer:
-    """Return the answer of a model with labels in words."""
-    index, confidence = session.top(ran.output)
-    return Answer(
-        label=_label(session.facts, index), confidence=round(confidence, 4), truth=_truth(session.facts, sample)
-    )
-
-
-def _label(facts: ModelFacts, index: int) -> str:
-    return facts.labels[index] if index < len(facts.labels) else str(index)
-
-
-def _truth(facts: ModelFacts, sample: int | None) -> str | None:
-    return facts.samples[sample % len(facts.samples)].truth if sample is not None and facts.samples else None

@@ -19,6 +19,7 @@ from edge_agent.modelstore import Held
 from edge_agent.power.meter import NoMeter, PowerMeter
 from edge_agent.runtimes.facts import ModelFacts, Sample
 from edge_agent.runtimes.session import Ran
+from edge_agent.served import AVERAGED, JUDGED, Figures
 from edge_agent.serving import Server
 
 NOON = clock_time(12, 0)
@@ -152,6 +153,37 @@ def test_a_budget_without_a_meter_is_ok_and_has_no_figures(server):
 
     state = made.budget()
     assert (state.status, state.energy_mj, state.avg_mj, state.source) == ("ok", 5.0, None, None)
+
+
+def test_the_newest_energies_are_averaged_across_what_was_taken_and_a_silent_meter_hides_none():
+    figures = Figures(Pretended(), energy_mj=100.0)
+    held = Held(model=ActiveModel(model="m", artifact_sha256="a", runtime="r"), budget_mj=50.0)
+    assert (figures.against(held).avg_mj, figures.against(held).status) == (100.0, "over_budget")
+
+    for energy_mj in [*[20.0] * 5, *[None] * 2 * AVERAGED]:
+        figures.note(Ran(0, 0.001), energy_mj, 0)
+    assert figures.against(held).avg_mj == pytest.approx(200 / 6)
+    assert (figures.taken().energy_mj, figures.taken().energy_mj) == (20.0, None)
+
+    figures.note(Ran(0, 0.001), 32.0, 0)
+    assert (figures.against(held).latest_mj, figures.against(held).avg_mj) == (32.0, pytest.approx(232 / 7))
+    for _ in range(AVERAGED):
+        figures.note(Ran(0, 0.001), 10.0, 0)
+    assert figures.against(held).avg_mj == pytest.approx(10.0)
+
+
+def test_answers_are_counted_anew_each_time_and_judged_where_the_truth_is_known():
+    figures = Figures(Pretended())
+    for output, sample in [(0, 0), (1, 1), (0, None), (7, None)]:
+        figures.note(Ran(output, 0.001), None, sample)
+    taken = figures.taken()
+    assert (taken.answers, taken.top1_pct) == ({"a": 2, "b": 1, "7": 1}, 50.0)
+    assert (taken.answer.label, taken.answer.truth) == ("7", None)
+
+    for _ in range(JUDGED - 1):
+        figures.note(Ran(0, 0.001), None, 0)
+    assert figures.taken().top1_pct == pytest.approx(100 * (JUDGED - 1) / JUDGED)
+    assert (figures.taken().answers, figures.taken().answer) == ({}, None)
 
 
 def test_a_budget_sentence_names_both_figures_and_how_they_were_obtained():

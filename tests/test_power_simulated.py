@@ -107,5 +107,7 @@ def test_a_model_that_tells_its_macs_takes_the_boards_time_however_busy_this_mac
 
 def test_each_figure_says_where_it_is_from():
     assert simulated(board()).sensor.source == "simulated"
-    assert modelled(BOARDS["raspberry_pi_4"]).sensor.source == "model"
+    nominal = modelled(BOARDS["raspberry_pi_4"])
+    assert (nominal.sensor.source, nominal.trace()) == ("model", None)
+    assert nominal.end(0.5) == BOARDS["raspberry_pi_4"].busy_mw / 2
     assert all(b.source for b in BOARDS.values())

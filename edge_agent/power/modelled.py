@@ -1,5 +1,6 @@
 """Energy without a sensor: the board's usual busy power times the time it worked, marked as such."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from broker.messages import PowerSensor
@@ -15,9 +16,27 @@ class Powered(Protocol):
         ...
 
 
-def modelled(board: Board) -> PowerMeter:
+@dataclass(frozen=True, slots=True)
+class NominalMeter:
+    """A power that is taken for granted, so that there is nothing to read."""
+
+    sensor: PowerSensor
+    busy_mw: float
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def end(self, busy_s: float) -> float:
+        """Return power x `busy_s` in mJ."""
+        return self.busy_mw * busy_s
+
+    def trace(self) -> None:
+        """Have nothing to fill: nothing is measured."""
+
+
+def modelled(board: Board) -> NominalMeter:
     """Return a meter that takes `board`'s nominal busy power for granted; its source is `model`."""
-    return PowerMeter(sensor=PowerSensor(source="model", rail="board"), read_mw=lambda: board.busy_mw)
+    return NominalMeter(PowerSensor(source="model", rail="board"), board.busy_mw)
 
 
 def simulated(board: Powered) -> PowerMeter:

@@ -122,12 +122,13 @@ class OnnxEngine:
         """Read the inputs; raises ArtifactError (`load_failed`) for a type that nobody can feed."""
         self._inner = inner
         self.inputs = tuple(_port(node) for node in inner.get_inputs())
+        self._wanted = [node.name for node in inner.get_outputs()[:1]]
         words = {name: word for word, name in PROVIDERS.items()}
         self.provider = words.get(inner.get_providers()[0], "cpu")
 
     def run(self, feed: Mapping[Any, Any]) -> Any:
         """Return the first output."""
-        return self._inner.run(None, feed)[0]
+        return self._inner.run(self._wanted, feed)[0]
 
 
 def _port(node: Any) -> Port:
