@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from broker.errors import WireError
 from broker.link import Packet
-from broker.topics import LOG, parse, talker
+from broker.topics import LOG, TELEMETRY, parse
 from controller.alerts.facts import FactFinder
 from controller.alerts.quantities import Facts, Reading, Scope
 from controller.alerts.records import Alerts, Silence, Silences
 from controller.alerts.rule import Rule
 from controller.alerts.rulebook import RuleBook
-from controller.alerts.sampled import Heard, beyond, said_by, told_by_samples
+from controller.alerts.sampled import Heard, beyond, said_by
 from controller.alerts.state import Alert, Event, NoNews, Read, step
 from controller.alerts.telling import Telling
 from controller.sleep import absence, asleep_until
@@ -37,6 +37,7 @@ SWEPT_PER_S = 200
 KEPT_EVERY_S = 10.0
 """An alert whose figure alone is new is written so often."""
 
+_TELEMETRY = f"/{TELEMETRY.suffix}"
 NO_NEWS = "its readings stopped"
 
 
@@ -64,13 +65,12 @@ class Evaluating:
 
     def heard(self, newest: Mapping[str, Heard], packets: Iterable[Packet]) -> None:
         """Note which devices have to be looked at: live samples beyond a threshold, and what else they said."""
-        wakeful, rules = self._awake(), told_by_samples(self.book.enabled("device"))
-        for device_id, told in newest.items():
-            if (device_id in wakeful or beyond(rules, told[0])) and self._due.get(device_id, told) is not None:
+        samples = {device_id: told[0] for device_id, told in newest.items()}
+        due = beyond(self.book.glance.told, samples) | (samples.keys() & self._awake())
+        for device_id, told in newest.items() if due else ():
+            if device_id in due and self._due.get(device_id, told) is not None:
                 self._due[device_id] = told
-        for packet in packets:
-            if talker(packet.topic) is not None:
-                continue
+        for packet in [each for each in packets if not each.topic.endswith(_TELEMETRY)]:
             try:
                 device_id, route = parse(packet.topic)
             except WireError:
@@ -89,8 +89,12 @@ class Evaluating:
         self._look_at("rollout", self.finder.rollouts(at) if self.book.enabled("rollout") else {}, at)
         self._plan_sweep(at)
         self._left = self._per_tick
-        while due := self._take():
-            self._look_at_devices(due, at)
+        while any(taken := self._take()):
+            due, swept = taken
+            well = self.finder.well(swept, at, self.book.glance) if swept else set()
+            self._awake().difference_update(well)
+            self._look_at_devices(due | dict.fromkeys(name for name in swept if name not in well), at)
+            self.evaluated += len(well)
             if self.elapsed() - began >= BUDGET_S:
                 break
         self.behind, self.took_s = len(self._due), self.elapsed() - began
@@ -112,20 +116,23 @@ class Evaluating:
         takes_s = min(SWEEP_S[1], max(1.0, len(self._sweep) / SWEPT_PER_S))
         self._per_tick = max(SLICE, -(-len(self._sweep) // int(takes_s)))
 
-    def _take(self) -> dict[str, Heard | None]:
+    def _take(self) -> tuple[dict[str, Heard | None], list[str]]:
         """Take out a slice of devices: those with news, with the sample where that is all, and some of the sweep."""
         most = SLICE - BESIDE if self._sweep and self._left else SLICE
-        due = {name: self._due.pop(name) for name in list(islice(self._due, most))}
-        while len(due) < SLICE and self._sweep and self._left:
+        due, swept = {name: self._due.pop(name) for name in list(islice(self._due, most))}, list[str]()
+        while len(due) + len(swept) < SLICE and self._sweep and self._left:
             name = self._sweep.popleft()
-            self._due.pop(name, None)
-            due[name] = None
+            if name in due or name in self._due:
+                self._due.pop(name, None)
+                due[name] = None
+            else:
+                swept.append(name)
             self._left -= 1
-        return due
+        return due, swept
 
     def _look_at_devices(self, due: Mapping[str, Heard | None], at: float) -> None:
         """Look at devices: at what a sample says where that does, else at all that is known."""
-        known, rules = self.alerts.of_devices(due), told_by_samples(self.book.enabled("device"))
+        known, rules = self.alerts.of_devices(due), self.book.told
         after: list[Alert] = []
         fully: list[str] = []
         for name, heard in due.items():

@@ -10,9 +10,12 @@ from typing import Any
 import msgspec
 
 from broker.link import Link
-from controller.alerts.quantities import Facts, Reading
+from broker.phases import Phase
+from controller.alerts.glance import Glance, Glimpse
+from controller.alerts.quantities import BAD_ENDS, Facts, Reading
 from controller.alerts.rises import Rises
 from controller.alerts.rule import Rule
+from controller.alerts.sampled import Told, beyond
 from controller.feedback.ledger import Watch
 from controller.logs import REFUSALS
 from controller.rollouts.records import Rollouts
@@ -24,10 +27,41 @@ LOST_AT = "broker_lost_at"
 COLUMNS = "id, registered_at, online, status_at, reading_at, gaps, info, status, state, reading"
 
 
+_BAD = ", ".join(f"'{phase.value}'" for phase in sorted((*BAD_ENDS, Phase.ROLLBACK_FAILED)))
+_QUIET = (
+    "SELECT id, registered_at, status_at, reading_at, energy_mj, gaps, status, info, state, reading FROM fleet f "  # noqa: S608 - our own words
+    "WHERE id IN ({marks}) AND online = 1 AND NOT EXISTS (SELECT 1 FROM alerts WHERE device_id = f.id) "
+    "AND NOT EXISTS (SELECT 1 FROM watches WHERE device_id = f.id AND alarm = 1) "
+    f"AND NOT EXISTS (SELECT 1 FROM deployments WHERE device_id = f.id AND phase IN ({_BAD}) "
+    "AND created_at = (SELECT max(created_at) FROM deployments WHERE device_id = f.id))"
+)
+"""Of some devices those that are connected and have no alert, whose model costs no more and went well."""
+
+
 class _Part(msgspec.Struct):
     """What an alert tells of a deployment."""
 
     rollout_id: str | None = None
+
+
+class _Status(msgspec.Struct):
+    interval_s: float | None = None
+
+
+class _Info(msgspec.Struct):
+    disk_free_mb: float | None = None
+
+
+class _Budget(msgspec.Struct):
+    energy_mj: float | None = None
+
+
+class _State(msgspec.Struct):
+    budget: _Budget | None = None
+
+
+_status, _info = msgspec.json.Decoder(_Status).decode, msgspec.json.Decoder(_Info).decode
+_state, _sample = msgspec.json.Decoder(_State).decode, msgspec.json.Decoder(Told).decode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +95,26 @@ class FactFinder:
                 hears_since=self._hears_since,
                 rises={} if lost is None else {"lost_readings": lost},
             )
+
+    def well(self, names: Sequence[str], at: float, glance: Glance) -> set[str]:
+        """Return those of these devices of which a glance says that no rule has anything to say."""
+        passed: dict[str, Any] = {}
+        for row in self.store.connection.execute(_QUIET.format(marks=_marks(names)), list(names)):
+            name, registered_at, status_at, reading_at, energy_mj, gaps, status, info, state, reading = row
+            budget = _state(state).budget if state else None
+            glimpse = Glimpse(
+                heard_at=max(reading_at or 0.0, status_at or 0.0) or registered_at,
+                reading_at=reading_at,
+                interval_s=(_status(status).interval_s if status else None) or 0.0,
+                disk_free_mb=_info(info).disk_free_mb if info else None,
+                energy_mj=energy_mj,
+                budget_mj=budget.energy_mj if budget else None,
+                skew_s=self.skews.get(name),
+                lost=self._rises.rise(name, gaps, at),
+            )
+            if glance.passes(glimpse, at):
+                passed[name] = _sample(reading) if reading else None
+        return passed.keys() - beyond(glance.told, passed)
 
     def rollouts(self, at: float) -> dict[str, dict[str, Reading]]:
         """Return for how long each rollout is paused; one that has ended is not."""

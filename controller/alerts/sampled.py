@@ -1,9 +1,13 @@
 """What one live sample says of the rules by itself, so that nothing has to be read of its device; pure."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
 
 from broker.messages import Telemetry
-from controller.alerts.quantities import Reading
+from controller.alerts.quantities import QUANTITIES, Reading
 from controller.alerts.rule import Rule
 from controller.alerts.state import Alert
 
@@ -13,18 +17,57 @@ Heard = tuple[Telemetry, float]
 Judged = list[tuple[Rule, Reading]]
 
 
+class Limits(NamedTuple):
+    """From where to where what is read at `path` in a sample is beyond no threshold."""
+
+    path: tuple[str, ...]
+    least: float
+    most: float
+
+
 def told_by_samples(rules: Sequence[Rule]) -> tuple[Rule, ...]:
     """Return the rules over what samples tell."""
     return tuple(rule for rule in rules if rule.watched.path)
 
 
-def beyond(rules: Sequence[Rule], sample: Telemetry) -> bool:
-    """Return whether a sample is beyond the threshold of one of these rules."""
+def limits(rules: Iterable[Rule]) -> tuple[Limits, ...]:
+    """Return the thresholds of these rules over what samples tell, one pair for each figure."""
+    found: dict[tuple[str, ...], Limits] = {}
     for rule in rules:
-        value = rule.watched.of_sample(sample)
-        if value is not None and rule.breached(value):
-            return True
-    return False
+        path = rule.watched.path
+        _, least, most = found.get(path, Limits(path, -math.inf, math.inf))
+        low, high = within(rule)
+        found[path] = Limits(path, max(least, low), min(most, high))
+    return tuple(found.values())
+
+
+def within(rule: Rule) -> tuple[float, float]:
+    """Return the least and the greatest value that are not beyond the threshold of a rule."""
+    limit = rule.threshold
+    match rule.comparison:
+        case ">":
+            return -math.inf, limit
+        case ">=":
+            return -math.inf, math.nextafter(limit, -math.inf)
+        case "<":
+            return limit, math.inf
+        case _:
+            return math.nextafter(limit, math.inf), math.inf
+
+
+def beyond(limits: Sequence[Limits], samples: Mapping[str, Any]) -> set[str]:
+    """Return the devices whose sample, or what has its attributes, has a figure that is not within these limits."""
+    found: set[str] = set()
+    for path, least, most in limits:
+        figures: Iterable[Any] = samples.values()
+        for name in path:
+            figures = [None if part is None else getattr(part, name, None) for part in figures]
+        found.update(
+            device_id
+            for device_id, figure in zip(samples, figures, strict=True)
+            if figure is not None and not least <= figure <= most
+        )
+    return found
 
 
 def said_by(heard: Heard, rules: Sequence[Rule], known: Mapping[str, Alert], at: float) -> Judged | None:
@@ -46,3 +89,18 @@ def said_by(heard: Heard, rules: Sequence[Rule], known: Mapping[str, Alert], at:
         rest.discard(rule.name)
         found.append((rule, Reading(value=value, at=came_at, kind=kind)))
     return None if rest else found
+
+
+def _told() -> type[Any]:
+    """Return a type for what rules ask of a sample, which is read in half of the time that the whole takes."""
+    parts: dict[str, list[tuple[str, Any, None]]] = {}
+    for name, *rest in (each.path for each in QUANTITIES.values() if each.path):
+        parts.setdefault(name, []).extend((inner, Any, None) for inner in rest)
+    made = [
+        (name, msgspec.defstruct(name.title(), inner) | None if inner else Any, None) for name, inner in parts.items()
+    ]
+    return msgspec.defstruct("Told", made)
+
+
+Told = _told()
+"""A stored sample, as far as rules ask for it."""
