@@ -2,7 +2,10 @@
 
 import math
 import random
+import statistics
+from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -11,19 +14,26 @@ from hypothesis import strategies as st
 from broker.energy import MEASURED
 from broker.messages import ActiveModel, Energy
 from controller.feedback.book import Book
-from controller.feedback.ledger import LIMIT, SLACK, Entry, Watch, family_of, summary, watched
+from controller.feedback.ledger import LIMIT, SLACK, Entry, Watch, family_of, watched
+from controller.storage.store import Store
 from tests.controlling import controller
 
 MODEL = "digits_cnn_s"
 NOW = 1_000_000.0
 ENERGIES = st.floats(1e-3, 1e6)
-SOURCES = st.sampled_from([*sorted(MEASURED), "model", "simulated"])
 
 
 @pytest.fixture
 async def running(tmp_path):
     async with controller(tmp_path) as whole:
         yield whole
+
+
+@pytest.fixture
+def book():
+    store = Store(None)
+    yield Book(store)
+    store.close()
 
 
 def entry(**more):
@@ -55,22 +65,71 @@ def test_a_family_is_read_from_the_name(model, family):
     assert family_of(model) == family
 
 
-def test_what_is_asked_by_board_alone_is_what_the_whole_summary_says(store):
-    luck, book = random.Random(5), Book(store)
+def some_entries(count, luck):
+    for _ in range(count):
+        low_mj = luck.choice((None, luck.uniform(5.0, 12.0)))
+        yield entry(
+            device_id=luck.choice(("a", "b")),
+            device_type=luck.choice(("pi4", "pi5", "bbb")),
+            model=luck.choice((MODEL, "resnet18", "resnet50", "vit_tiny")),
+            source=luck.choice(("pmic", "model", "simulated")),
+            simulated=luck.random() < 0.4,
+            predicted_mj=luck.choice((None, 9.0, luck.uniform(5.0, 20.0))),
+            low_mj=low_mj,
+            high_mj=luck.choice((None, 3.0))
+            if low_mj is None
+            else luck.choice((None, low_mj + luck.uniform(-1.0, 4.0))),
+            at=NOW - luck.choice((0.0, 86_400.0, 604_799.0, luck.uniform(-10.0, 4e6))),
+        )
+
+
+def told_by(entries):
+    """Return what one entry after the other says of predictions."""
+    errors = [each.error_percent for each in entries]
+    held = [each.inside for each in entries if each.inside is not None]
+    return {
+        "n": len(errors),
+        "mape_percent": statistics.fmean(map(abs, errors)) if errors else None,
+        "median_ape_percent": statistics.median(map(abs, errors)) if errors else None,
+        "bias_percent": statistics.fmean(errors) if errors else None,
+        "coverage_percent": 100 * statistics.fmean(held) if held else None,
+    }
+
+
+def is_told(figures, entries):
+    assert {name: figures[name] for name in told_by(entries)} == pytest.approx(told_by(entries), abs=1e-3)
+
+
+@pytest.mark.parametrize("of", [{}, {"device_id": "a"}, {"device_type": "pi5"}, {"device_id": "nobody"}])
+def test_the_summary_says_of_predictions_what_each_entry_says(store, of):
+    book = Book(store)
     with store.transaction():
-        for _ in range(200):
-            low_mj = luck.choice((None, luck.uniform(5.0, 12.0)))
-            book.add(
-                entry(
-                    device_type=luck.choice(("pi4", "pi5", "bbb")),
-                    source=luck.choice(("pmic", "model", "simulated")),
-                    simulated=luck.random() < 0.4,
-                    predicted_mj=luck.choice((None, 9.0, 12.0)),
-                    low_mj=low_mj,
-                    high_mj=None if low_mj is None else low_mj + luck.uniform(-1.0, 4.0),
-                )
-            )
-    found, named = summary(book.entries(), NOW), ("mape_percent", "coverage_percent")
+        for each in some_entries(300, random.Random(7)):
+            book.add(each)
+    entries = [each for each in book.entries() if all(getattr(each, name) == value for name, value in of.items())]
+    told = book.summary(NOW, **of)
+
+    assert told["total"] == len(entries)
+    untrue = Counter(each.source for each in entries if not each.counts_as_truth)
+    assert told["not_counted"] == untrue
+    for simulated, figures in (False, told), (True, told["simulated"]):
+        judged = [e for e in entries if e.simulated == simulated and e.teaches and e.error_percent is not None]
+        is_told(figures, judged)
+        for kind, key in (("per_device_type", "device_type"), ("per_family", "family")):
+            assert list(figures[kind]) == sorted({getattr(each, key) for each in judged})
+            for name, found in figures[kind].items():
+                is_told(found, [each for each in judged if getattr(each, key) == name])
+        ages_s = pairwise((-math.inf, 86_400, 604_800, 2_592_000, math.inf))
+        for (young_s, old_s), found in zip(ages_s, figures["by_age"], strict=True):
+            is_told(found, [each for each in judged if young_s <= NOW - each.at < old_s])
+
+
+def test_what_is_asked_by_board_alone_is_what_the_whole_summary_says(store):
+    book = Book(store)
+    with store.transaction():
+        for each in some_entries(200, random.Random(5)):
+            book.add(each)
+    found, named = book.summary(NOW), ("mape_percent", "coverage_percent")
 
     for simulated, boards in (0, found["per_device_type"]), (1, found["simulated"]["per_device_type"]):
         rows = {row["device_type"]: row for row in book.errors_by_type() if row["simulated"] == simulated}
@@ -84,33 +143,26 @@ def test_any_name_has_a_family(model):
     assert bool(family_of(model)) == bool(model)
 
 
-@given(
-    st.lists(
-        st.builds(
-            lambda e, p, s, t: entry(actual_mj=e, predicted_mj=p, source=s, at=t),
-            ENERGIES,
-            ENERGIES,
-            SOURCES,
-            st.floats(0, NOW),
-        )
-    )
+@pytest.mark.parametrize(
+    ("source", "simulated", "where"),
+    [
+        *((source, False, "real") for source in sorted(MEASURED)),
+        *((source, False, "not_counted") for source in ("model", "simulated")),
+        *((source, True, "not_counted") for source in ("ina3221", "model")),
+        ("simulated", True, "simulated"),
+    ],
 )
-def test_only_what_a_meter_measured_is_in_the_figures_and_every_age_counts_once(entries):
-    told = summary(entries, NOW)
+def test_only_what_a_meter_measured_is_in_the_figures_and_a_simulated_device_has_its_own(
+    book, source, simulated, where
+):
+    book.add(entry(source=source, simulated=simulated))
+    told = book.summary(NOW)
 
-    true = sum(each.source in MEASURED for each in entries)
-    assert told["n"] == true == sum(age["n"] for age in told["by_age"])
-    assert sum(told["not_counted"].values()) == len(entries) - true
-    assert sum(each["n"] for each in told["per_family"].values()) == true
-
-
-def test_a_simulated_device_has_figures_of_its_own_whatever_it_says_of_its_meter():
-    told = summary([entry(simulated=True, source="simulated"), entry(simulated=True, source="ina3221")], NOW)
-
-    assert told["n"] == 0
-    assert told["simulated"]["n"] == 1
-    assert told["simulated"]["mape_percent"] == 20.0
-    assert told["simulated"]["coverage_percent"] == 100.0
+    assert (told["n"], told["simulated"]["n"]) == (int(where == "real"), int(where == "simulated"))
+    assert told["not_counted"] == ({} if where == "real" else {source: 1})
+    assert sum(age["n"] for age in told["by_age"]) == told["n"]
+    figures = {"real": told, "simulated": told["simulated"]}.get(where)
+    assert figures is None or (figures["mape_percent"], figures["coverage_percent"]) == (20.0, 100.0)
 
 
 def test_a_prediction_that_was_too_high_has_a_positive_error():

@@ -7,7 +7,6 @@ from fastapi import APIRouter
 from controller.api.described import RESPONSES
 from controller.api.documents import Document
 from controller.api.parts import Given, Limit
-from controller.feedback import ledger
 from controller.feedback.ledger import Entry, Watch
 
 router = APIRouter(prefix="/api", tags=["ledger"], responses=RESPONSES)
@@ -26,14 +25,15 @@ async def show_ledger(
     or simulated is listed with `counts_as_truth` false; simulated devices have figures of their own in `simulated`.
     """
     now, book = parts.clock(), parts.service.bookkeeping.book
-    entries = book.entries(device_type=device_type, device_id=device_id)
+    entries = book.entries(device_type=device_type, device_id=device_id, limit=limit)
+    summary = book.summary(now, device_type=device_type, device_id=device_id)
     drifting = [w for w in book.suspects() if device_id in ("", w.device_id)]
     return {
         "success": True,
         "as_of": now,
-        "total": len(entries),
-        "entries": [entry_document(entry) for entry in entries[:limit]],
-        "summary": ledger.summary(entries, now),
+        "total": summary.pop("total"),
+        "entries": [entry_document(entry) for entry in entries],
+        "summary": summary,
         "drift": [drift_document(watch) for watch in drifting],
     }
 

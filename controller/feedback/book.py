@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from broker.energy import MEASURED
-from controller.feedback.ledger import SIMULATED, Entry, Watch
+from controller.feedback.ledger import SIMULATED, Entry, Judged, Watch, summary
 from controller.storage.database import upsert
 from controller.storage.store import Row, Store
 
@@ -13,6 +13,16 @@ COLUMNS = tuple(field.name for field in fields(Entry))
 WATCH_COLUMNS = ("device_id", "model", "source", "alarm", "document")
 MAX_SUMMED = 20_000
 """How many of the newest entries a summary speaks of."""
+
+_TRUE = "simulated = 0 AND source IN ('{}')".format("', '".join(sorted(MEASURED)))
+_TEACHES = f"({_TRUE} OR simulated = 1 AND source = '{SIMULATED}')"
+"""As SQL what `Entry.counts_as_truth` and `Entry.teaches` say."""
+
+_ERROR = "100 * (predicted_mj - actual_mj) / actual_mj"
+_INSIDE = (
+    "CASE WHEN low_mj IS NULL OR high_mj IS NULL THEN NULL WHEN actual_mj BETWEEN low_mj AND high_mj THEN 1 ELSE 0 END"
+)
+"""As SQL what `Entry.error_percent` and `Entry.inside` say."""
 
 _INSERT = f"INSERT INTO ledger ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - our own columns
 
@@ -30,35 +40,54 @@ class Book:
 
     def entries(self, *, device_id: str = "", device_type: str = "", limit: int = MAX_SUMMED) -> list[Entry]:
         """Return entries, newest first."""
-        given = {name: v for name, v in {"device_id": device_id, "device_type": device_type}.items() if v}
-        where = " AND ".join(f"{name} = ?" for name in given) or "true"
-        sql = f"SELECT * FROM ledger WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - fixed names
-        return [_entry(row) for row in self._store.query(sql, [*given.values(), limit])]
+        newest, given = _newest(device_id, device_type, limit)
+        return [_entry(row) for row in self._store.query(f"SELECT * FROM {newest} ORDER BY id DESC", given)]  # noqa: S608 - fixed names
+
+    def summary(self, now: float, *, device_id: str = "", device_type: str = "") -> Row:
+        """Return the `total` of entries, at most `MAX_SUMMED` of the newest, and how good their predictions were.
+
+        Errors are against truth only; the same of simulated devices is apart, under `simulated`. `not_counted` is how
+        many entries had no meter behind them, by source.
+        """
+        newest, given = _newest(device_id, device_type, MAX_SUMMED)
+        sources = self._store.query(
+            f"SELECT source, count(*) AS n, sum(CASE WHEN {_TRUE} THEN 0 ELSE 1 END) AS untrue FROM {newest} "  # noqa: S608 - fixed names
+            "GROUP BY source",
+            given,
+        )
+        judged: tuple[list[Judged], list[Judged]] = ([], [])
+        # Medians in SQL take longer than all of this, so it judges and leaves the sums to us.
+        for simulated, *told in self._store.connection.execute(
+            f"SELECT simulated, device_type, model, at, {_ERROR}, {_INSIDE} FROM {newest} "  # noqa: S608 - fixed names
+            f"WHERE predicted_mj IS NOT NULL AND {_TEACHES}",
+            given,
+        ):
+            judged[simulated].append(Judged(*told))
+        real, simulation = (summary(each, now) for each in judged)
+        return {
+            "total": sum(each["n"] for each in sources),
+            **real,
+            "simulated": simulation,
+            "not_counted": {each["source"]: each["untrue"] for each in sources if each["untrue"]},
+        }
 
     def errors_by_type(self) -> list[Row]:
-        """Return by type of device, real and simulated apart, what `ledger.summary` says, without reading entries.
+        """Return by type of device, real and simulated apart, what `summary` says of it, and nothing else.
 
         Each row has `mape_percent` and `coverage_percent`, the second None where nothing was foretold with an interval.
         """
-        marks = ", ".join("?" * len(MEASURED))
+        newest, given = _newest("", "", MAX_SUMMED)
         sql = (
-            "SELECT device_type, simulated, avg(abs(100 * (predicted_mj - actual_mj) / actual_mj)) AS mape_percent, "  # noqa: S608 - marks only
-            "avg(CASE WHEN actual_mj BETWEEN low_mj AND high_mj THEN 100.0 "
-            "WHEN low_mj IS NOT NULL AND high_mj IS NOT NULL THEN 0.0 END) AS coverage_percent "
-            f"FROM (SELECT * FROM ledger ORDER BY id DESC LIMIT {MAX_SUMMED}) AS newest WHERE predicted_mj IS NOT NULL "
-            f"AND (simulated = 0 AND source IN ({marks}) OR simulated = 1 AND source = ?) "
+            f"SELECT device_type, simulated, avg(abs({_ERROR})) AS mape_percent, "  # noqa: S608 - fixed names
+            f"100 * avg({_INSIDE}) AS coverage_percent FROM {newest} WHERE predicted_mj IS NOT NULL AND {_TEACHES} "
             "GROUP BY device_type, simulated ORDER BY device_type, simulated"
         )
-        return self._store.query(sql, [*sorted(MEASURED), SIMULATED])
+        return self._store.query(sql, given)
 
     def measured_types(self) -> dict[str, int]:
         """Return the types of real devices that a meter measured something on, and the newest such entry of each."""
-        marks = ", ".join("?" * len(MEASURED))
-        sql = (
-            f"SELECT device_type, max(id) AS newest FROM ledger WHERE simulated = 0 AND source IN ({marks}) "  # noqa: S608 - marks only
-            "GROUP BY device_type"
-        )
-        return {row["device_type"]: row["newest"] for row in self._store.query(sql, sorted(MEASURED))}
+        sql = f"SELECT device_type, max(id) AS newest FROM ledger WHERE {_TRUE} GROUP BY device_type"  # noqa: S608 - fixed names
+        return {row["device_type"]: row["newest"] for row in self._store.query(sql)}
 
     def baseline(self, device_id: str, model: str) -> Entry | None:
         """Return what the newest deployment of `model` on a device ended with."""
@@ -102,6 +131,14 @@ class Book:
         """Return every watch whose sum has left zero, by device."""
         found = map(_watch, self._store.query("SELECT document FROM watches ORDER BY device_id"))
         return [watch for watch in found if watch.since is not None]
+
+
+def _newest(device_id: str, device_type: str, limit: int) -> tuple[str, list[Any]]:
+    """Return SQL for the newest entries, with its arguments: of a device, of a type, of all where none is named."""
+    named = {name: value for name, value in (("device_id", device_id), ("device_type", device_type)) if value}
+    where = " AND ".join(f"{name} = ?" for name in named) or "true"
+    sql = f"(SELECT * FROM ledger WHERE {where} ORDER BY id DESC LIMIT ?) AS newest"  # noqa: S608 - fixed names
+    return sql, [*named.values(), limit]
 
 
 def _entry(row: Row) -> Entry:

@@ -4,7 +4,8 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from broker.energy import MEASURED
 
@@ -129,19 +130,27 @@ def watched(before: Watch, energy_mj: float, at: float) -> Watch:
     )
 
 
-def summary(entries: Sequence[Entry], now: float) -> dict[str, Any]:
-    """Return how good the predictions were, against truth only; the same of simulated devices apart, under `simulated`.
+class Judged(NamedTuple):
+    """A prediction that can be judged by what was reported: how far off it was, and whether its interval held."""
 
-    `not_counted` is how many entries had no meter behind them, by source.
-    """
-    made = [entry for entry in entries if entry.error_percent is not None]
-    untrue = [entry for entry in entries if not entry.counts_as_truth]
-    return _summary([entry for entry in made if entry.counts_as_truth], now) | {
-        "simulated": _summary([entry for entry in made if entry.simulated and entry.teaches], now),
-        "not_counted": {s: sum(entry.source == s for entry in untrue) for s in sorted({e.source for e in untrue})},
+    device_type: str
+    model: str
+    at: float
+    error_percent: float
+    inside: int | None
+
+
+def summary(judged: Sequence[Judged], now: float) -> dict[str, Any]:
+    """Return how good predictions were: all of them, by board, by family of models, by age."""
+    return {
+        **_figures(judged),
+        "per_device_type": _by(judged, lambda each: each.device_type),
+        "per_family": _by(judged, lambda each: family_of(each.model)),
+        "by_age": _by_age(judged, now),
     }
 
 
+@lru_cache(maxsize=4096)
 def family_of(model: str) -> str:
     """Return the family that a model's name tells: `mobilenetv3_small_075` is a mobilenetv3, `resnet50` a resnet."""
     words = [word for word in model.lower().replace("-", "_").replace(".", "_").split("_") if word not in ("", "tf")]
@@ -157,38 +166,30 @@ def _bare(word: str) -> str:
     return word if stem.endswith("v") else stem
 
 
-def _summary(entries: Sequence[Entry], now: float) -> dict[str, Any]:
-    return {
-        **_figures(entries),
-        "per_device_type": _by(entries, lambda entry: entry.device_type),
-        "per_family": _by(entries, lambda entry: entry.family),
-        "by_age": _by_age(entries, now),
-    }
-
-
-def _by(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, dict[str, Any]]:
-    groups: dict[str, list[Entry]] = {}
-    for entry in entries:
-        groups.setdefault(key(entry), []).append(entry)
+def _by(judged: Iterable[Judged], key: Callable[[Judged], str]) -> dict[str, dict[str, Any]]:
+    groups: dict[str, list[Judged]] = {}
+    for each in judged:
+        groups.setdefault(key(each), []).append(each)
     return {name: _figures(groups[name]) for name in sorted(groups)}
 
 
-def _by_age(entries: Sequence[Entry], now: float) -> list[dict[str, Any]]:
+def _by_age(judged: Sequence[Judged], now: float) -> list[dict[str, Any]]:
     ages, young_s = [], -math.inf
     for name, old_s in AGES_S:
-        within = [entry for entry in entries if young_s <= now - entry.at < old_s]
+        within = [each for each in judged if young_s <= now - each.at < old_s]
         ages.append({"age": name, **_figures(within)})
         young_s = old_s
     return ages
 
 
-def _figures(entries: Sequence[Entry]) -> dict[str, Any]:
-    errors = [entry.error_percent for entry in entries if entry.error_percent is not None]
-    held = [entry.inside for entry in entries if entry.inside is not None]
+def _figures(judged: Sequence[Judged]) -> dict[str, Any]:
+    errors = [each.error_percent for each in judged]
+    sizes = [abs(error) for error in errors]
+    held = [each.inside for each in judged if each.inside is not None]
     return {
         "n": len(errors),
-        "mape_percent": _rounded(statistics.fmean(map(abs, errors))) if errors else None,
-        "median_ape_percent": _rounded(statistics.median(map(abs, errors))) if errors else None,
+        "mape_percent": _rounded(statistics.fmean(sizes)) if errors else None,
+        "median_ape_percent": _rounded(statistics.median(sizes)) if errors else None,
         "bias_percent": _rounded(statistics.fmean(errors)) if errors else None,
         "coverage_percent": _rounded(100 * sum(held) / len(held)) if held else None,
     }
