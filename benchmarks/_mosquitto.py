@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from broker.tied import dies_with_us
-from controller.cli.ports import next_free
+from controller.cli.ports import some_free
 from controller.cli.readiness import answers_mqtt, wait_until
 from controller.cli.stack import find_mosquitto
 
@@ -15,9 +15,9 @@ READY_S = 20.0
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path, *, port: int = 23_883) -> Iterator[int]:
-    """Run one with its configuration in `folder`, and yield its port: `port` or the next that is free."""
-    port = next_free(port)
+def mosquitto(folder: Path) -> Iterator[int]:
+    """Run one with its configuration in `folder`, and yield its port."""
+    [port] = some_free(1)
     configuration = folder / "mosquitto.conf"
     configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")
     command = [find_mosquitto(), "-c", str(configuration)]

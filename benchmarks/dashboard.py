@@ -20,7 +20,7 @@ import psutil
 from benchmarks._seeded_fleet import fill
 from benchmarks._streamlit_session import Run, Session
 from controller.cli import stack
-from controller.cli.ports import next_free
+from controller.cli.ports import some_free
 from controller.cli.readiness import answers_http, answers_mqtt, wait_until
 from controller.torture.havoc import Havoc
 
@@ -59,7 +59,7 @@ async def measure(folder: Path, asked: argparse.Namespace) -> int:
         told = f"{samples:,} samples, {deep} of {asked.devices} devices with {asked.days:g} days"
         row("filled a database", time.monotonic() - began, "s", reference=told)
     row("the database", database.stat().st_size / 1e6, "MB")
-    ports = (next_free(22_983), next_free(22_600), next_free(22_700))
+    ports = some_free(3)
     place = stack.Stack(
         data=folder, broker=stack.chosen_broker("auto"), mqtt_port=ports[0], port=ports[1], dashboard_port=ports[2]
     )

@@ -19,7 +19,7 @@ from broker.link import Connected
 from broker.looped import LoopedLink
 from broker.topics import CMD
 from controller.cli import stack
-from controller.cli.ports import next_free
+from controller.cli.ports import some_free
 from controller.cli.readiness import answers_http, answers_mqtt, wait_until
 from controller.cli.simulated import FleetWishes, programs
 from controller.client import Client
@@ -53,8 +53,8 @@ def main() -> None:
 
 async def measure(folder: Path, flash: Path) -> None:
     """Bring the fleet up with its files in `flash`, ask it, and kill what it depends on."""
-    mqtt_port = next_free(22_883)
-    place = stack.Stack(data=folder, broker="mosquitto", mqtt_port=mqtt_port, port=next_free(22_500), dashboard_port=0)
+    mqtt_port, port = some_free(2)
+    place = stack.Stack(data=folder, broker="mosquitto", mqtt_port=mqtt_port, port=port, dashboard_port=0)
     place.logs.mkdir()
     havoc, database = Havoc(place.logs), folder / "controller" / "controller.db"
     try:

@@ -26,6 +26,7 @@ from broker.mqttium import MqttiumLink
 from broker.paho import PahoLink
 from broker.topics import TELEMETRY
 from controller.__main__ import compose
+from controller.cli.ports import some_free
 from controller.settings import Settings
 from controller.storage.store import Store
 
@@ -33,7 +34,6 @@ MESSAGES = 20_000
 DEVICES = 200
 ROUNDS = 3
 BUDGET = 0.85
-PORT = 18_833
 CONF = "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 1000\nuser root\n"
 
 
@@ -50,14 +50,15 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         conf = Path(folder) / "mosquitto.conf"
-        conf.write_text(CONF.format(port=PORT))
+        [port] = some_free(1)
+        conf.write_text(CONF.format(port=port))
         with subprocess.Popen([broker_path, "-c", str(conf)], stderr=subprocess.DEVNULL) as mosquitto:
             time.sleep(0.5)
             rounds = [
                 (
-                    bare(messages),
-                    ingest(MqttiumLink, Path(folder), messages),
-                    ingest(PahoLink, Path(folder), messages),
+                    bare(port, messages),
+                    ingest(MqttiumLink, port, Path(folder), messages),
+                    ingest(PahoLink, port, Path(folder), messages),
                 )
                 for _ in range(wanted.rounds)
             ]
@@ -96,9 +97,9 @@ def now() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def bare(messages: int) -> Reached:
+def bare(port: int, messages: int) -> Reached:
     """Return how quickly paho hands messages to a callback that counts."""
-    queue_up("bare", messages)
+    queue_up(port, "bare", messages)
     counted, done = 0, threading.Event()
 
     def count(*_: object) -> None:
@@ -110,7 +111,7 @@ def bare(messages: int) -> Reached:
     client = session("bare")
     client.on_message = count
     began = now()
-    client.connect("127.0.0.1", PORT)
+    client.connect("127.0.0.1", port)
     client.loop_start()
     done.wait(600)
     result = reached(began, messages)
@@ -119,11 +120,11 @@ def bare(messages: int) -> Reached:
     return result
 
 
-def ingest(kind: type[MqttiumLink] | type[PahoLink], folder: Path, messages: int) -> Reached:
+def ingest(kind: type[MqttiumLink] | type[PahoLink], port: int, folder: Path, messages: int) -> Reached:
     """Return how quickly the controller commits messages that come over a link of this kind."""
     client_id = f"ingest-{secrets.token_hex(4)}"
-    queue_up(client_id, messages)
-    return asyncio.run(_ingest(folder / client_id, kind(f"mqtt://127.0.0.1:{PORT}", client_id), messages))
+    queue_up(port, client_id, messages)
+    return asyncio.run(_ingest(folder / client_id, kind(f"mqtt://127.0.0.1:{port}", client_id), messages))
 
 
 async def _ingest(folder: Path, link: MqttiumLink | PahoLink, messages: int) -> Reached:
@@ -150,25 +151,25 @@ def session(client_id: str) -> mqtt.Client:
     return mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
 
 
-def queue_up(client_id: str, messages: int) -> None:
+def queue_up(port: int, client_id: str, messages: int) -> None:
     """Fill the session of `client_id` with every message, so that no generator is measured beside its reader."""
     ready = threading.Event()
     client = session(client_id)
     client.on_subscribe = lambda *_: ready.set()
-    client.connect("127.0.0.1", PORT)
+    client.connect("127.0.0.1", port)
     client.subscribe(TELEMETRY.filter, 1)
     client.loop_start()
     ready.wait(10)
     client.disconnect()
     client.loop_stop()
-    publish(messages)
+    publish(port, messages)
 
 
-def publish(messages: int) -> None:
+def publish(port: int, messages: int) -> None:
     """Publish every message at QoS 1, as fast as the broker takes them."""
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="generator")
     client.max_inflight_messages_set(1_000)
-    client.connect("127.0.0.1", PORT)
+    client.connect("127.0.0.1", port)
     client.loop_start()
     now, last = time.time(), None
     for n in range(messages):

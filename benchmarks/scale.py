@@ -23,7 +23,7 @@ import psutil
 from benchmarks._large_fleet import Answering, fill, name_of, retain
 from controller.api.fleet_counts import SHARED_S
 from controller.cli import stack
-from controller.cli.ports import next_free
+from controller.cli.ports import some_free
 from controller.cli.readiness import answers_http, answers_mqtt, wait_until
 from controller.torture.havoc import Havoc
 
@@ -49,8 +49,8 @@ def main() -> None:
 
 async def measure(folder: Path, asked: argparse.Namespace) -> None:
     """Fill store and broker, start a controller on them, and ask it."""
-    mqtt_port = next_free(23_883)
-    place = stack.Stack(data=folder, broker="mosquitto", mqtt_port=mqtt_port, port=next_free(23_500), dashboard_port=0)
+    mqtt_port, port = some_free(2)
+    place = stack.Stack(data=folder, broker="mosquitto", mqtt_port=mqtt_port, port=port, dashboard_port=0)
     place.logs.mkdir()
     havoc, size = Havoc(place.logs), {"devices": asked.devices, "planned": asked.planned, "driven": asked.driven}
     program = stack.controller_program(place)

@@ -22,7 +22,7 @@ from benchmarks._saying import say
 from benchmarks._stored_history import Stored
 from broker.messages import Answer, Energy, Latency, Telemetry
 from controller.cli import stack
-from controller.cli.ports import next_free
+from controller.cli.ports import some_free
 from controller.cli.processes import Program, python
 from controller.cli.readiness import answers_http, answers_mqtt, wait_until
 from controller.torture.havoc import Havoc
@@ -120,8 +120,8 @@ def sample(seq: int, ts: float) -> Telemetry:
 
 async def back(folder: Path, kept: set[int], interval_s: float, broker: str) -> None:
     """Let the device come back, kill who serves it, and see what is stored, when, and how often."""
-    port = next_free(27_883)
-    place = stack.Stack(data=folder, broker=broker, mqtt_port=port, port=next_free(27_500), dashboard_port=0)
+    mqtt_port, port = some_free(2)
+    place = stack.Stack(data=folder, broker=broker, mqtt_port=mqtt_port, port=port, dashboard_port=0)
     place.logs.mkdir()
     havoc, stored = Havoc(place.logs), Stored(folder / "controller" / "controller.db", DEVICE, SESSION)
     try:

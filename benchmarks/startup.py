@@ -26,12 +26,11 @@ from benchmarks._mosquitto import mosquitto
 from benchmarks._saying import say
 from benchmarks._streamlit_session import Session
 from controller.cli import stack
-from controller.cli.ports import next_free
+from controller.cli.ports import some_free
 from controller.cli.processes import Program
 from controller.cli.readiness import answers_http, answers_mqtt, wait_until
 
 READY_S = 120.0
-FIRST_PORT = 24_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def main() -> None:
 
 def placed(folder: Path, mqtt_port: int) -> stack.Stack:
     """Return where a stack of ours listens."""
-    port, dashboard_port = next_free(FIRST_PORT), next_free(FIRST_PORT + 100)
+    port, dashboard_port = some_free(2)
     return stack.Stack(
         data=folder / "stack", broker="mosquitto", mqtt_port=mqtt_port, port=port, dashboard_port=dashboard_port
     )
@@ -103,7 +102,7 @@ def page(program: Program, port: int) -> Start:
 
 def brokers(folder: Path, rounds: int) -> None:
     """Say how long the embedded broker needs until it lets a client in, beside Mosquitto."""
-    port = next_free(FIRST_PORT + 200)
+    [port] = some_free(1)
     (folder / "broker.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     answers = partial(answers_mqtt, port)
     small = [stack.find_mosquitto(), "-c", str(folder / "broker.conf")]
@@ -126,7 +125,7 @@ def whole(command: str, folder: Path, rounds: int, *options: str) -> None:
 
 def reported(command: str, data: Path, options: Sequence[str], *, fresh: bool) -> tuple[Start, dict[str, float | None]]:
     """Run the command until it prints its report, end it, and return both."""
-    ports = [str(next_free(FIRST_PORT + 300 + n * 50)) for n in range(3)]
+    ports = [str(port) for port in some_free(3)]
     where = ["--port", ports[0], "--mqtt-port", ports[1], "--dashboard-port", ports[2], "--data", str(data)]
     argv = [
         sys.executable,

@@ -24,7 +24,7 @@ import psutil
 
 from benchmarks.scale import row, until
 from controller.cli import simulated_light, stack
-from controller.cli.ports import next_free
+from controller.cli.ports import some_free
 from controller.cli.readiness import answers_http, answers_mqtt
 from controller.cli.simulated import newest
 from controller.torture.havoc import Havoc
@@ -123,8 +123,8 @@ def main() -> None:
 
 async def measure(folder: Path, asked: argparse.Namespace) -> None:
     """Start everything, let the devices register, and watch."""
-    mqtt_port = next_free(24_883)
-    place = stack.Stack(data=folder, broker="mosquitto", mqtt_port=mqtt_port, port=next_free(24_500), dashboard_port=0)
+    mqtt_port, port = some_free(2)
+    place = stack.Stack(data=folder, broker="mosquitto", mqtt_port=mqtt_port, port=port, dashboard_port=0)
     place.logs.mkdir()
     havoc = Havoc(place.logs)
     watching = Watching(havoc, place)
