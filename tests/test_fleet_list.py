@@ -76,8 +76,27 @@ def test_every_question_has_the_answer_that_whole_documents_give(listing):
         assert [row["id"] for row in listing.page(Sought(**wanted), NOW, limit=1_000, offset=0)] == expected, wanted
         assert listing.count(Sought(**wanted), NOW) == len(expected)
     counts = {word: sum(each["health"] == word for each in documents) for word in fleet.HEALTHS}
-    assert listing.healths_and_gaps(NOW)[0] == counts
+    listing.store.add_gaps({"dev-003": 5, "dev-100": 7})
+    assert listing.healths_and_gaps(NOW) == (counts, 12)
     assert min(counts.values()) > 0
+
+
+def test_a_fleet_of_nobody_has_counts(store):
+    assert FleetList(store=store).healths_and_gaps(NOW) == (dict.fromkeys(fleet.HEALTHS, 0), 0)
+
+
+def test_the_fleet_of_a_file_is_counted_and_filtered_by_health_without_its_documents(tmp_path):
+    store, asked = Store(tmp_path / "controller.db"), []
+    store.connection.set_trace_callback(asked.append)
+    FleetList(store=store).healths_and_gaps(NOW)
+    FleetList(store=store).count(Sought(health="silent"), NOW)
+    store.connection.set_trace_callback(None)
+
+    for sql in asked:
+        plan = [row["detail"] for row in store.query(f"EXPLAIN QUERY PLAN {sql}")]
+        assert any(step.startswith("SCAN d USING COVERING INDEX idx_devices_id_online") for step in plan), plan
+    assert len(asked) == 2
+    store.close()
 
 
 def test_every_order_is_that_of_the_figures_and_pages_are_parts_of_the_whole(listing):

@@ -36,6 +36,7 @@ SCHEMAS = {
     "m014_places": "6c4c1d7bfd89",
     "m016_lists": "6678465f0db7",
     "m017_samples": "5717d85fc7bf",
+    "m018_counts": "75102780724c",
 }
 """What each step left behind, as a digest: a step that somebody's database has taken is never edited."""
 

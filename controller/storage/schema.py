@@ -6,6 +6,7 @@ from controller.storage import (
     schema_access,
     schema_alerts,
     schema_charging,
+    schema_counts,
     schema_enrolment,
     schema_lists,
     schema_logs,
@@ -257,5 +258,6 @@ for _later in (
     schema_versions.m015_versions,
     schema_lists.m016_lists,
     schema_samples.m017_samples,
+    schema_counts.m018_counts,
 ):
     migrations()(_later)
