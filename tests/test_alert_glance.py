@@ -150,14 +150,19 @@ class Thorough(FactFinder):
         return set()
 
 
-def looked_at(store, finder, seed):
-    """How every rule stands after a while in a fleet, and who looked."""
-    skews, luck = {}, random.Random(seed)
-    odd = filled(store, luck, skews)
+def desk_over(store, finder, skews):
     bus = SimpleNamespace(connected=True, dropped=0)
     desk = compose_alerts(store, bus, Path(), skews, max_mb=1e4, notices=False)
     desk.evaluating.finder = finder(store=store, link=bus, rollout_records=Rollouts(store), skews=skews)
     desk.evaluating.elapsed = lambda: 0.0
+    return desk
+
+
+def looked_at(store, finder, seed):
+    """How every rule stands after a while in a fleet, and who looked."""
+    skews, luck = {}, random.Random(seed)
+    odd = filled(store, luck, skews)
+    desk = desk_over(store, finder, skews)
     for rule in rules(random.Random(seed), seed):
         desk.put_rule(rule, "cli", NOW)
     for at in (NOW + 1.0, NOW + 70.0, NOW + 640.0, NOW + 2_500.0):
@@ -167,6 +172,19 @@ def looked_at(store, finder, seed):
         desk.tick(at, None)
     rows = store.query("SELECT subject, rule, document FROM alerts ORDER BY subject, rule")
     return [tuple(row.values()) for row in rows], desk.evaluating.finder
+
+
+def test_of_a_fleet_that_is_well_everybody_passes(store):
+    names, desk = [f"dev-{index}" for index in range(3)], desk_over(store, Glancing, {})
+    with store.transaction():
+        for name in names:
+            store.add_device(name, NOW, approved=True)
+            store.put_device(name, **_columns(random.Random(1), set()))
+        tell(store, random.Random(1), dict.fromkeys(names, ()), NOW)
+    desk.tick(NOW + 1.0, None)
+
+    assert (desk.evaluating.finder.passed, desk.evaluating.evaluated) == (3, 3)
+    assert store.query("SELECT * FROM alerts WHERE scope = 'device'") == []
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -93,8 +93,9 @@ class Evaluating:
             due, swept = taken
             well = self.finder.well(swept, at, self.book.glance) if swept else set()
             self._awake().difference_update(well)
-            self._look_at_devices(due | dict.fromkeys(name for name in swept if name not in well), at)
             self.evaluated += len(well)
+            if due := due | dict.fromkeys(name for name in swept if name not in well):
+                self._look_at_devices(due, at)
             if self.elapsed() - began >= BUDGET_S:
                 break
         self.behind, self.took_s = len(self._due), self.elapsed() - began
