@@ -1,13 +1,16 @@
 """Samples are appended first and get their keys later: each is found once, whatever is undone, killed or said twice."""
 
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from controller.storage import runs
 from controller.storage.heap import Heap
+from controller.storage.runs import Run
 from controller.storage.store import Store
 
 COLUMNS = ("device_id", "ts", "session", "seq", "received_at", "energy_mj")
@@ -22,16 +25,20 @@ class UndoneError(Exception):
 
 
 class Appended(RuleBasedStateMachine):
-    """A file's table of samples beside a dict of what was committed first under each name."""
+    """A file's table of samples beside a dict of what was committed first under each name.
+
+    What was `gone` for its age may be refused, or stored once more: both are right.
+    """
 
     store: Store
 
     @initialize(held=st.booleans())
     def begin(self, held):
-        for table in ("telemetry", "telemetry_keys", "telemetry_times"):
+        for table in ("telemetry", "telemetry_runs", "telemetry_times"):
             self.store.connection.execute(f"DELETE FROM {table}")
         self.store.connection.execute("UPDATE telemetry_written SET up_to = 0")
         self.known, self.said, self.held, self.walking = {}, 0, held, False
+        self.gone = set()
         self.start()
 
     def start(self):
@@ -95,38 +102,51 @@ class Appended(RuleBasedStateMachine):
     @rule(device_id=st.sampled_from(DEVICES), before=st.sampled_from((150.0, 350.0, 1_000.0)))
     def the_oldest_go(self, device_id, before):
         self.store.settle(device_id)
+        old = {name for name in self.stored() if name[0] == device_id and 100.0 * name[2] < before}
         with self.store.transaction():
-            gone = self.store.samples.remove(device_id, before, 100)
-        old = [name for name in self.known if name[0] == device_id and 100.0 * name[2] < before]
-        assert gone == len(old)
-        for name in old:
-            del self.known[name]
+            assert self.store.samples.remove(device_id, before, 100) == len(old)
+        self.gone |= old
 
     @rule(held=st.booleans())
     def the_process_is_killed(self, held):
         self.held, self.walking = held, False
         self.start()
 
+    def stored(self):
+        """Return the energy of each sample that is found, by its name."""
+        rows = self.store.query("SELECT device_id, session, seq, energy_mj FROM samples")
+        found = {(row["device_id"], row["session"], row["seq"]): row["energy_mj"] for row in rows}
+        assert len(found) == len(rows)
+        return found
+
     @invariant()
     def nothing_is_there_that_was_not_committed(self):
         if hasattr(self, "known"):
-            rows = self.store.query("SELECT device_id, session, seq, energy_mj FROM samples")
-            found = {(row["device_id"], row["session"], row["seq"]): row["energy_mj"] for row in rows}
-            assert len(found) == len(rows)
-            assert found.items() <= self.known.items()
+            found = self.stored()
+            assert found.keys() <= self.known.keys()
+            assert all(found[name] == self.known[name] for name in found.keys() - self.gone)
 
     def teardown(self):
         if hasattr(self, "known"):
             self.start()
             self.store.settle(*DEVICES)
-            rows = self.store.query("SELECT device_id, ts, session, seq, energy_mj FROM samples")
-            assert {(row["device_id"], row["session"], row["seq"]): row["energy_mj"] for row in rows} == self.known
-            assert all(row["ts"] == 100.0 * row["seq"] for row in rows)
-            [counts] = self.store.query(
-                "SELECT (SELECT count(*) FROM telemetry) AS rows, (SELECT count(*) FROM telemetry_keys) AS keys, "
-                "(SELECT count(*) FROM telemetry_times) AS times"
-            )
-            assert counts == {"rows": len(rows), "keys": len(rows), "times": len(rows)}
+            assert self.stored().keys() | self.gone == self.known.keys()
+            self.every_sample_has_its_keys()
+
+    def every_sample_has_its_keys(self):
+        [counts] = self.store.query(
+            "SELECT (SELECT count(*) FROM telemetry) AS rows, (SELECT count(*) FROM telemetry_times) AS times"
+        )
+        assert counts == {"rows": len(self.stored()), "times": len(self.stored())}
+        rows = self.store.query("SELECT * FROM telemetry_runs ORDER BY device_id, session, low")
+        for row, following in pairwise(rows):
+            same = (row["device_id"], row["session"]) == (following["device_id"], following["session"])
+            assert not same or row["high"] + 1 < following["low"]
+        numbers = {
+            (row["device_id"], row["session"], seq) for row in rows for seq in range(row["low"], row["high"] + 1)
+        }
+        assert self.stored().keys() <= numbers <= self.known.keys()
+        assert all(row["until"] == 100.0 * row["high"] for row in rows)
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +159,38 @@ def memory():
 def test_every_sample_is_found_once_whatever_is_undone_killed_or_said_twice(memory):
     machine = type("Machine", (Appended,), {"store": memory})
     run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=20, deadline=None))
+
+
+numbers = st.lists(st.integers(1, 30), max_size=20)
+
+
+@given(before=numbers, added=numbers)
+def test_runs_hold_the_numbers_that_were_added_and_between_any_two_one_is_missing(memory, before, added):
+    session = ("pi5-1", "s1")
+    memory.connection.execute("DELETE FROM telemetry_runs")
+
+    for come in (before, added):
+        touched = runs.touched(memory.connection, session, min(come, default=1), max(come, default=1))
+        runs.add(memory.connection, session, touched, (Run(each, each, float(each)) for each in come))
+
+    found = runs.touched(memory.connection, session, 0, 30)
+    assert [each for run in found for each in range(run.low, run.high + 1)] == sorted({*before, *added})
+    assert all(run.until == run.high for run in found)
+    assert all(run.high + 1 < following.low for run, following in pairwise(found))
+    assert {each for each in range(32) if runs.within(found, each)} == {*before, *added}
+
+
+@given(before=numbers, first=st.integers(1, 30), size=st.integers(1, 9))
+def test_a_run_is_made_longer_only_where_it_meets_no_other(memory, before, first, size):
+    session, added = ("pi5-1", "s1"), Run(first, first + size - 1, 1.0)
+    memory.connection.execute("DELETE FROM telemetry_runs")
+    runs.add(memory.connection, session, (), (Run(each, each, 1.0) for each in before))
+
+    longer = runs.extend(memory.connection, session, added)
+
+    free = not any(each in before for each in range(first, added.high + 2))
+    assert longer == (first - 1 in before and free)
+    if longer:
+        assert set(range(first, added.high + 1)).issubset(
+            each for run in runs.touched(memory.connection, session, 0, 40) for each in range(run.low, run.high + 1)
+        )

@@ -64,7 +64,7 @@ def written(store, what="reading_at"):
 
 
 def keys(store):
-    return store.query("SELECT count(*) AS n FROM telemetry_keys")[0]["n"]
+    return store.query("SELECT count(*) AS n FROM telemetry_times")[0]["n"]
 
 
 def test_what_was_just_said_is_shown_sorted_and_charted_before_it_is_in_its_place(path):

@@ -14,7 +14,7 @@ from broker.phases import Phase
 from controller import lives
 from controller.records import Deployments, Measurements
 from controller.settings import Settings
-from controller.storage import moving
+from controller.storage import moving, runs
 from controller.storage.schema import migrations
 from controller.storage.schema_samples import BEFORE
 from controller.storage.sqlite import Database
@@ -37,6 +37,7 @@ SCHEMAS = {
     "m016_lists": "6678465f0db7",
     "m017_samples": "5717d85fc7bf",
     "m018_counts": "75102780724c",
+    "m019_runs": "ba2692527d13",
 }
 """What each step left behind, as a digest: a step that somebody's database has taken is never edited."""
 
@@ -300,6 +301,26 @@ def test_a_step_that_fails_leaves_the_database_as_the_step_before_left_it(tmp_pa
     assert len(copies(tmp_path)) == 1
 
 
+def test_numbers_of_samples_become_runs(tmp_path):
+    path = tmp_path / "controller.db"
+    old(path, "m017_samples")
+    with closing(sqlite3.connect(path)) as connection:
+        for own, (session, seq) in enumerate([("s1", 1), ("s1", 2), ("s2", 2), ("s1", 5), ("s1", 4)], start=2):
+            given = [own, "pi5-2", session, seq]
+            columns = "id, device_id, session, seq, ts"
+            connection.execute(f"INSERT INTO telemetry ({columns}) VALUES (?, ?, ?, ?, ?)", [*given, float(own)])
+            connection.execute(
+                "INSERT INTO telemetry_keys (sample, device_id, session, seq) VALUES (?, ?, ?, ?)", given
+            )
+        connection.commit()
+
+    store = Store(path)
+
+    rows = store.query("SELECT session, low, high, until FROM telemetry_runs WHERE device_id = 'pi5-2' ORDER BY 1, 2")
+    assert [tuple(row.values()) for row in rows] == [("s1", 1, 2, 3.0), ("s1", 4, 5, 6.0), ("s2", 2, 2, 4.0)]
+    store.close()
+
+
 def test_samples_are_taken_over_piece_by_piece_and_a_kill_in_between_loses_none(tmp_path, monkeypatch):
     path, told = tmp_path / "controller.db", []
     old(path, "m016_lists")
@@ -326,7 +347,8 @@ def test_samples_are_taken_over_piece_by_piece_and_a_kill_in_between_loses_none(
     assert [(row["seq"], row["ts"], row["energy_mj"]) for row in rows] == [
         (seq, T0 + (seq if seq > 1 else 0), 7.5 if seq == 1 else float(seq)) for seq in range(1, 11)
     ]
-    assert store.query("SELECT count(*) AS n FROM telemetry_keys") == [{"n": 10}]
+    known = runs.touched(store.connection, ("pi5-1", "s1"), 1, 10)
+    assert [(run.low, run.high, run.until) for run in runs.joined(known)] == [(1, 10, T0 + 10)]
     assert BEFORE not in contents(path)
     assert told == ["samples are taken over: 30 %", "samples are taken over: 60 %"]
     store.close()

@@ -1,9 +1,9 @@
 """Where samples are kept: in the order of their arrival, with keys that are written later, device by device.
 
 A key has its place beside those of its device: written with each sample it would cost a page of the file where a
-hundred thousand devices take turns, and there are two, one by session and number, one by time. So what arrives is
-appended, which is committed with everything else, and its keys follow within a minute or two, a dozen of a device at a
-time; of a device that somebody asks for at once. A sample that came twice finds its key taken, and is removed.
+hundred thousand devices take turns. So what arrives is appended, which is committed with everything else; where it is
+in time, and that its number is known, follows within a minute or two, a dozen of a device at once; of a device that
+somebody asks for at once. A sample that came twice finds its number known, and is removed.
 """
 
 from array import array
@@ -14,7 +14,9 @@ from itertools import chain, compress, repeat
 from operator import itemgetter
 from typing import Any, Protocol
 
+from controller.storage import runs
 from controller.storage.database import Connection
+from controller.storage.runs import Run
 from controller.storage.sqlite import SQLiteConnection
 
 Sample = tuple[Any, ...]
@@ -27,15 +29,13 @@ _ENDS = "SELECT coalesce((SELECT max(id) FROM telemetry), 0), up_to FROM telemet
 _CUT = (
     "SELECT max(ts) FROM (SELECT ts FROM telemetry_times WHERE device_id = ? AND ts < ? ORDER BY ts LIMIT ?) AS oldest"
 )
-_KEYS = "INSERT INTO telemetry_keys (device_id, session, seq, sample) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _TIMES = "INSERT INTO telemetry_times (device_id, ts, sample) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_KNOWN = "SELECT sample FROM telemetry_keys WHERE device_id = ? AND session = ? AND seq = ?"
+_IN_TIME = "SELECT 1 FROM telemetry_times WHERE device_id = ? AND ts = ? AND sample = ?"
 _REMOVE = "DELETE FROM telemetry WHERE id = ?"
 _THEIRS = "FROM telemetry_times WHERE device_id = ? AND ts <= ?"
-_OLD = f"FROM telemetry WHERE id IN (SELECT sample {_THEIRS})"
 _REMOVED = (
-    f"DELETE FROM telemetry_keys WHERE (device_id, session, seq) IN (SELECT device_id, session, seq {_OLD})",  # noqa: S608 - our own words
-    f"DELETE {_OLD}",
+    "DELETE FROM telemetry_runs WHERE device_id = ? AND until <= ?",
+    f"DELETE FROM telemetry WHERE id IN (SELECT sample {_THEIRS})",  # noqa: S608 - our own words
     f"DELETE {_THEIRS}",
 )
 
@@ -120,6 +120,14 @@ class _Waiting:
     times: "array[float]" = field(default_factory=lambda: array("d"))
     seqs: "array[int]" = field(default_factory=lambda: array("q"))
     owns: "array[int]" = field(default_factory=lambda: array("q"))
+
+    @property
+    def run(self) -> Run | None:
+        """Their numbers, where these follow each other."""
+        first, size = self.seqs[0], len(self.seqs)
+        if self.seqs != array("q", range(first, first + size)):
+            return None
+        return Run(first, first + size - 1, max(self.times))
 
     def parts(self) -> "Iterator[_Waiting]":
         """Yield the sessions, oldest first."""
@@ -214,26 +222,43 @@ class Heap:
 
     def _write(self, found: Mapping[str, _Waiting]) -> None:
         parts = [(device_id, part) for device_id, waiting in found.items() for part in waiting.parts()]
-        before = self._connection.total_changes
-        keys = (zip(repeat(name), repeat(part.session), part.seqs, part.owns, strict=False) for name, part in parts)
-        self._connection.executemany(_KEYS, chain.from_iterable(keys))
-        if self._connection.total_changes - before < sum(len(part.owns) for _, part in parts):
-            for device_id, part in parts:
-                self._remove_doubles(device_id, part)
-            self._promised, self._unsure = None, True
+        for device_id, part in parts:
+            added = part.run
+            if added is None or not runs.extend(self._connection, (device_id, part.session), added):
+                self._place(device_id, part)
         times = (zip(repeat(name), part.times, part.owns, strict=False) for name, part in parts)
         self._connection.executemany(_TIMES, chain.from_iterable(times))
 
-    def _remove_doubles(self, device_id: str, part: _Waiting) -> None:
-        """Remove samples whose key is that of another, and forget that they were there."""
-        double = [
-            self._connection.execute(_KNOWN, [device_id, part.session, seq]).fetchall() != [(own,)]
-            for seq, own in zip(part.seqs, part.owns, strict=True)
-        ]
-        self._connection.executemany(_REMOVE, [(own,) for own in compress(part.owns, double)])
-        first = [not each for each in double]
+    def _place(self, device_id: str, part: _Waiting) -> None:
+        """Let numbers be known that are no run of their own, or meet others; remove what came twice."""
+        session = device_id, part.session
+        before = runs.touched(self._connection, session, min(part.seqs), max(part.seqs))
+        known: set[int] = set()
+        first: list[bool] = []
+        for ts, seq, own in zip(part.times, part.seqs, part.owns, strict=True):
+            double = seq in known or (runs.within(before, seq) and not self._is_in_time(device_id, ts, own))
+            first.append(not double)
+            known.add(seq)
+        if not all(first):
+            self._remove_doubles(part, first)
+        runs.add(
+            self._connection,
+            session,
+            before,
+            (Run(seq, seq, ts) for ts, seq in zip(part.times, part.seqs, strict=True)),
+        )
+
+    def _is_in_time(self, device_id: str, ts: float, own: int) -> bool:
+        """Return whether a sample has its keys already: a start looks at some of those once more."""
+        return self._connection.execute(_IN_TIME, [device_id, ts, own]).fetchone() is not None
+
+    def _remove_doubles(self, part: _Waiting, first: Sequence[bool]) -> None:
+        """Remove samples that are not the `first` of their number, and forget that they were there."""
+        doubles = [(own,) for own, is_first in zip(part.owns, first, strict=True) if not is_first]
+        self._connection.executemany(_REMOVE, doubles)
         part.times = array("d", compress(part.times, first))
         part.seqs, part.owns = (array("q", compress(numbers, first)) for numbers in (part.seqs, part.owns))
+        self._promised, self._unsure = None, True
 
     def _wait(self, samples: Iterable[Known]) -> None:
         for device_id, session, ts, seq, own in samples:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from controller.storage import listed
 from controller.storage.heap import UP_TO
+from controller.storage.schema_runs import ISLANDS
 from controller.storage.schema_samples import BEFORE
 
 if TYPE_CHECKING:
@@ -14,10 +15,11 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 50_000
 """Samples that are taken over in one transaction: half a second."""
-_KEYS = {
-    "telemetry_keys (device_id, session, seq, sample)": "device_id, session, seq, id",
-    "telemetry_times (device_id, ts, sample)": "device_id, ts, id",
-}
+_TIMES = (
+    "INSERT INTO telemetry_times (device_id, ts, sample) "
+    "SELECT device_id, ts, id FROM telemetry WHERE id > ? AND id <= ? ORDER BY device_id, ts, id"
+)
+_RUNS = ISLANDS.format(samples="telemetry WHERE id > ? AND id <= ?")
 
 
 def put_beside(store: "Store") -> None:
@@ -44,11 +46,8 @@ def move_samples(store: "Store") -> None:
                 "WHERE rowid > ? AND rowid <= ?",
                 [first, last],
             )
-            for table, key in _KEYS.items():
-                store.connection.execute(
-                    f"INSERT INTO {table} SELECT {key} FROM telemetry WHERE id > ? AND id <= ? ORDER BY {key}",  # noqa: S608 - same
-                    [first, last],
-                )
+            for sql in (_TIMES, _RUNS):
+                store.connection.execute(sql, [first, last])
             store.connection.execute(UP_TO, [last])
         logger.info("samples are taken over: %.0f %%", 100 * last / ends["last"])
         first = last

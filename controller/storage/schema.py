@@ -13,6 +13,7 @@ from controller.storage import (
     schema_places,
     schema_rollouts,
     schema_rollups,
+    schema_runs,
     schema_samples,
     schema_versions,
 )
@@ -259,5 +260,6 @@ for _later in (
     schema_lists.m016_lists,
     schema_samples.m017_samples,
     schema_counts.m018_counts,
+    schema_runs.m019_runs,
 ):
     migrations()(_later)

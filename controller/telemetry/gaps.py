@@ -8,6 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from controller.storage import runs
+from controller.storage.runs import Session
 from controller.storage.store import Store
 
 MOST_MISSING = 10_000_000
@@ -15,18 +17,14 @@ MOST_MISSING = 10_000_000
 
 ASKED_AT_ONCE = 500
 
-Session = tuple[str, str]
-"""A device, and which of its runs."""
-
 _SPANS = (
     "WITH asked (device_id, session) AS (VALUES {asked}) SELECT device_id, session, "
-    "(SELECT min(seq) FROM telemetry_keys AS k WHERE k.device_id = asked.device_id AND k.session = asked.session) "
+    "(SELECT min(low) FROM telemetry_runs AS r WHERE r.device_id = asked.device_id AND r.session = asked.session) "
     "AS low, "
-    "(SELECT max(seq) FROM telemetry_keys AS k WHERE k.device_id = asked.device_id AND k.session = asked.session) "
-    "AS high "
+    "(SELECT high FROM telemetry_runs AS r WHERE r.device_id = asked.device_id AND r.session = asked.session "
+    "ORDER BY low DESC LIMIT 1) AS high "
     "FROM asked"
 )
-_STORED = "SELECT seq FROM telemetry_keys WHERE device_id = ? AND session = ? AND seq IN ({numbers})"
 
 
 class Gaps:
@@ -92,12 +90,11 @@ class Gaps:
 
     def _stored(self, device_id: str, session: str, span: tuple[int, int] | None, came: Collection[int]) -> set[int]:
         """Return which of the numbers that `came` are stored already: only within the span they can be."""
-        within = [seq for seq in came if span is not None and span[0] <= seq <= span[1]]
-        found: set[int] = set()
-        for some in _parts(within):
-            sql = _STORED.format(numbers=", ".join("?" * len(some)))
-            found.update(row["seq"] for row in self._store.query(sql, [device_id, session, *some]))
-        return found
+        inside = [seq for seq in came if span is not None and span[0] <= seq <= span[1]]
+        if not inside:
+            return set()
+        known = runs.touched(self._store.connection, (device_id, session), min(inside), max(inside))
+        return {seq for seq in inside if runs.within(known, seq)}
 
 
 def missing(span: tuple[int, int] | None, came: Collection[int], stored: Collection[int]) -> int:
