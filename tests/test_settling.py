@@ -199,3 +199,5 @@ def test_a_device_that_is_forgotten_and_comes_back_has_no_reading_from_before(pa
         store.add_device("pi5-1", NOW, approved=True)
 
     assert store.device("pi5-1")["reading"] is None
+    assert store.readings.newest("pi5-1", NOW) is None
+    assert store.readings.newest("pi5-0", NOW - 49).seq == 1

@@ -29,7 +29,7 @@ COLUMNS = "id, registered_at, online, status_at, reading_at, gaps, info, status,
 
 _BAD = ", ".join(f"'{phase.value}'" for phase in sorted((*BAD_ENDS, Phase.ROLLBACK_FAILED)))
 _QUIET = (
-    "SELECT id, registered_at, status_at, reading_at, energy_mj, gaps, status, info, state, reading FROM fleet f "  # noqa: S608 - our own words
+    "SELECT id, registered_at, status_at, reading_at, energy_mj, gaps, status, info, state FROM fleet f "  # noqa: S608 - our own words
     "WHERE id IN ({marks}) AND online = 1 AND NOT EXISTS (SELECT 1 FROM alerts WHERE device_id = f.id) "
     "AND NOT EXISTS (SELECT 1 FROM watches WHERE device_id = f.id AND alarm = 1) "
     f"AND NOT EXISTS (SELECT 1 FROM deployments WHERE device_id = f.id AND phase IN ({_BAD}) "
@@ -98,9 +98,10 @@ class FactFinder:
 
     def well(self, names: Sequence[str], at: float, glance: Glance) -> set[str]:
         """Return those of these devices of which a glance says that no rule has anything to say."""
-        passed: dict[str, Any] = {}
+        passed: dict[str, float | None] = {}
+        lost = "lost_readings" in glance.quantities
         for row in self.store.connection.execute(_QUIET.format(marks=_marks(names)), list(names)):
-            name, registered_at, status_at, reading_at, energy_mj, gaps, status, info, state, reading = row
+            name, registered_at, status_at, reading_at, energy_mj, gaps, status, info, state = row
             budget = _state(state).budget if state else None
             glimpse = Glimpse(
                 heard_at=max(reading_at or 0.0, status_at or 0.0) or registered_at,
@@ -110,11 +111,11 @@ class FactFinder:
                 energy_mj=energy_mj,
                 budget_mj=budget.energy_mj if budget else None,
                 skew_s=self.skews.get(name),
-                lost=self._rises.rise(name, gaps, at),
+                lost=self._rises.rise(name, gaps, at) if lost else None,
             )
             if glance.passes(glimpse, at):
-                passed[name] = _sample(reading) if reading else None
-        return passed.keys() - beyond(glance.told, passed)
+                passed[name] = reading_at
+        return passed.keys() - beyond(glance.told, self._samples(passed))
 
     def rollouts(self, at: float) -> dict[str, dict[str, Reading]]:
         """Return for how long each rollout is paused; one that has ended is not."""
@@ -127,6 +128,16 @@ class FactFinder:
         return {
             name: {"rollout_paused_s": Reading(value=value, at=at, rollout_id=name)} for name, value in paused_s.items()
         }
+
+    def _samples(self, came_at: Mapping[str, float | None]) -> dict[str, Any]:
+        """Return what has the attributes of the newest sample of each device, from memory where it is there."""
+        found = {name: self.store.readings.newest(name, at) for name, at in came_at.items() if at is not None}
+        left = [name for name, sample in found.items() if sample is None]
+        if left:
+            sql = f"SELECT id, reading FROM fleet WHERE id IN ({_marks(left)})"  # noqa: S608 - marks only
+            rows = self.store.connection.execute(sql, left)
+            found |= {name: _sample(reading) for name, reading in rows if reading}
+        return found
 
     def _newest(self, names: Sequence[str]) -> dict[str, Row]:
         """Return the newest deployment of each device."""

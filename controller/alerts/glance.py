@@ -36,11 +36,12 @@ class Glimpse(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """What the rules that are switched on ask of a device; `told` is for `beyond`, with its newest sample.
+    """What the rules that are switched on ask of a device, about `quantities`; `told` is for `beyond`, with its sample.
 
     `blind`: there is a rule of which a glance cannot tell.
     """
 
+    quantities: frozenset[str]
     told: tuple[Limits, ...]
     figures: tuple[tuple[float, float], ...]
     fresh_s: float
@@ -74,6 +75,7 @@ def glance(rules: Sequence[Rule]) -> Glance:
     known = [rule for rule in others if rule.quantity in FIGURES]
     by_readings = [rule for rule in known if rule.quantity in _OF_READINGS]
     return Glance(
+        quantities=frozenset(rule.quantity for rule in rules),
         told=limits(told),
         figures=tuple(_both([rule for rule in known if rule.quantity == name]) for name in FIGURES),
         fresh_s=min((rule.no_data_after_s for rule in (*told, *by_readings)), default=math.inf),

@@ -82,6 +82,11 @@ class Readings:
             _PUT, [(at, *listed.figures(sample), encoded(sample), device_id, at) for device_id, sample, at in ordered]
         )
 
+    def newest(self, device_id: str, at: float) -> Telemetry | None:
+        """Return a device's newest sample, which came at `at`, where it is in memory."""
+        sample, came_at = self._samples.get(device_id, (None, None))
+        return sample if came_at == at else None
+
     def hold(self) -> None:
         """Keep in memory what comes from now on, until `keep`; first find what a kill has cost."""
         if isinstance(self._connection, SQLiteConnection):
