@@ -57,11 +57,14 @@ def fill(path: Path, *, devices: int, deep: int, days: float, seed: int = 0) -> 
 
 
 def _copy(store: Store, twin: str, device_id: str) -> None:
-    for table in ("telemetry", "telemetry_minutes", "telemetry_hours"):
-        columns = [row["name"] for row in store.query(f"PRAGMA table_info({table})") if row["name"] != "device_id"]
-        names = ", ".join(columns)
+    names = [row["name"] for row in store.query("PRAGMA table_info(samples)") if row["name"] != "device_id"]
+    past = store.connection.execute(f"SELECT {', '.join(names)} FROM samples WHERE device_id = ?", [twin])
+    store.samples.add(("device_id", *names), [(device_id, *row) for row in past])
+    for table in ("telemetry_minutes", "telemetry_hours"):
+        found = store.query(f"PRAGMA table_info({table})")
+        columns = ", ".join(row["name"] for row in found if row["name"] != "device_id")
         store.connection.execute(
-            f"INSERT INTO {table} (device_id, {names}) SELECT ?, {names} FROM {table} WHERE device_id = ?",
+            f"INSERT INTO {table} (device_id, {columns}) SELECT ?, {columns} FROM {table} WHERE device_id = ?",
             [device_id, twin],
         )
     store.connection.execute(
