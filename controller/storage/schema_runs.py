@@ -29,6 +29,7 @@ def m019_runs(db: Schema) -> None:
         "CREATE TABLE telemetry_runs (device_id TEXT, session TEXT, low INTEGER, high INTEGER NOT NULL, "
         "until REAL NOT NULL, PRIMARY KEY (device_id, session, low)) STRICT, WITHOUT ROWID"
     )
-    known = "(SELECT k.*, t.ts FROM telemetry_keys k JOIN telemetry t ON t.id = k.sample)"
-    db.execute(ISLANDS.format(samples=known))
+    one = "(SELECT k.*, t.ts FROM telemetry_keys k JOIN telemetry t ON t.id = k.sample WHERE k.device_id = ?)"
+    for (device_id,) in db.execute("SELECT DISTINCT device_id FROM telemetry_keys").fetchall():
+        db.execute(ISLANDS.format(samples=one), [device_id])  # one by one: what is sorted is kept in memory
     db.execute("DROP TABLE telemetry_keys")
