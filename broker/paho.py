@@ -5,7 +5,7 @@ import contextlib
 import random
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import cycle
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from broker.credentials import NOBODY, Credentials, warn_in_the_clear
 from broker.errors import LinkError
 from broker.hosts import hosts
 from broker.link import Connected, Disconnected, Event, Packet, Will
+from broker.paho_client import Client
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 15.0
 ANSWER_S = 10.0
@@ -24,22 +25,6 @@ ANSWER_S = 10.0
 
 BACKLOG = 50_000
 """Arrived packets that may wait; beyond it QoS 0 is dropped and counted, QoS 1 waits in the broker."""
-
-
-class _Client(mqtt.Client):
-    """paho's client, which turns to its next node each time it connects, and keeps why it could not."""
-
-    nodes: Iterator[tuple[str, int]]
-    failure = Disconnected("no answer", code="unreachable")
-
-    def reconnect(self) -> MQTTErrorCode:
-        """Connect as paho does. Raises OSError."""
-        self.connect_async(*next(self.nodes), self.keepalive)
-        try:
-            return super().reconnect()
-        except OSError as error:
-            self.failure = losses.unreachable(error, self.host, self.port)
-            raise
 
 
 class PahoLink:
@@ -66,7 +51,7 @@ class PahoLink:
         """
         where = hosts(url)
         self._tls, self._credentials = where.tls, credentials
-        self._client = client = _Client(
+        self._client = client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             clean_session=not lasting,
@@ -94,6 +79,7 @@ class PahoLink:
         client.on_unsubscribe = self._on_answer
         nodes = where.in_order_for(client_id)
         client.nodes = cycle(nodes)
+        client.told = self._tell
         client.connect_async(*nodes[0], keepalive_s)
         self._filters: dict[str, int] = {}
         self._answers: dict[int, asyncio.Future[None]] = {}
@@ -166,9 +152,7 @@ class PahoLink:
 
     async def settle(self, *packets: Packet) -> None:
         """Acknowledge those of `packets` that have QoS 1."""
-        for packet in packets:
-            if packet.qos:
-                self._client.ack(packet.mid, packet.qos)
+        self._client.ack_all([packet.mid for packet in packets if packet.qos])
 
     async def drop(self) -> None:
         """Cut the connection, so that the broker tells our Will; it is not made again."""
@@ -202,9 +186,13 @@ class PahoLink:
             self._loop.call_soon_threadsafe(call, *args)
 
     def _put(self, event: Event) -> None:
-        """Hand over an event from either thread; one hop wakes the loop for all that came until it runs."""
+        """Hand over an event from either thread."""
         self._inbox.append(event)
-        if not self._waking:
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let our loop look at what came; one hop wakes it for all that comes until it runs."""
+        if self._inbox and not self._waking:
             self._waking = True
             self._hop(self._wake)
 
@@ -249,7 +237,9 @@ class PahoLink:
             self.dropped += 1
             return
         packet = Packet(message.topic, bytes(message.payload), message.qos, message.retain, message.mid)
-        self._put(packet)
+        self._inbox.append(packet)
+        if not self._client.has_more:
+            self._tell()
 
     def _on_answer(self, _client: mqtt.Client, _data: Any, mid: int, _codes: Any, _properties: Any) -> None:
         self._hop(self._answer, mid, "")

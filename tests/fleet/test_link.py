@@ -205,6 +205,29 @@ async def test_what_was_not_settled_comes_again(kind, carrier, request):
     assert first.payload == again.payload == b"ping"
 
 
+@pytest.mark.parametrize("carrier", [PahoLink, LoopedLink])
+async def test_many_that_come_at_once_are_whole_and_in_order_and_settled_at_once_they_do_not_come_again(
+    carrier, mosquitto
+):
+    payloads = [bytes([n]) * (n**2 * 2) for n in range(100)]
+    async with listening(carrier(mosquitto.url, "x")) as x:
+        await x.link.subscribe("device/x/cmd")
+    async with listening(PahoLink(mosquitto.url, "a")) as a:
+        for payload in payloads:
+            await a.link.publish("device/x/cmd", payload, qos=1)
+    async with carrier(mosquitto.url, "x") as link:
+        x, heard = Listener(link), []
+        while len(heard) < len(payloads):
+            packets = [await x.until(Packet) for _ in range(20)]
+            await link.settle(*packets)
+            heard += [packet.payload for packet in packets]
+    async with carrier(mosquitto.url, "x") as back:
+        again = await Listener(back).quiet()
+
+    assert heard == payloads
+    assert again is None
+
+
 async def test_what_came_over_an_earlier_connection_is_not_acknowledged_on_this_one(mosquitto):
     async with listening(PahoLink(mosquitto.url, "a")) as a:
         async with listening(MqttiumLink(mosquitto.url, "x")) as x:
