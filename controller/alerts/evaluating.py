@@ -92,7 +92,6 @@ class Evaluating:
         while any(taken := self._take()):
             due, swept = taken
             well = self.finder.well(swept, at, self.book.glance) if swept else set()
-            self._awake().difference_update(well)
             self.evaluated += len(well)
             if due := due | dict.fromkeys(name for name in swept if name not in well):
                 self._look_at_devices(due, at)
@@ -123,7 +122,7 @@ class Evaluating:
         due, swept = {name: self._due.pop(name) for name in list(islice(self._due, most))}, list[str]()
         while len(due) + len(swept) < SLICE and self._sweep and self._left:
             name = self._sweep.popleft()
-            if name in due or name in self._due:
+            if name in due or name in self._due or name in self._awake():
                 self._due.pop(name, None)
                 due[name] = None
             else:
