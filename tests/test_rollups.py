@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from broker.messages import Energy, Telemetry
 from controller.storage.store import Store
 from controller.telemetry import history
-from controller.telemetry.rollups import DAY_S, HOUR_S, LAG_S, Rollups
+from controller.telemetry.rollups import BEHIND_S, DAY_S, HOUR_S, LAG_S, Rollups
 
 T0 = 1_800_000_000.0 - 1_800_000_000.0 % DAY_S
 
@@ -195,8 +195,19 @@ def test_the_newest_minutes_are_read_from_the_samples(store):
     assert sum(each["samples"] for each in read(store, until=6_000, points=100)[1]) == 600
 
 
-def test_a_tick_is_bounded_and_the_device_that_waits_longest_comes_first(store, monkeypatch):
+def test_a_tick_takes_longer_where_sums_are_far_behind(store, monkeypatch):
     monkeypatch.setattr("controller.telemetry.rollups.BUDGET_S", 0.0)
+    for name in ("pi5-2", "pi5-3"):
+        store.add_device(name, T0, approved=True)
+    rollups = Rollups(store=store)
+
+    assert rollups.tick(T0 + LAG_S + BEHIND_S) == 1
+    assert rollups.tick(T0 + LAG_S + BEHIND_S + 60.0) == 2
+
+
+def test_a_tick_is_bounded_and_the_device_that_waits_longest_comes_first(store, monkeypatch):
+    for budget in ("BUDGET_S", "BEHIND_BUDGET_S"):
+        monkeypatch.setattr(f"controller.telemetry.rollups.{budget}", 0.0)
     store.add_device("pi5-2", T0 - DAY_S, approved=True)
     rollups = Rollups(store=store)
 
