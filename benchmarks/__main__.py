@@ -27,6 +27,9 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 
 def main() -> int:
     """Run the chosen benchmarks; return 1 when one failed or missed its budget."""
+    if sys.argv[1:2] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     words, _, arguments = " ".join(sys.argv[1:]).partition("--")
     if arguments.strip() == "page":
         return write_page()
