@@ -131,7 +131,7 @@ LOG = Route(
 )
 
 ROUTES: tuple[Route[Any], ...] = (STATUS, INFO, STATE, DESIRED, CMD, ACK, TELEMETRY, LOG)
-_TELEMETRY = f"/{TELEMETRY.suffix}"
+TELEMETRY_ENDING = f"/{TELEMETRY.suffix}"
 _BY_SUFFIX = {route.suffix: route for route in ROUTES}
 
 CONTROLLER_STATUS = "fleet/controller/status"
@@ -170,7 +170,9 @@ def parse(topic: str) -> tuple[str, Route[Any]]:
 
 def talker(topic: str) -> str | None:
     """Return whose telemetry `topic` brings, an id that nobody checked yet; None for any other topic."""
-    return topic[len(PREFIX) : -len(_TELEMETRY)] if topic.endswith(_TELEMETRY) and topic.startswith(PREFIX) else None
+    if topic.endswith(TELEMETRY_ENDING) and topic.startswith(PREFIX):
+        return topic[len(PREFIX) : -len(TELEMETRY_ENDING)]
+    return None
 
 
 def agent_filters(device_id: str) -> tuple[str, ...]:

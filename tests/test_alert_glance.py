@@ -16,7 +16,7 @@ from controller.alerts.facts import FactFinder
 from controller.alerts.glance import FIGURES, NOUGHT, Glimpse, glance
 from controller.alerts.quantities import QUANTITIES
 from controller.alerts.rule import COMPARISONS, Rule
-from controller.deployment import Deployment
+from controller.deployment import begin
 from controller.records import Deployments
 from controller.rollouts.records import Rollouts
 from controller.storage.store import Store
@@ -45,7 +45,8 @@ def filled(store, luck, skews):
                 tell(store, luck, {name: aspects}, NOW - luck.choice(AGES_S))
             phase = luck.choice(ENDED) if "deployment" in aspects else luck.choice((Phase.SUCCEEDED, None))
             if phase is not None:
-                Deployments(store).put(_deployment(name, phase))
+                made = begin(command_id=f"c-{name}", device_id=name, model="m", origin="cli", at=NOW)
+                Deployments(store).put(replace(made, phase=phase))
             if "watch" in aspects:
                 _watch(store, name, alarm=luck.random() < 0.8)
     return odd
@@ -88,21 +89,6 @@ def _sample(luck, aspects, at):
         throttled=luck.choice((*maybe, False, "figures" in aspects)),
         latency_ms=luck.choice((*maybe, Latency(p50=1.0, p95=level, max=level))),
         energy=luck.choice((*maybe, Energy(source=luck.choice(("pmic", "simulated")), energy_mj=level))),
-    )
-
-
-def _deployment(name, phase):
-    return Deployment(
-        id=f"d-{name}",
-        command_id=f"c-{name}",
-        device_id=name,
-        model="m",
-        origin="cli",
-        created_at=NOW,
-        since=NOW,
-        news_at=NOW,
-        deadline_at=NOW,
-        phase=phase,
     )
 
 

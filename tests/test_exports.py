@@ -4,13 +4,14 @@ import asyncio
 import csv
 import io
 import time
+from dataclasses import replace
 
 import pytest
 
 from broker.messages import Latency, Telemetry
 from broker.phases import Phase
 from controller.api.csv_rows import csv_lines
-from controller.deployment import Deployment
+from controller.deployment import begin
 from controller.storage.store import like
 from controller.telemetry import history
 from tests.controlling import controller
@@ -34,20 +35,8 @@ async def running(tmp_path):
 
 def add(running, *deployments):
     for n, (model, device_id, phase) in enumerate(deployments):
-        at = 100.0 + n
-        made = Deployment(
-            id=f"d{n}",
-            command_id=f"c{n}",
-            device_id=device_id,
-            model=model,
-            origin="cli",
-            created_at=at,
-            since=at,
-            news_at=at,
-            deadline_at=at,
-            phase=phase,
-            result={"energy_mj": 4.5, "energy_source": "ina3221"},
-        )
+        begun = begin(command_id=f"d{n}", device_id=device_id, model=model, origin="cli", at=100.0 + n)
+        made = replace(begun, phase=phase, result={"energy_mj": 4.5, "energy_source": "ina3221"})
         running.parts.service.deployments.put(made)
 
 

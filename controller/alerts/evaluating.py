@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from broker.errors import WireError
 from broker.link import Packet
-from broker.topics import LOG, TELEMETRY, parse
+from broker.topics import LOG, TELEMETRY_ENDING, parse
 from controller.alerts.facts import FactFinder
 from controller.alerts.quantities import Facts, Reading, Scope
 from controller.alerts.records import Alerts, Silence, Silences
@@ -37,7 +37,6 @@ SWEPT_PER_S = 200
 KEPT_EVERY_S = 10.0
 """An alert whose figure alone is new is written so often."""
 
-_TELEMETRY = f"/{TELEMETRY.suffix}"
 NO_NEWS = "its readings stopped"
 
 
@@ -70,7 +69,7 @@ class Evaluating:
         for device_id, told in newest.items() if due else ():
             if device_id in due and self._due.get(device_id, told) is not None:
                 self._due[device_id] = told
-        for packet in [each for each in packets if not each.topic.endswith(_TELEMETRY)]:
+        for packet in [each for each in packets if not each.topic.endswith(TELEMETRY_ENDING)]:
             try:
                 device_id, route = parse(packet.topic)
             except WireError:
@@ -112,7 +111,7 @@ class Evaluating:
         if self._sweep or abs(at - self._swept_at) < SWEEP_S[0]:
             return
         self._swept_at = at
-        self._sweep.extend(row["id"] for row in self.store.query("SELECT id FROM devices ORDER BY id"))
+        self._sweep.extend(name for (name,) in self.store.connection.execute("SELECT id FROM devices ORDER BY id"))
         takes_s = min(SWEEP_S[1], max(1.0, len(self._sweep) / SWEPT_PER_S))
         self._per_tick = max(SLICE, -(-len(self._sweep) // int(takes_s)))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from controller.alerts.rule import Rule
-from controller.alerts.sampled import Limits, limits, within
+from controller.alerts.sampled import Limits, limits, told_by_samples, within
 
 NOUGHT = frozenset({"offline_s", "deployment_failed", "rollback_failed", "dearer_percent"})
 """What reads 0, if anything, of a connected device whose newest deployment went well and whose model costs no more."""
@@ -69,7 +69,7 @@ class Glance:
 
 def glance(rules: Sequence[Rule]) -> Glance:
     """Return what these rules over devices ask of one."""
-    told = [rule for rule in rules if rule.watched.path]
+    told = told_by_samples(rules)
     others = [rule for rule in rules if not rule.watched.path]
     nought = [rule for rule in others if rule.quantity in NOUGHT]
     known = [rule for rule in others if rule.quantity in FIGURES]

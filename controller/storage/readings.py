@@ -6,6 +6,7 @@ the newest. After a kill it is found again in the samples, which are committed: 
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from broker.messages import Energy, Latency, Telemetry
@@ -118,7 +119,7 @@ class Readings:
 
     def _hold(self, newest: Newest) -> None:
         known, numbers, rows = self._samples, self._numbers, []
-        self._number([name for name in newest if name not in numbers])
+        self._number(newest)
         for name, told in newest.items():
             if name in numbers and (name not in known or known[name][1] <= told[1]):
                 known[name] = told
@@ -126,14 +127,15 @@ class Readings:
         self._connection.executemany(_HOLD, rows)
 
     def _let_go(self, device_ids: list[str]) -> None:
-        self._number([name for name in device_ids if name not in self._numbers])
+        self._number(device_ids)
         gone = [(self._numbers[name],) for name in device_ids if name in self._numbers]
         self._connection.executemany(_FORGET, gone)
 
-    def _number(self, device_ids: list[str]) -> None:
-        """Ask for the numbers by which `devices` knows these."""
-        if device_ids:
-            self._numbers.update(self._connection.execute(_NUMBERS, [json.dumps(device_ids)]))
+    def _number(self, device_ids: Iterable[str]) -> None:
+        """Ask for the numbers by which `devices` knows these, where we do not."""
+        unknown = [name for name in device_ids if name not in self._numbers]
+        if unknown:
+            self._numbers.update(self._connection.execute(_NUMBERS, [json.dumps(unknown)]))
 
 
 def _sample(row: dict[str, Any]) -> Telemetry:
