@@ -33,7 +33,7 @@ from controller.asking import Asking
 from controller.balena.account import account
 from controller.balena.token import Token, take
 from controller.carrier import carried, check_workers
-from controller.composing import pruning_in, records_in, rolling_in, workshop_in
+from controller.composing import pruning_in, records_in, retention_in, rolling_in, workshop_in
 from controller.downloads import take_open_files
 from controller.enrolment.enrolling import Enrolling
 from controller.enrolment.reloading import Reload
@@ -58,6 +58,7 @@ from controller.models.intake import Intake
 from controller.models.listed import Listed
 from controller.models.listed import load as load_listed
 from controller.models.store import ArtifactStore
+from controller.passing import Passing
 from controller.predict.answering import Answering
 from controller.predict.versions import FOLDER as PREDICTORS
 from controller.predict.versions import Versions
@@ -70,7 +71,6 @@ from controller.settings import Settings, load
 from controller.standby import Turn, announce
 from controller.storage.database import Connection
 from controller.storage.store import Store
-from controller.telemetry.retention import Retention
 from controller.working import Work
 from controller.workshop.orders import Orders
 from controller.workshop.process import WORKER
@@ -172,21 +172,19 @@ def compose(
         ingest=Ingest(
             link=link,
             hearing=hearing,
-            calibrating=calibrating,
-            rolling=rolling_in(settings, store, service),
-            succession=Succession(service=service, answering=answering),
-            keeping=keeping,
-            alerts=alerts,
-            retention=Retention(
-                store=store,
-                keep_days=settings.keep_telemetry_days,
-                hours_days=settings.keep_hours_days,
-                max_mb=settings.max_database_mb,
+            passing=Passing(
+                hearing=hearing,
+                calibrating=calibrating,
+                rolling=rolling_in(settings, store, service),
+                succession=Succession(service=service, answering=answering),
+                keeping=keeping,
+                retention=retention_in(settings, store),
+                pruning=pruning_in(settings, store),
+                leaves_telemetry=settings.telemetry_workers,
             ),
-            pruning=pruning_in(settings, store),
+            alerts=alerts,
             epoch=epoch,
             clock=clock,
-            leaves_telemetry=settings.telemetry_workers,
             late_retained=LateRetained(after_s=AGAIN_AFTER_S if len(hosts(settings.broker).nodes) > 1 else ()),
         ),
         catalogue=catalogue,

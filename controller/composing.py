@@ -13,6 +13,7 @@ from controller.rollouts.rolling import Rolling
 from controller.service import Service
 from controller.settings import Settings
 from controller.storage.store import Store
+from controller.telemetry.retention import Retention
 from controller.workshop.process import Limits
 from controller.workshop.records import Jobs
 from controller.workshop.workshop import Workshop
@@ -33,6 +34,16 @@ def rolling_in(settings: Settings, store: Store, service: Service) -> Rolling:
         participants=Participants(store=store),
         news=service.lifecycle.news,
         downloads=settings.max_downloads,
+    )
+
+
+def retention_in(settings: Settings, store: Store) -> Retention:
+    """Return what lets telemetry go, and has it summed up before."""
+    return Retention(
+        store=store,
+        keep_days=settings.keep_telemetry_days,
+        hours_days=settings.keep_hours_days,
+        max_mb=settings.max_database_mb,
     )
 
 

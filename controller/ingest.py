@@ -17,21 +17,16 @@ from broker.wire import encode
 from controller.alerts.desk import AlertDesk
 from controller.arrivals import Arrivals
 from controller.deployment import Moved
-from controller.feedback.calibrating import Calibrating
-from controller.feedback.succession import Succession
 from controller.hearing import Hearing
-from controller.keeping import Keeping
 from controller.late_retained import LateRetained
 from controller.passing import Passing
-from controller.pruning import Pruning
 from controller.rivals import Rivals
-from controller.rollouts.rolling import Rolling
 from controller.service import Service
 from controller.storage.fault import Fault
 from controller.storage.settling import settle
 from controller.storage.store import Row
 from controller.storage.write_back import write_back
-from controller.telemetry.retention import Retention
+from controller.telemetry.summing import sum_up
 
 logger = logging.getLogger(__name__)
 
@@ -49,41 +44,24 @@ class Ingest:
 
     link: Link
     hearing: Hearing
-    calibrating: Calibrating
-    rolling: Rolling
-    succession: Succession
-    keeping: Keeping
+    passing: Passing
     alerts: AlertDesk
-    retention: Retention
-    pruning: Pruning
     epoch: str
     clock: Callable[[], float] = time.time
     late_retained: LateRetained = field(default_factory=LateRetained)
     connected_at: float | None = None
     last_loss: str | None = None
-    leaves_telemetry: bool = False
     losses: Counter[str] = field(default_factory=Counter)
     fault: Fault = field(default_factory=Fault)
     ticks: int = 0
     _rivals: Rivals = field(init=False)
-    _passing: Passing = field(init=False)
     _greeting_due: bool = False
     _dropped: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        """Begin to look out for other controllers, and for what is due."""
+        """Begin to look out for other controllers."""
         self._rivals = Rivals(epoch=self.epoch)
-        self._passing = Passing(
-            hearing=self.hearing,
-            calibrating=self.calibrating,
-            rolling=self.rolling,
-            succession=self.succession,
-            keeping=self.keeping,
-            retention=self.retention,
-            pruning=self.pruning,
-            leaves_telemetry=self.leaves_telemetry,
-        )
 
     @property
     def service(self) -> Service:
@@ -93,7 +71,7 @@ class Ingest:
     @property
     def _filters(self) -> tuple[str, ...]:
         """What we hear: telemetry too, unless workers take it."""
-        left = {TELEMETRY.filter} if self.leaves_telemetry else set()
+        left = {TELEMETRY.filter} if self.passing.leaves_telemetry else set()
         return tuple(each for each in controller_filters() if each not in left)
 
     def wake(self) -> None:
@@ -106,7 +84,9 @@ class Ingest:
         with self.service.store.transaction():
             self.service.outbox.wake_all(self.clock())
         store = self.service.store
-        besides = write_back(store.connection), settle(store, hold=not self.leaves_telemetry)
+        besides = [write_back(store.connection), settle(store, hold=not self.passing.leaves_telemetry)]
+        if not self.passing.leaves_telemetry:
+            besides.append(sum_up(self.passing.retention.rollups, self.clock, self.fault.note))
         async with asyncio.TaskGroup() as group:
             for work in (self._listen(), self._publish(), self._tick(), *besides):
                 group.create_task(work)
@@ -186,12 +166,12 @@ class Ingest:
     async def _greet(self) -> None:
         """Say who we are and, again, what every device should be; what fails is due until it is done."""
         try:
-            if self.leaves_telemetry:
+            if self.passing.leaves_telemetry:
                 await self.link.unsubscribe(TELEMETRY.filter)  # our session may have it from a life without workers
             await self._say(online=True)
             with self.service.store.transaction():
                 self.service.outbox.wake_all(self.clock())
-                self._passing.renewal.say_all(self.clock())
+                self.passing.renewal.say_all(self.clock())
         except LinkError as error:
             logger.warning("presence not published: %s", error)
         else:
@@ -296,5 +276,5 @@ class Ingest:
     def _pass_time(self) -> None:
         at = self.clock()
         with self.service.store.transaction():
-            self._passing.tick(at)
+            self.passing.tick(at)
         self.wake()

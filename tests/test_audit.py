@@ -121,11 +121,11 @@ def test_a_controller_that_begins_tells_what_is_set_otherwise_and_no_secret(tmp_
 
 
 async def test_who_chose_a_predictor_is_told_with_it(running):
-    versions = running.parts.ingest.succession.answering.versions
+    versions = running.parts.ingest.passing.succession.answering.versions
     named = versions.add(versions.active_folder())
     assert run(["predictors", "use", named, "--controller-data", str(versions.folder.parent)]) == 0
     with running.parts.service.store.transaction():
-        running.parts.ingest.succession.take(1.0)
+        running.parts.ingest.passing.succession.take(1.0)
 
     assert (await told(running, f"predictor {named} answers"))["who"] == "cli"
     assert Versions(folder=versions.folder).chosen_by == "cli"

@@ -236,8 +236,8 @@ async def test_the_status_tells_how_large_the_database_is_and_how_far_back_it_go
             await device.sample(1)
             await running.until(lambda: _stored(running))
         with running.parts.service.store.transaction():
-            running.parts.ingest.retention._looked_at = 0.0
-            running.parts.ingest.retention.tick(running.parts.clock())
+            running.parts.ingest.passing.retention._looked_at = 0.0
+            running.parts.ingest.passing.retention.tick(running.parts.clock())
         status = await running.get("/api/status")
 
     storage = status["storage"]

@@ -56,7 +56,7 @@ def look(running, after_s=61.0):
     """Let a minute pass for the succession."""
     look.at = max(getattr(look, "at", 0.0), running.parts.clock()) + after_s
     with running.parts.service.store.transaction():
-        running.parts.ingest.succession.tick(look.at)
+        running.parts.ingest.passing.succession.tick(look.at)
 
 
 async def energy_mj(running, device_type=PI_5):
@@ -141,7 +141,7 @@ async def test_a_damaged_choice_is_named_and_the_one_before_goes_on(running):
     before = await energy_mj(running)
     await measured(running, 2.0)
     look(running)
-    versions = running.parts.ingest.succession.answering.versions
+    versions = running.parts.ingest.passing.succession.answering.versions
     chosen = versions.active
     versions.use("shipped")
     look(running)

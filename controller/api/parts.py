@@ -78,7 +78,7 @@ class Parts:
     @property
     def keeping(self) -> Keeping:
         """What keeps the artifact store within its quota."""
-        return self.ingest.keeping
+        return self.ingest.passing.keeping
 
     @property
     def promoting(self) -> Promoting:
@@ -89,7 +89,7 @@ class Parts:
     @property
     def rolling(self) -> Rolling:
         """What makes rollouts and carries them on."""
-        return self.ingest.rolling
+        return self.ingest.passing.rolling
 
     @property
     def alerts(self) -> AlertDesk:
@@ -99,7 +99,7 @@ class Parts:
     @property
     def calibrating(self) -> Calibrating:
         """What calibrates devices."""
-        return self.ingest.calibrating
+        return self.ingest.passing.calibrating
 
 
 async def _parts(connection: HTTPConnection) -> Parts:

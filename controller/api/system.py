@@ -96,14 +96,14 @@ async def refused(parts: Given) -> dict[str, Any]:
 
 
 def _storage(parts: Parts, now: float) -> dict[str, Any]:
-    size, retention = parts.service.store.connection.size(), parts.ingest.retention
+    size, retention = parts.service.store.connection.size(), parts.ingest.passing.retention
     oldest = retention.oldest_at
     return {
         "database_mb": round(size.bytes / 1e6, 1),
         "used_mb": round(size.used_bytes / 1e6, 1),
         "max_database_mb": retention.max_mb,
         "keep_telemetry_days": retention.keep_days,
-        "records": parts.ingest.pruning.kept(),
+        "records": parts.ingest.passing.pruning.kept(),
         "oldest_sample_at": oldest,
         "oldest_sample_age_s": None if oldest is None else round(now - oldest, 1),
     }

@@ -7,8 +7,8 @@ needs pandas only to guess the types of a data frame's columns, which nobody her
 import fcntl
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -143,6 +143,19 @@ class SQLiteConnection(sqlite3.Connection):
             with closing(sqlite3.connect(self.path)) as beside:
                 beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection to the same file that reads what is committed; meant for another thread.
+
+        Raises StorageError.
+        """
+        try:
+            with closing(sqlite3.connect(f"{Path(self.path or '').absolute().as_uri()}?mode=ro", uri=True)) as beside:
+                beside.execute("PRAGMA temp_store=MEMORY")
+                yield beside
+        except sqlite3.Error as error:
+            raise _not_done("read", error) from error
+
     def _number(self, pragma: str) -> int:
         return int(self.execute(f"PRAGMA {pragma}").fetchone()[0])
 
@@ -157,8 +170,12 @@ class SQLiteConnection(sqlite3.Connection):
 
 def not_written(error: Exception) -> StorageError:
     """Return why a file could not be written, as something that a person can act on."""
+    return _not_done("written", error)
+
+
+def _not_done(what: str, error: Exception) -> StorageError:
     code, hint = _REASONS.get((getattr(error, "sqlite_errorcode", None) or 0) & 0xFF, ("database_failed", ""))
-    return StorageError(f"the database could not be written: {error}", code=code, hint=hint)
+    return StorageError(f"the database could not be {what}: {error}", code=code, hint=hint)
 
 
 def connect(path: Path | None) -> SQLiteConnection:

@@ -19,6 +19,7 @@ from controller.storage.moving import move_samples, put_beside
 from controller.storage.readings import Readings
 from controller.storage.schema import migrations
 from controller.storage.sqlite import SQLiteConnection, not_written
+from controller.storage.summed import Summed
 
 Row = dict[str, Any]
 
@@ -33,6 +34,7 @@ class Store:
         """Open `place`, or use a `connection` to it, and bring its schema up to date. Raises StorageError."""
         self._ids: dict[str, str] | None = None
         self._away: set[str] | None = None
+        self.summed = Summed()
         self.connection = connection or connect(place)
         try:
             self.upgraded = self.connection.migrate(migrations)

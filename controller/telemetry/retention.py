@@ -94,7 +94,7 @@ class Retention:
     max_mb: float
     hours_days: float = 730.0
     oldest_at: float | None = None
-    _rollups: Rollups = field(init=False)
+    rollups: Rollups = field(init=False)
     _looked_at: float = 0.0
     _gone_before: float = 0.0
     _survey: _Survey | None = None
@@ -105,11 +105,11 @@ class Retention:
 
     def __post_init__(self) -> None:
         """Sum up what is kept, and nothing older."""
-        self._rollups = Rollups(store=self.store, raw_days=self.keep_days)
+        self.rollups = Rollups(store=self.store, raw_days=self.keep_days)
 
     def tick(self, at: float) -> None:
         """Sum up and remove some of what is due, give some freed space back; inside a transaction."""
-        self._rollups.tick(at)
+        self.rollups.tick(at)
         if not self._due and (self._survey or not 0 <= at - self._looked_at < LOOK_EVERY_S):
             self._survey = survey = self._survey or _Survey(self.store)
             if survey.go_on():
@@ -136,7 +136,7 @@ class Retention:
             before = gives_way(detail, at, first_at, too_old=too_old) if crowded else too_old
             if detail is SAMPLES:
                 self.oldest_at, self._gone_before = first_at, max(self._gone_before, before)
-                self._rollups.raw_days = (at - self._gone_before) / DAY_S  # what is summed up anew is whole
+                self.rollups.raw_days = (at - self._gone_before) / DAY_S  # what is summed up anew is whole
             crowded = crowded and before == too_old
             self._due.extend(_Due(detail, device, before) for device, ts in oldest.items() if ts < before)
         if not (self._crowded and self._due):  # while it is too large, the next step follows at once

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controller.storage.schema_rollups import FIGURES
-from controller.storage.store import Store
+from controller.storage.store import Row, Store
+from controller.telemetry.sums import ADD_HOURS, ADD_MINUTES
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
 
@@ -37,83 +37,94 @@ BUDGET_S, BEHIND_BUDGET_S = 0.05, 0.15
 BEHIND_S = 900.0
 """A tick may take the longer time where so much of a device is not summed up: 20,000 samples a second need a tenth."""
 
-
-def _first_sums() -> str:
-    each = (f"min({f}) AS {f}_min, max({f}) AS {f}_max, sum({f}) AS {f}_sum, count({f}) AS {f}_n" for f in FIGURES)
-    return ", ".join(each)
+MOVE_ON = "UPDATE rolled SET until = ? WHERE device_id = ?"
 
 
-def _further_sums() -> str:
-    each = (f"min({f}_min), max({f}_max), sum({f}_sum), sum({f}_n)" for f in FIGURES)
-    return ", ".join(each)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a step takes of a device that is summed up until `first`: its samples from `begin` to `end`, Unix s."""
 
+    device_id: str
+    first: float
+    begin: float
+    end: float
 
-_FIGURES = tuple(f"{f}_{how}" for f in FIGURES for how in ("min", "max", "sum", "n"))
-_KEY = ("device_id", "ts", "energy_source")
-COLUMNS = (*_KEY, "samples", "inferences", "model", "throttled", "charging_sum", "charging_n", *_FIGURES)
-_REPLACE = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])
-_CONFLICT = f"ON CONFLICT (device_id, ts, energy_source) DO UPDATE SET {_REPLACE}"
+    @property
+    def done(self) -> float:
+        """Until when the device is summed up after it."""
+        return max(self.begin, self.end)
 
-_MINUTES = (
-    f"INSERT INTO telemetry_minutes ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
-    "SELECT :device, floor(ts / 60) * 60 AS minute, coalesce(energy_source, '') AS source, count(*), "
-    f"sum(inferences), max(model), max(throttled), sum(charging), count(charging), {_first_sums()} "
-    f"FROM samples WHERE device_id = :device AND ts >= :begin AND ts < :end GROUP BY minute, source {_CONFLICT}"
-)
-_HOURS = (
-    f"INSERT INTO telemetry_hours ({', '.join(COLUMNS)}) "  # noqa: S608 - our own columns
-    "SELECT :device, floor(ts / 3600) * 3600 AS hour, energy_source, sum(samples), "
-    f"sum(inferences), max(model), max(throttled), sum(charging_sum), sum(charging_n), {_further_sums()} "
-    "FROM telemetry_minutes WHERE device_id = :device AND ts >= :begin AND ts < :end GROUP BY hour, energy_source "
-    f"{_CONFLICT} WHERE excluded.samples >= telemetry_hours.samples"
-)
-"""An hour of which some minutes are gone by now stays as it was when they were there."""
+    @property
+    def hours(self) -> tuple[float, float]:
+        """From when to when its hours are whole after it."""
+        return floor_to(self.first, HOUR_S), floor_to(self.done, HOUR_S)
 
 
 @dataclass(slots=True, kw_only=True)
 class Rollups:
-    """The telemetry of every device by minute and hour; samples older than `raw_days` are not counted on any more."""
+    """The telemetry of every device by minute and hour; samples older than `raw_days` are not counted on any more.
+
+    While they are summed up `beside` the event loop (`controller.telemetry.summing`), a tick does nothing.
+    """
 
     store: Store
     raw_days: float = 30.0
+    beside: bool = False
 
     def tick(self, at: float) -> int:
         """Sum up the devices that wait longest, within the budget; return how many steps were made.
 
         To be called inside a transaction.
         """
-        began = time.monotonic()
-        closed = floor_to(at - LAG_S, MINUTE_S)
-        waiting = self.store.query(
-            "SELECT device_id, until FROM rolled WHERE until <= ? ORDER BY until LIMIT ?", [closed - EVERY_S, AT_ONCE]
-        )
+        if self.beside:
+            return 0
+        began, closed = time.monotonic(), closed_at(at)
+        waiting = self.waiting(closed, AT_ONCE)
         behind = bool(waiting) and closed - waiting[0]["until"] > BEHIND_S
         ends = began + (BEHIND_BUDGET_S if behind else BUDGET_S)
         for steps, row in enumerate(waiting):
             if steps % SETTLED_AT_ONCE == 0:
                 self.store.settle(*(each["device_id"] for each in waiting[steps : steps + SETTLED_AT_ONCE]))
-            self.step(row["device_id"], row["until"], closed, oldest=at - self.raw_days * DAY_S)
+            self.step(row["device_id"], row["until"], closed, oldest=self.oldest(at))
             if time.monotonic() > ends:
                 return steps + 1
         return len(waiting)
 
-    def step(self, device_id: str, until: float, closed: float, *, oldest: float) -> None:
-        """Sum up one device, whose samples have their keys, from `until` towards `closed`, a day at most.
+    def waiting(self, closed: float, most: int) -> list[Row]:
+        """Return the devices of which enough is not summed up, and until when they are: who waits longest first.
+
+        To be called inside a transaction. What was summed up before the clock was set back will be once more.
+        """
+        self.store.summed.up_to = closed
+        self.store.connection.execute("UPDATE rolled SET until = ? WHERE until > ?", [closed, closed])
+        sql = "SELECT device_id, until FROM rolled WHERE until <= ? ORDER BY until LIMIT ?"
+        return self.store.query(sql, [closed - EVERY_S, most])
+
+    def oldest(self, at: float) -> float:
+        """Return up to when samples are not counted on any more, Unix s."""
+        return at - self.raw_days * DAY_S
+
+    def part(self, device_id: str, until: float, closed: float, *, oldest: float) -> Part:
+        """Return what is next of a device, whose samples have their keys: from `until` towards `closed`, a day at most.
 
         What is before `oldest` stays as it is.
         """
-        first = begin = max(until, floor_to(oldest, MINUTE_S) + MINUTE_S)
+        first = begin = max(until, whole_after(oldest))
         end = closed
         if closed - begin > STEP_S:
             begin = self._next_sample(device_id, begin, closed)
             end = closed if closed - begin <= STEP_S else floor_to(begin + STEP_S, HOUR_S)
-        if end > begin:
-            self.store.connection.execute(_MINUTES, {"device": device_id, "begin": begin, "end": end})
-        done = max(begin, end)
-        hour, next_hour = floor_to(first, HOUR_S), floor_to(done, HOUR_S)
+        return Part(device_id=device_id, first=first, begin=begin, end=end)
+
+    def step(self, device_id: str, until: float, closed: float, *, oldest: float) -> None:
+        """Sum up one `part` of a device."""
+        part, connection = self.part(device_id, until, closed, oldest=oldest), self.store.connection
+        if part.end > part.begin:
+            connection.execute(ADD_MINUTES, {"device": device_id, "begin": part.begin, "end": part.end})
+        hour, next_hour = part.hours
         if next_hour > hour:
-            self.store.connection.execute(_HOURS, {"device": device_id, "begin": hour, "end": next_hour})
-        self.store.connection.execute("UPDATE rolled SET until = ? WHERE device_id = ?", [done, device_id])
+            connection.execute(ADD_HOURS, {"device": device_id, "begin": hour, "end": next_hour})
+        connection.execute(MOVE_ON, [part.done, device_id])
 
     def _next_sample(self, device_id: str, begin: float, closed: float) -> float:
         """Return the minute of the first sample from `begin` on, `closed` where there is none before it."""
@@ -127,15 +138,27 @@ def note_late(store: Store, samples: Iterable[tuple[str, float, float]]) -> None
     """Let what was summed up be summed up again for those of (device, sample's time, received at) that are late."""
     late: dict[str, float] = {}
     for device_id, ts, received_at in samples:
-        if ts < received_at - LATE_S:
+        if ts < received_at - LATE_S or ts < store.summed.up_to:
             late[device_id] = min(ts, late.get(device_id, ts))
     if late:
+        minutes = [(floor_to(ts, MINUTE_S), device_id) for device_id, ts in late.items()]
+        store.summed.cut(minutes)
         store.connection.executemany(
             "UPDATE rolled SET until = ? WHERE device_id = ? AND until > ?",
-            [(floor_to(ts, MINUTE_S), device_id, floor_to(ts, MINUTE_S)) for device_id, ts in late.items()],
+            [(minute, device_id, minute) for minute, device_id in minutes],
         )
 
 
 def floor_to(ts: float, unit_s: float) -> float:
     """Return the beginning of the minute or hour of `ts`, Unix s."""
     return ts - ts % unit_s
+
+
+def whole_after(oldest: float) -> float:
+    """Return the first minute of which no sample is before `oldest`, Unix s."""
+    return floor_to(oldest, MINUTE_S) + MINUTE_S
+
+
+def closed_at(at: float) -> float:
+    """Return up to when samples may be summed up at a time, Unix s."""
+    return floor_to(at - LAG_S, MINUTE_S)
