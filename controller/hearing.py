@@ -62,18 +62,25 @@ class Hearing:
         self._stream = Stream(self.service.store)
         self.samples = Samples(self.service.store, self.live)
 
-    def hear(self, packet: Packet, at: float) -> None:
-        """Take in one packet; what is outside the contract is counted, kept for inspection, and changes nothing."""
+    def hear(self, packet: Packet, at: float) -> bool:
+        """Take in one packet; what is outside the contract is counted, kept for inspection, and changes nothing.
+
+        Return whether it was another word than telemetry of a device that is known.
+        """
         self.received += 1
         self.last_at = at
-        if packet.topic == CONTROLLER_STATUS or not packet.payload:
-            return
-        store, talking = self.service.store, talker(packet.topic)
-        known = None if talking is None else store.known(talking)
-        if known is not None:
+        talking = talker(packet.topic)
+        known = None if talking is None else self.service.store.known(talking)
+        if known is None:
+            if packet.payload and packet.topic != CONTROLLER_STATUS:
+                self._hear_word(packet, at)
+            return True
+        if packet.payload:
             self._hear_sample(known, packet, at)
-            return
-        device_id = "?"
+        return False
+
+    def _hear_word(self, packet: Packet, at: float) -> None:
+        store, device_id = self.service.store, "?"
         try:
             device_id, route = parse(packet.topic)
             known = store.known(device_id)

@@ -140,11 +140,11 @@ class Ingest:
         at = self.clock()
         try:
             with self.service.store.transaction():
-                for packet in packets:
-                    self.hearing.hear(packet, at)
+                words = [packet for packet in packets if self.hearing.hear(packet, at)]
+                for packet in words:
                     if packet.topic == CONTROLLER_STATUS:
                         self._greeting_due |= self._rivals.hear(packet, self.service.store, at)
-                self.alerts.heard(self.hearing.flush(), packets)
+                self.alerts.heard(self.hearing.flush(), words)
                 self._count_overflow()
         except StorageError as error:
             self.hearing.discard()

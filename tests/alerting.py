@@ -63,8 +63,8 @@ class AlertFleet(RollingFleet):
     def say(self, device_id, route, message):
         packet = Packet(topic=route.topic(device_id), payload=route.encode(message), retain=route.retain)
         with self.store.transaction():
-            self.parts.ingest.hearing.hear(packet, self.at)
-            self.alerts.heard(self.parts.ingest.hearing.flush(), [packet])
+            words = [packet] if self.parts.ingest.hearing.hear(packet, self.at) else []
+            self.alerts.heard(self.parts.ingest.hearing.flush(), words)
 
     def tick(self, seconds=1.0, times=1):
         for _ in range(times):

@@ -64,9 +64,9 @@ class AlertDesk:
         """What waits for the receiver, where one is set."""
         return self.telling.notices
 
-    def heard(self, newest: Mapping[str, tuple[Telemetry, float]], packets: list[Packet]) -> None:
+    def heard(self, newest: Mapping[str, tuple[Telemetry, float]], words: list[Packet]) -> None:
         """Note what has to be looked at, after a batch was written; inside its transaction."""
-        self.evaluating.heard(newest, packets)
+        self.evaluating.heard(newest, words)
 
     def tick(self, at: float, storage_fault: str | None) -> None:
         """Hold the rules against what is due. Raises StorageError, and shows that as an alert of its own."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from broker.errors import WireError
 from broker.link import Packet
-from broker.topics import LOG, TELEMETRY_ENDING, parse
+from broker.topics import LOG, parse
 from controller.alerts.facts import FactFinder
 from controller.alerts.quantities import Facts, Reading, Scope
 from controller.alerts.records import Alerts, Silence, Silences
@@ -62,14 +62,14 @@ class Evaluating:
     _wakeful: set[str] | None = None
     _silences: list[Silence] = field(default_factory=list)
 
-    def heard(self, newest: Mapping[str, Heard], packets: Iterable[Packet]) -> None:
-        """Note which devices have to be looked at: live samples beyond a threshold, and what else they said."""
+    def heard(self, newest: Mapping[str, Heard], words: Iterable[Packet]) -> None:
+        """Note whom to look at: devices with a live sample beyond a threshold, and those that said something else."""
         samples = {device_id: told[0] for device_id, told in newest.items()}
         due = beyond(self.book.glance.told, samples) | (samples.keys() & self._awake())
         for device_id, told in newest.items() if due else ():
             if device_id in due and self._due.get(device_id, told) is not None:
                 self._due[device_id] = told
-        for packet in [each for each in packets if not each.topic.endswith(TELEMETRY_ENDING)]:
+        for packet in words:
             try:
                 device_id, route = parse(packet.topic)
             except WireError:

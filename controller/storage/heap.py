@@ -7,10 +7,10 @@ somebody asks for at once. A sample that came twice finds its number known, and 
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, compress, repeat
+from itertools import chain, compress, count, repeat
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -20,8 +20,8 @@ from controller.storage.runs import Run
 from controller.storage.sqlite import SQLiteConnection
 
 Sample = tuple[Any, ...]
-Known = tuple[str, str, float, int, int]
-"""Of a sample its device, its session, when it was taken (Unix s), its number there, and its number here."""
+Known = tuple[tuple[str, str, float, int], int]
+"""Of a sample its device, its session, when it was taken (Unix s) and its number there; and its number here."""
 
 UP_TO = "UPDATE telemetry_written SET up_to = ?"
 """Up to which sample every key is written."""
@@ -144,7 +144,7 @@ class Heap:
         self._connection = connection
         self._held = False
         self._waiting: dict[str, _Waiting] = {}
-        self._added: list[Known] = []
+        self._added: list[Iterable[Known]] = []
         self._written: dict[str, _Waiting] = {}
         self._unsure, self._stale = False, True
         self._promised: int | None = None
@@ -156,8 +156,7 @@ class Heap:
         if up_to > top:  # the newest ones were removed, and their numbers come again
             self._connection.execute(UP_TO, [top])
         self._connection.executemany(_insert(columns), rows)
-        told = itemgetter(*(columns.index(name) for name in ("device_id", "session", "ts", "seq")))
-        self._added += [(*told(row), own) for own, row in enumerate(rows, start=top + 1)]
+        self._added.append(zip(map(_known(columns), rows), count(top + 1), strict=False))
         if not self._held:
             self.settle({row[0] for row in rows})
             if up_to >= top:
@@ -171,8 +170,7 @@ class Heap:
         """Write the keys that these devices wait for."""
         self._refresh()
         if self._added:
-            self._wait(self._added)
-            self._added.clear()
+            self._let_wait()
             self._unsure = True
         found = {name: self._waiting.pop(name) for name in device_ids if name in self._waiting}
         if found:
@@ -205,8 +203,7 @@ class Heap:
 
     def committed(self) -> None:
         """Let what was added wait."""
-        self._wait(self._added)
-        self._added.clear()
+        self._let_wait()
         self._written.clear()
         self._unsure = False
 
@@ -260,8 +257,13 @@ class Heap:
         part.seqs, part.owns = (array("q", compress(numbers, first)) for numbers in (part.seqs, part.owns))
         self._promised, self._unsure = None, True
 
+    def _let_wait(self) -> None:
+        """Let what was added wait for its keys."""
+        self._wait(chain.from_iterable(self._added))
+        self._added.clear()
+
     def _wait(self, samples: Iterable[Known]) -> None:
-        for device_id, session, ts, seq, own in samples:
+        for (device_id, session, ts, seq), own in samples:
             waiting = self._waiting.get(device_id)
             if waiting is None or waiting.session != session:
                 waiting = self._waiting[device_id] = _Waiting(session, waiting)
@@ -275,12 +277,18 @@ class Heap:
             self._stale, self._unsure = False, self._connection.in_transaction
             self._waiting.clear()
             sql = "SELECT device_id, session, ts, seq, id FROM telemetry WHERE id > ?"
-            self._wait(self._connection.execute(sql, [self._ends()[1]]))
+            self._wait((row[:4], row[4]) for row in self._connection.execute(sql, [self._ends()[1]]))
 
     def _ends(self) -> tuple[int, int]:
         """Return the number of the newest sample, and the one up to which all keys are written."""
         [(top, up_to)] = self._connection.execute(_ENDS)
         return top, up_to
+
+
+@lru_cache
+def _known(columns: tuple[str, ...]) -> Callable[[Sample], Any]:
+    """Return what tells of a row of `columns` the first part of what is `Known`."""
+    return itemgetter(*(columns.index(name) for name in ("device_id", "session", "ts", "seq")))
 
 
 @lru_cache

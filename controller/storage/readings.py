@@ -7,6 +7,7 @@ the newest. After a kill it is found again in the samples, which are committed: 
 
 import json
 from collections.abc import Iterable
+from itertools import filterfalse
 from typing import Any
 
 from broker.messages import Energy, Latency, Telemetry
@@ -27,7 +28,7 @@ _PUT = (
 _NEWEST = (
     f"CREATE TEMP TABLE newest_readings (device INTEGER PRIMARY KEY, {', '.join(f'{name} REAL' for name in _NAMES)})"
 )
-_HOLD = f"INSERT OR REPLACE INTO newest_readings ({_FIGURES}, device) VALUES ({', '.join('?' * len(_NAMES))}, ?)"  # noqa: S608 - our own columns
+_HOLD = f"INSERT OR REPLACE INTO newest_readings (device, {_FIGURES}) VALUES (?{', ?' * len(_NAMES)})"  # noqa: S608 - our own columns
 _NUMBERS = "SELECT id, rowid FROM devices WHERE id IN (SELECT value FROM json_each(?))"
 _HELD = "SELECT d.id FROM newest_readings n JOIN devices d ON d.rowid = n.device"
 _KEEP = (
@@ -121,9 +122,10 @@ class Readings:
         known, numbers, rows = self._samples, self._numbers, []
         self._number(newest)
         for name, told in newest.items():
-            if name in numbers and (name not in known or known[name][1] <= told[1]):
+            number, before, (sample, at) = numbers.get(name), known.get(name), told
+            if number is not None and (before is None or before[1] <= at):
                 known[name] = told
-                rows.append((told[1], *listed.figures(told[0]), numbers[name]))
+                rows.append((number, at, *listed.figures(sample)))
         self._connection.executemany(_HOLD, rows)
 
     def _let_go(self, device_ids: list[str]) -> None:
@@ -133,8 +135,7 @@ class Readings:
 
     def _number(self, device_ids: Iterable[str]) -> None:
         """Ask for the numbers by which `devices` knows these, where we do not."""
-        unknown = [name for name in device_ids if name not in self._numbers]
-        if unknown:
+        if unknown := list(filterfalse(self._numbers.__contains__, device_ids)):
             self._numbers.update(self._connection.execute(_NUMBERS, [json.dumps(unknown)]))
 
 

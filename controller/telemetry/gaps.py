@@ -6,6 +6,7 @@ count. A sample that follows the one before it in its session, as nearly all do,
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from controller.storage import runs
@@ -27,23 +28,29 @@ _SPANS = (
 )
 
 
+@dataclass(slots=True)
+class _Newest:
+    """Up to which number a device's session is known without asking."""
+
+    session: str
+    seq: int
+
+
 class Gaps:
     """What is missing more, or less, after the samples that were noted; `settle` comes before they are stored."""
 
     def __init__(self, store: Store) -> None:
         """Compare with what is in `store`."""
         self._store = store
-        self._newest: dict[str, tuple[str, int]] = {}
-        self._before: dict[str, int] = {}
+        self._newest: dict[str, _Newest] = {}
         self._odd: defaultdict[Session, set[int]] = defaultdict(set)
         self._live: dict[str, str] = {}
 
     def note(self, device_id: str, session: str, seq: int, *, spooled: bool) -> None:
         """Take in the number of a sample."""
         newest = self._newest.get(device_id)
-        if newest is not None and newest[1] + 1 == seq and newest[0] == session:
-            self._before.setdefault(device_id, newest[1])
-            self._newest[device_id] = session, seq
+        if newest is not None and newest.seq + 1 == seq and newest.session == session:
+            newest.seq = seq
             return
         if "\0" in session:
             return  # not every database has a place for it
@@ -54,17 +61,17 @@ class Gaps:
     def settle(self) -> dict[str, int]:
         """Return by device how many more are missing than before what was noted; a gap that was filled takes away."""
         changes: Counter[str] = Counter()
-        newest: dict[str, tuple[str, int]] = {}
+        newest: dict[str, _Newest] = {}
         self._store.settle(*(device_id for device_id, _ in self._odd))
         spans = self._spans(list(self._odd))
         for (device_id, session), came in self._odd.items():
-            last_session, last = self._newest.get(device_id, (session, 0))
-            if last_session == session:
-                came.update(range(self._before.get(device_id, last) + 1, last + 1))
+            last = self._newest.get(device_id)
             span = spans.get((device_id, session))
+            if last is not None and last.session == session and span is not None:
+                came.update(range(span[1] + 1, last.seq + 1))
             changes[device_id] += missing(span, came, self._stored(device_id, session, span, came))
-            if self._live.get(device_id, last_session) == session:
-                newest[device_id] = session, max(*came, span[1] if span else 0)
+            if self._live.get(device_id, last.session if last else session) == session:
+                newest[device_id] = _Newest(session, max(*came, span[1] if span else 0))
         self._newest |= newest
         self._clear()
         return changes
@@ -75,8 +82,8 @@ class Gaps:
         self._clear()
 
     def _clear(self) -> None:
-        for noted in (self._before, self._odd, self._live):
-            noted.clear()
+        self._odd.clear()
+        self._live.clear()
 
     def _spans(self, sessions: Sequence[Session]) -> dict[Session, tuple[int, int]]:
         """Return the lowest and the highest number that is stored of each of `sessions` that has any."""

@@ -46,16 +46,14 @@ class Samples:
         """Write samples, gaps and newest readings; return these, and how many samples the database has no place for."""
         if self._gaps is not None:
             self._store.add_gaps(self._gaps.settle())
-        refused = history.add_rows(self._store, self._rows)
-        newest = dict(self._newest)
+        refused, newest = history.add_rows(self._store, self._rows), self._newest
         self._store.readings.put(newest)
         self.clear()
         return newest, refused
 
     def clear(self) -> None:
         """Forget what was gathered: it is written."""
-        self._rows.clear()
-        self._newest.clear()
+        self._rows, self._newest = [], {}
         self.clock_off = 0
 
     def discard(self) -> None:
