@@ -26,6 +26,7 @@ from controller.storage.fault import Fault
 from controller.storage.settling import settle
 from controller.storage.store import Row
 from controller.storage.write_back import write_back
+from controller.telemetry.retention import TURN_EVERY_S
 from controller.telemetry.summing import sum_up
 
 logger = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Ingest:
         if not self.passing.leaves_telemetry:
             besides.append(sum_up(self.passing.retention.rollups, self.clock, self.fault.note))
         async with asyncio.TaskGroup() as group:
-            for work in (self._listen(), self._publish(), self._tick(), *besides):
+            for work in (self._listen(), self._publish(), self._tick(), self._let_go(), *besides):
                 group.create_task(work)
 
     async def say_goodbye(self) -> None:
@@ -265,6 +266,17 @@ class Ingest:
                 self.alerts.tick(self.clock(), self.fault.message)
             except StorageError as error:
                 self.fault.note(error)
+
+    async def _let_go(self) -> None:
+        """Let old telemetry go between ticks, while there is any."""
+        while True:
+            await asyncio.sleep(TURN_EVERY_S)
+            if self.passing.retention.is_due:
+                try:
+                    with self.service.store.transaction():
+                        self.passing.retention.turn(self.clock())
+                except StorageError as error:
+                    self.fault.note(error)
 
     def _try_to_write(self) -> None:
         """See whether what could not be written can be by now: a tick may have had nothing to write."""

@@ -18,6 +18,7 @@ DEVICES, SESSIONS = ("jetson-1", "pi5-1", "pi5-2"), ("s1", "s2")
 
 sample = st.tuples(st.sampled_from(DEVICES), st.sampled_from(SESSIONS), st.integers(1, 6))
 batch = st.lists(sample, min_size=1, max_size=8)
+passes = st.sampled_from((150.0, 350.0, 1_000.0))
 
 
 class UndoneError(Exception):
@@ -38,7 +39,7 @@ class Appended(RuleBasedStateMachine):
             self.store.connection.execute(f"DELETE FROM {table}")
         self.store.connection.execute("UPDATE telemetry_written SET up_to = 0")
         self.known, self.said, self.held, self.walking = {}, 0, held, False
-        self.gone = set()
+        self.gone, self.some_are_left = set(), False
         self.start()
 
     def start(self):
@@ -51,7 +52,7 @@ class Appended(RuleBasedStateMachine):
         rows, told = [], {}
         for device_id, session, seq in samples:
             self.said += 1
-            rows.append((device_id, 100.0 * seq, session, seq, 0.0, float(self.said)))
+            rows.append((device_id, 100.0 * seq, session, seq, 20.0 * self.said, float(self.said)))
             told.setdefault((device_id, session, seq), float(self.said))
         self.store.samples.add(COLUMNS, rows)
         return told
@@ -99,13 +100,42 @@ class Appended(RuleBasedStateMachine):
                 self.store.samples.end_walk()
             self.walking = False
 
-    @rule(device_id=st.sampled_from(DEVICES), before=st.sampled_from((150.0, 350.0, 1_000.0)))
-    def the_oldest_go(self, device_id, before):
-        self.store.settle(device_id)
-        old = {name for name in self.stored() if name[0] == device_id and 100.0 * name[2] < before}
+    @rule(before=passes)
+    def the_oldest_go(self, before):
+        self.store.settle(*DEVICES)
         with self.store.transaction():
-            assert self.store.samples.remove(device_id, before, 100) == len(old)
+            old = self.hide(before)
         self.gone |= old
+        with self.store.transaction():
+            self.sweep()
+
+    @rule(before=passes)
+    def the_oldest_are_found_no_more_and_stay_for_now(self, before):
+        self.store.settle(*DEVICES)
+        with self.store.transaction():
+            self.gone |= self.hide(before)
+        self.some_are_left = True
+
+    @rule(before=passes)
+    def the_oldest_go_and_some_of_that_is_undone(self, before):
+        self.the_oldest_are_found_no_more_and_stay_for_now(before)
+        with suppress(UndoneError), self.store.transaction():
+            self.sweep()
+            self.hide(1_000.0)
+            raise UndoneError
+        with self.store.transaction():
+            self.sweep()
+
+    def hide(self, before):
+        """Remove the keys of what was taken before a time; return what that is."""
+        old = {name for name in self.stored() if 100.0 * name[2] < before}
+        self.store.samples.begin_removal(before)
+        assert sum(self.store.samples.remove(device_id, 100) for device_id in DEVICES) == len(old)
+        return old
+
+    def sweep(self):
+        while not self.store.samples.end_removal(3):
+            pass
 
     @rule(held=st.booleans())
     def the_process_is_killed(self, held):
@@ -132,12 +162,19 @@ class Appended(RuleBasedStateMachine):
             self.store.settle(*DEVICES)
             assert self.stored().keys() | self.gone == self.known.keys()
             self.every_sample_has_its_keys()
+            self.the_oldest_go(1_000.0)
+            assert self.counts() == {"rows": 0, "times": 0}, "a pass removes what an earlier one left"
 
-    def every_sample_has_its_keys(self):
+    def counts(self):
         [counts] = self.store.query(
             "SELECT (SELECT count(*) FROM telemetry) AS rows, (SELECT count(*) FROM telemetry_times) AS times"
         )
-        assert counts == {"rows": len(self.stored()), "times": len(self.stored())}
+        return counts
+
+    def every_sample_has_its_keys(self):
+        counts = self.counts()
+        assert counts["times"] == len(self.stored()), "no key points to what is gone"
+        assert counts["rows"] == counts["times"] or (self.some_are_left and counts["rows"] > counts["times"])
         rows = self.store.query("SELECT * FROM telemetry_runs ORDER BY device_id, session, low")
         for row, following in pairwise(rows):
             same = (row["device_id"], row["session"]) == (following["device_id"], following["session"])

@@ -9,12 +9,28 @@ from controller.cli import tables
 from controller.storage import sqlite
 from controller.storage.store import Store
 from controller.telemetry import history
-from controller.telemetry.retention import AT_ONCE, HOURS, LOOK_EVERY_S, MINUTES, SAMPLES, Retention, gives_way
+from controller.telemetry import retention as retaining
+from controller.telemetry.retention import (
+    AT_ONCE,
+    HOURS,
+    LOOK_EVERY_S,
+    MINUTES,
+    SAMPLES,
+    Retention,
+    first_of,
+    gives_way,
+)
 from controller.telemetry.rollups import DAY_S, HOUR_S, Rollups
 from tests.controlling import controller
 
 NOW = 1_800_000_000.0
 SUMS = ("telemetry_minutes", "telemetry_hours")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Let a tick take all its steps, however slow the machine is."""
+    monkeypatch.setattr(retaining, "BUDGET_S", 1e6)
 
 
 @pytest.fixture
@@ -77,13 +93,14 @@ def test_samples_of_one_session_around_the_limit_part_exactly_there(store):
     assert left(store) == 5
 
 
-def test_much_that_is_due_goes_in_small_steps_over_all_devices(store):
+def test_much_that_is_due_goes_in_small_steps_over_all_devices(store, monkeypatch):
+    monkeypatch.setattr(retaining, "BUDGET_S", 0.0)
     fill(store, "pi5-1", NOW - 50 * DAY_S, 2 * AT_ONCE + 5)
     fill(store, "jetson-1", NOW - 50 * DAY_S, 10)
 
-    went = pass_time(retention(store), 4)
+    went = pass_time(retention(store), 6)
 
-    assert went == [AT_ONCE, AT_ONCE, 15, 0]
+    assert went == [0, AT_ONCE, AT_ONCE, 5, 10, 0], "a look first, and one step in each tick"
 
 
 def test_it_looks_once_a_minute(store):
@@ -97,11 +114,12 @@ def test_it_looks_once_a_minute(store):
 
 
 def test_of_a_large_fleet_some_devices_are_looked_at_in_each_tick(store, monkeypatch):
-    monkeypatch.setattr("controller.telemetry.retention.LOOKED_AT_ONCE", 2)
+    monkeypatch.setattr(retaining, "BUDGET_S", 0.0)
+    monkeypatch.setattr(retaining, "LOOKED_AT_ONCE", 2)
     for device_id in ("a", "b", "c", "d"):
         fill(store, device_id, NOW - 40 * DAY_S, 1)
 
-    assert pass_time(retention(store), 4) == [0, 0, 4, 0]
+    assert pass_time(retention(store), 7) == [0, 0, 0, 1, 1, 1, 1]
 
 
 def test_a_database_that_is_too_large_loses_its_oldest_telemetry_until_it_fits(store):
@@ -118,7 +136,7 @@ def test_a_database_that_is_too_large_loses_its_oldest_telemetry_until_it_fits(s
     assert left(store, "pi5-1") < 20 * 360
     said = [event["text"] for event in store.events(kind="storage")]
     assert len(said) == 1
-    assert "the oldest, because the database is larger than" in said[0]
+    assert "the oldest, because the database was larger than" in said[0]
 
 
 def test_what_went_is_not_summed_up_anew_from_a_late_sample_alone(store):
@@ -145,11 +163,58 @@ def test_the_newest_hour_stays_however_small_the_database_may_be(store):
     assert left(store) < 720 / 2 + 5
 
 
+def test_sums_by_minute_give_way_once_only_the_newest_hour_of_samples_is_left(store):
+    fill(store, "pi5-1", NOW - 4 * DAY_S, 4 * 24 * 6, every_s=600.0)
+    store.connection.execute("UPDATE rolled SET until = ?", [NOW - 5 * DAY_S])
+    with store.transaction():
+        while Rollups(store=store).tick(NOW):
+            pass
+
+    pass_time(retention(store, max_mb=0.001), 2)
+
+    [minutes] = store.query("SELECT min(ts) AS first, max(ts) AS last FROM telemetry_minutes")
+    [hours] = store.query("SELECT min(ts) AS first FROM telemetry_hours")
+    assert left(store) == 6
+    assert NOW - 1.1 * DAY_S < minutes["first"] < minutes["last"]
+    assert hours["first"] <= NOW - 4 * DAY_S
+
+
+def test_what_comes_late_goes_with_what_is_as_old_and_leaves_nothing_behind(store):
+    fill(store, "jetson-1", NOW - 60, 3)
+    fill(store, "pi5-1", NOW - 31 * DAY_S, 3)
+
+    pass_time(retention(store), 1)
+
+    assert store.query("SELECT DISTINCT device_id FROM telemetry") == [{"device_id": "jetson-1"}]
+
+
+def test_a_fleet_that_takes_long_to_be_looked_at_is_looked_at_less_often(store, monkeypatch):
+    monkeypatch.setattr(retaining, "LOOK_SHARE", 1e-9)
+    keeper = retention(store)
+    pass_time(keeper, 1)
+    fill(store, "pi5-1", NOW - 31 * DAY_S, 3)
+
+    assert pass_time(keeper, 1, NOW + 2 * LOOK_EVERY_S) == [0]
+
+
+@pytest.mark.parametrize(
+    ("oldest", "expected"),
+    [
+        ([], None),
+        ([7.0, 5.0], 5.0),
+        ([1.0, *[9.0] * 98], 1.0),
+        ([1.0, *[9.0] * 99], 9.0),
+    ],
+)
+def test_one_clock_of_a_large_fleet_that_was_behind_does_not_say_what_the_oldest_is(oldest, expected):
+    assert first_of(oldest) == expected
+
+
 @pytest.mark.parametrize(
     ("detail", "oldest_ago_s", "expected_ago_s"),
     [
         (SAMPLES, 40 * DAY_S, 30 * DAY_S),
-        (SAMPLES, 10 * DAY_S, 10 * DAY_S - HOUR_S),
+        (SAMPLES, 10 * DAY_S, 10 * DAY_S - 600),
         (SAMPLES, 10.0, HOUR_S),
         (MINUTES, 10 * DAY_S, 9 * DAY_S),
         (MINUTES, HOUR_S, DAY_S),
@@ -246,6 +311,25 @@ async def test_the_status_tells_how_large_the_database_is_and_how_far_back_it_go
     assert 0 <= storage["oldest_sample_age_s"] < 3_600
     [said] = [value for what, value in tables.status(status)[0].rows if what == "database"]
     assert "of 500 MB, telemetry of the last" in said
+
+
+async def test_what_is_due_goes_between_the_ticks(tmp_path, monkeypatch):
+    monkeypatch.setattr("controller.ingest.TICK_S", 3_600.0)
+    monkeypatch.setattr(retaining, "BUDGET_S", 0.0)
+    async with controller(tmp_path, listed={}) as running:
+        store, keeper = running.parts.service.store, running.parts.ingest.passing.retention
+        fill(store, "pi5-1", running.parts.clock() - 50 * DAY_S, 5)
+        with store.transaction():
+            keeper.tick(running.parts.clock())
+        begun = keeper.is_due
+
+        await running.until(lambda: _all_is_gone(keeper))
+
+    assert begun
+
+
+async def _all_is_gone(keeper):
+    return not keeper.is_due and left(keeper.store) == 0
 
 
 async def _stored(running):

@@ -12,103 +12,23 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, compress, count, repeat
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any
 
 from controller.storage import runs
-from controller.storage.database import Connection
+from controller.storage.leaving import Leaving
 from controller.storage.runs import Run
+from controller.storage.sample_table import Sample, insertion
 from controller.storage.sqlite import SQLiteConnection
 
-Sample = tuple[Any, ...]
 Known = tuple[tuple[str, str, float, int], int]
 """Of a sample its device, its session, when it was taken (Unix s) and its number there; and its number here."""
 
 UP_TO = "UPDATE telemetry_written SET up_to = ?"
 """Up to which sample every key is written."""
 _ENDS = "SELECT coalesce((SELECT max(id) FROM telemetry), 0), up_to FROM telemetry_written"
-_CUT = (
-    "SELECT max(ts) FROM (SELECT ts FROM telemetry_times WHERE device_id = ? AND ts < ? ORDER BY ts LIMIT ?) AS oldest"
-)
 _TIMES = "INSERT INTO telemetry_times (device_id, ts, sample) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _IN_TIME = "SELECT 1 FROM telemetry_times WHERE device_id = ? AND ts = ? AND sample = ?"
 _REMOVE = "DELETE FROM telemetry WHERE id = ?"
-_THEIRS = "FROM telemetry_times WHERE device_id = ? AND ts <= ?"
-_REMOVED = (
-    "DELETE FROM telemetry_runs WHERE device_id = ? AND until <= ?",
-    f"DELETE FROM telemetry WHERE id IN (SELECT sample {_THEIRS})",  # noqa: S608 - our own words
-    f"DELETE {_THEIRS}",
-)
-
-
-class SampleTable(Protocol):
-    """How the store keeps samples; every method but the last two is called inside a transaction."""
-
-    def add(self, columns: tuple[str, ...], rows: Sequence[Sample]) -> None:
-        """Keep rows of `columns`, each once."""
-
-    def waits(self, device_ids: Iterable[str]) -> bool:
-        """Return whether `settle` would have something to do; outside of transactions, too."""
-
-    def settle(self, device_ids: Iterable[str]) -> None:
-        """Let all samples of these devices be found."""
-
-    def remove(self, device_id: str, before: float, most: int) -> int:
-        """Remove the oldest of a device, some `most` of them, taken before a time (Unix s); return how many."""
-
-    def hold(self) -> None:
-        """Be told that all devices are settled in walks from now on, one after the other."""
-
-    def begin_walk(self) -> list[str]:
-        """Return the devices that have something to be settled."""
-
-    def end_walk(self) -> None:
-        """Be told that each of these had its turn."""
-
-    def committed(self) -> None:
-        """Be told that the transaction ended well."""
-
-    def rolled_back(self, *, part: bool) -> None:
-        """Be told that what was done in the transaction, or in a part of it, is undone."""
-
-
-class Indexed:
-    """The table of a server, which writes its keys with each row."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Keep them through `connection`."""
-        self._connection = connection
-
-    def add(self, columns: tuple[str, ...], rows: Sequence[Sample]) -> None:
-        """Keep rows, each once."""
-        self._connection.executemany(_insert(columns) + " ON CONFLICT DO NOTHING", rows)
-
-    def remove(self, device_id: str, before: float, most: int) -> int:
-        """Remove the oldest."""
-        sql = f"DELETE FROM telemetry WHERE device_id = ? AND ts <= ({_CUT})"  # noqa: S608 - our own words
-        return self._connection.execute(sql, [device_id, device_id, before, most]).rowcount
-
-    def waits(self, device_ids: Iterable[str]) -> bool:  # noqa: ARG002 - whoever is asked for
-        """Return that nothing waits."""
-        return False
-
-    def settle(self, device_ids: Iterable[str]) -> None:
-        """Leave it: all is found."""
-
-    def hold(self) -> None:
-        """Leave it."""
-
-    def begin_walk(self) -> list[str]:
-        """Return nothing: there is nothing to do."""
-        return []
-
-    def end_walk(self) -> None:
-        """Leave it."""
-
-    def committed(self) -> None:
-        """Leave it."""
-
-    def rolled_back(self, *, part: bool) -> None:
-        """Leave it."""
 
 
 @dataclass(slots=True)
@@ -142,6 +62,7 @@ class Heap:
     def __init__(self, connection: SQLiteConnection) -> None:
         """Keep them through `connection`."""
         self._connection = connection
+        self._leaving = Leaving(connection)
         self._held = False
         self._waiting: dict[str, _Waiting] = {}
         self._added: list[Iterable[Known]] = []
@@ -155,7 +76,7 @@ class Heap:
         top, up_to = self._ends()
         if up_to > top:  # the newest ones were removed, and their numbers come again
             self._connection.execute(UP_TO, [top])
-        self._connection.executemany(_insert(columns), rows)
+        self._connection.executemany(insertion(columns), rows)
         self._added.append(zip(map(_known(columns), rows), count(top + 1), strict=False))
         if not self._held:
             self.settle({row[0] for row in rows})
@@ -177,13 +98,19 @@ class Heap:
             self._written |= found
             self._write(found)
 
-    def remove(self, device_id: str, before: float, most: int) -> int:
-        """Remove the oldest that have keys."""
-        [(cut,)] = self._connection.execute(_CUT, [device_id, before, most])
-        if cut is None:
-            return 0
+    def begin_removal(self, before: float) -> None:
+        """Begin with what came first."""
+        self._leaving.begin(before, self._ends()[1])
+
+    def remove(self, device_id: str, most: int) -> int:
+        """Remove keys of the oldest that have any."""
         self._promised = None  # numbers of samples that are removed may come again
-        return [self._connection.execute(sql, [device_id, cut]).rowcount for sql in _REMOVED][-1]
+        return self._leaving.remove(device_id, most)
+
+    def end_removal(self, most: int) -> bool:
+        """Remove what no key points to any more."""
+        self._promised = None
+        return self._leaving.sweep(most)
 
     def hold(self) -> None:
         """Write keys later from now on."""
@@ -203,12 +130,14 @@ class Heap:
 
     def committed(self) -> None:
         """Let what was added wait."""
+        self._leaving.committed()
         self._let_wait()
         self._written.clear()
         self._unsure = False
 
     def rolled_back(self, *, part: bool) -> None:
         """Let wait again what was written, or ask the file where only it knows what is left."""
+        self._leaving.rolled_back()
         if not (self._added or self._written or self._unsure):
             return
         self._stale = self._stale or part or self._unsure
@@ -289,8 +218,3 @@ class Heap:
 def _known(columns: tuple[str, ...]) -> Callable[[Sample], Any]:
     """Return what tells of a row of `columns` the first part of what is `Known`."""
     return itemgetter(*(columns.index(name) for name in ("device_id", "session", "ts", "seq")))
-
-
-@lru_cache
-def _insert(columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO telemetry ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own columns

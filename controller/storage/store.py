@@ -14,9 +14,10 @@ from controller.logs import Kind
 from controller.storage import listed
 from controller.storage.database import EVERY, Connection, Place, connect, upsert
 from controller.storage.encoding import decoded, encoded
-from controller.storage.heap import Heap, Indexed, SampleTable
+from controller.storage.heap import Heap
 from controller.storage.moving import move_samples, put_beside
 from controller.storage.readings import Readings
+from controller.storage.sample_table import Indexed, SampleTable
 from controller.storage.schema import migrations
 from controller.storage.sqlite import SQLiteConnection, not_written
 from controller.storage.summed import Summed
