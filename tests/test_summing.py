@@ -49,6 +49,16 @@ def add(store, device_id, times, *, at, first=0):
         history.add_samples(store, [(device_id, sample, T0 + at) for sample in samples])
 
 
+def remove(store, before):
+    """Let samples go that were taken before T0 + `before`."""
+    with store.transaction():
+        store.samples.settle(DEVICES)
+        store.samples.begin_removal(T0 + before)
+        for device_id in DEVICES:
+            store.samples.remove(device_id, 10_000)
+        store.samples.end_removal(10_000)
+
+
 def counted(store, table="telemetry_minutes", device_id="pi5-1"):
     rows = store.query(f"SELECT ts, samples FROM {table} WHERE device_id = ?", [device_id])
     return {row["ts"] - T0: row["samples"] for row in rows}
@@ -150,10 +160,7 @@ class Interleaved(RuleBasedStateMachine):
     def let_go(self):
         """What is summed up goes, as far as all are."""
         self.cut = max(self.cut, min(until(self.store, device_id) for device_id in DEVICES) // 600 * 600)
-        for device_id in DEVICES:
-            with self.store.transaction():
-                self.store.samples.settle([device_id])
-                self.store.samples.remove(device_id, T0 + self.cut, 10_000)
+        remove(self.store, self.cut)
 
     @rule()
     def kill(self):
@@ -183,6 +190,18 @@ def test_a_late_sample_of_what_is_in_hand_leaves_what_is_before_it_and_lets_the_
 
     assert until(store) == 1_200 - LAG_S
     assert counted(store) == {minute: 7 if minute == 600 else 6 for minute in range(0, 1_020, 60)}
+
+
+def test_only_whose_samples_are_to_be_summed_up_have_their_keys_before_their_turn(store):
+    add(store, "pi5-1", [1_019.5, 1_030.0], at=1_100)
+    add(store, "jetson-1", [1_020.0], at=1_100)
+    work = Summing(Rollups(store=store))
+    parts, _ = work.begin(T0 + 1_200)
+    waits = [store.samples.waits([device_id]) for device_id in DEVICES]
+    work.end(parts, read(store.connection, parts), T0 + 1_200)
+
+    assert waits == [False, True]
+    assert counted(store) == {960.0: 1}
 
 
 def test_an_hour_is_not_written_before_all_of_it_is_right(store):
@@ -219,8 +238,7 @@ def test_what_went_between_reading_and_writing_stays_as_it_was_summed_up(store):
     sum_all(work, T0 + 7_200)
     add(store, "pi5-1", [5.0], at=7_200, first=5_000)
     parts, _ = work.begin(T0 + 7_200)
-    with store.transaction():
-        store.samples.remove("pi5-1", T0 + 3_610, 10_000)
+    remove(store, 3_610)
     made = read(store.connection, parts)
     work.rollups.raw_days = (7_200 - 3_610) / DAY_S  # as retention says it with what goes
     work.end(parts, made, T0 + 7_200)

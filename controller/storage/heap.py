@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, compress, count, repeat
+from math import inf
 from operator import itemgetter
 from typing import Any
 
@@ -48,6 +49,11 @@ class _Waiting:
         if self.seqs != array("q", range(first, first + size)):
             return None
         return Run(first, first + size - 1, max(self.times))
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest of the device was taken, Unix s."""
+        return min(min(part.times) for part in self.parts())
 
     def parts(self) -> "Iterator[_Waiting]":
         """Yield the sessions, oldest first."""
@@ -87,13 +93,14 @@ class Heap:
         """Return whether keys of these devices are to be written, or may be."""
         return self._stale or bool(self._added) or any(name in self._waiting for name in device_ids)
 
-    def settle(self, device_ids: Iterable[str]) -> None:
-        """Write the keys that these devices wait for."""
+    def settle(self, device_ids: Iterable[str], before: float = inf) -> None:
+        """Write the keys that these devices wait for, where there is one that was taken before a time (Unix s)."""
         self._refresh()
         if self._added:
             self._let_wait()
             self._unsure = True
-        found = {name: self._waiting.pop(name) for name in device_ids if name in self._waiting}
+        waiting = self._waiting
+        found = {name: waiting.pop(name) for name in device_ids if name in waiting and waiting[name].oldest < before}
         if found:
             self._written |= found
             self._write(found)

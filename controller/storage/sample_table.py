@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from math import inf
 from typing import Any, Protocol
 
 from controller.storage.database import Connection
@@ -23,8 +24,8 @@ class SampleTable(Protocol):
     def waits(self, device_ids: Iterable[str]) -> bool:
         """Return whether `settle` would have something to do; outside of transactions, too."""
 
-    def settle(self, device_ids: Iterable[str]) -> None:
-        """Let all samples of these devices be found."""
+    def settle(self, device_ids: Iterable[str], before: float = inf) -> None:
+        """Let all samples of these devices be found, where one that was taken before a time (Unix s) is not."""
 
     def begin_removal(self, before: float) -> None:
         """Be told that what was taken before a time (Unix s) is to be removed from each device that has some."""
@@ -79,7 +80,7 @@ class Indexed:
         """Return that nothing waits."""
         return False
 
-    def settle(self, device_ids: Iterable[str]) -> None:
+    def settle(self, device_ids: Iterable[str], before: float = inf) -> None:
         """Leave it: all is found."""
 
     def hold(self) -> None:

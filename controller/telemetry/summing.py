@@ -62,7 +62,7 @@ class Summing:
         store, closed = self.rollups.store, closed_at(at)
         with store.transaction():
             due = chosen(self.rollups.waiting(closed, AT_ONCE), closed)
-            store.samples.settle([row["device_id"] for row in due])
+            store.samples.settle((row["device_id"] for row in due), closed)
             oldest = self.rollups.oldest(at)
             parts = [self.rollups.part(row["device_id"], row["until"], closed, oldest=oldest) for row in due]
         store.summed.now = {part.device_id: part.done for part in parts}
