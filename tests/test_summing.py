@@ -1,6 +1,7 @@
 """Sums made beside the event loop: what comes, goes or fails between the reading and the writing is counted once."""
 
 import asyncio
+import contextlib
 import sqlite3
 import tempfile
 from collections import Counter
@@ -17,7 +18,7 @@ from broker.messages import Energy, Telemetry
 from controller.storage.store import Store
 from controller.telemetry import history, summing
 from controller.telemetry.rollups import DAY_S, EVERY_S, HOUR_S, LAG_S, MINUTE_S, Part, Rollups
-from controller.telemetry.summing import AT_ONCE, SPAN_S, Summing, chosen, reached, read, sum_up
+from controller.telemetry.summing import AT_ONCE, SPAN_S, Summing, chosen, make, reached, sum_up
 from tests.stocked import with_tables
 
 T0 = 1_800_000_000.0 - 1_800_000_000.0 % DAY_S
@@ -68,10 +69,23 @@ def until(store, device_id="pi5-1"):
     return store.query("SELECT until FROM rolled WHERE device_id = ?", [device_id])[0]["until"] - T0
 
 
+def summing_in(store):
+    return Summing(Rollups(store=store), store.connection)
+
+
 def sum_all(work, at):
     """Sum up what is due at `at`."""
     while parts := work.begin(at)[0]:
-        work.end(parts, read(work.rollups.store.connection, parts), at)
+        with made_of(work, parts) as made:
+            work.end(parts, made, at)
+
+
+@contextlib.contextmanager
+def made_of(work, parts):
+    """What a thread makes of parts."""
+    with work.connection.beside() as made:
+        make(made, parts)
+        yield made
 
 
 class Interleaved(RuleBasedStateMachine):
@@ -84,11 +98,12 @@ class Interleaved(RuleBasedStateMachine):
         self.now, self.seq, self.cut = HOUR_S - 400.0, 0, 0.0
         self.told = {device_id: [] for device_id in DEVICES}
         self.parts = self.made = None
-        self.work = Summing(Rollups(store=self.store))
+        self.open = contextlib.ExitStack()
+        self.work = summing_in(self.store)
 
     def teardown(self):
         self.now += 2 * HOUR_S
-        self.parts = self.made = None
+        self.drop()
         sum_all(self.work, T0 + self.now)
         for device_id, told in self.told.items():
             for table, size in (("telemetry_minutes", MINUTE_S), ("telemetry_hours", HOUR_S)):
@@ -145,16 +160,16 @@ class Interleaved(RuleBasedStateMachine):
     def begin(self):
         self.parts = self.work.begin(T0 + self.now)[0]
 
-    @precondition(lambda self: self.parts)
+    @precondition(lambda self: self.parts and not self.made)
     @rule()
     def read(self):
-        self.made = read(self.store.connection, self.parts)
+        self.made = self.open.enter_context(made_of(self.work, self.parts))
 
     @precondition(lambda self: self.made)
     @rule()
     def end(self):
         self.work.end(self.parts, self.made, T0 + self.now)
-        self.parts = self.made = None
+        self.drop()
 
     @rule()
     def let_go(self):
@@ -168,7 +183,12 @@ class Interleaved(RuleBasedStateMachine):
         self.store = Store(Path(self.folder.name) / "controller.db")
         with self.store.transaction():
             self.store.hold()
-        self.work, self.parts, self.made = Summing(Rollups(store=self.store)), None, None
+        self.work = summing_in(self.store)
+        self.drop()
+
+    def drop(self):
+        self.open.close()
+        self.parts = self.made = None
 
 
 TestInterleaved = Interleaved.TestCase
@@ -177,11 +197,11 @@ TestInterleaved.settings = settings(max_examples=20, stateful_step_count=25, dea
 
 def test_a_late_sample_of_what_is_in_hand_leaves_what_is_before_it_and_lets_the_rest_be_done_again(store):
     add(store, "pi5-1", range(0, 1_200, 10), at=1_200)
-    work = Summing(Rollups(store=store))
+    work = summing_in(store)
     parts, _ = work.begin(T0 + 1_200)
-    made = read(store.connection, parts)
-    add(store, "pi5-1", [605.0], at=1_200, first=500)
-    work.end(parts, made, T0 + 1_200)
+    with made_of(work, parts) as made:
+        add(store, "pi5-1", [605.0], at=1_200, first=500)
+        work.end(parts, made, T0 + 1_200)
 
     assert (until(store), max(counted(store))) == (600.0, 540.0)
     assert until(store, "jetson-1") == 1_200 - LAG_S
@@ -195,10 +215,11 @@ def test_a_late_sample_of_what_is_in_hand_leaves_what_is_before_it_and_lets_the_
 def test_only_whose_samples_are_to_be_summed_up_have_their_keys_before_their_turn(store):
     add(store, "pi5-1", [1_019.5, 1_030.0], at=1_100)
     add(store, "jetson-1", [1_020.0], at=1_100)
-    work = Summing(Rollups(store=store))
+    work = summing_in(store)
     parts, _ = work.begin(T0 + 1_200)
     waits = [store.samples.waits([device_id]) for device_id in DEVICES]
-    work.end(parts, read(store.connection, parts), T0 + 1_200)
+    with made_of(work, parts) as made:
+        work.end(parts, made, T0 + 1_200)
 
     assert waits == [False, True]
     assert counted(store) == {960.0: 1}
@@ -206,11 +227,11 @@ def test_only_whose_samples_are_to_be_summed_up_have_their_keys_before_their_tur
 
 def test_an_hour_is_not_written_before_all_of_it_is_right(store):
     add(store, "pi5-1", range(0, 4_000, 10), at=4_000)
-    work = Summing(Rollups(store=store))
+    work = summing_in(store)
     parts, _ = work.begin(T0 + 4_000)
-    made = read(store.connection, parts)
-    add(store, "pi5-1", [3_505.0], at=4_000, first=500)
-    work.end(parts, made, T0 + 4_000)
+    with made_of(work, parts) as made:
+        add(store, "pi5-1", [3_505.0], at=4_000, first=500)
+        work.end(parts, made, T0 + 4_000)
 
     assert counted(store, "telemetry_hours") == {}
 
@@ -219,10 +240,22 @@ def test_an_hour_is_not_written_before_all_of_it_is_right(store):
     assert counted(store, "telemetry_hours") == {0.0: 361}
 
 
+def test_an_hour_of_which_minutes_are_gone_stays_whole_when_one_of_it_comes_late(store):
+    add(store, "pi5-1", range(0, 4_000, 10), at=4_000)
+    work = summing_in(store)
+    sum_all(work, T0 + 4_000)
+    store.connection.execute("DELETE FROM telemetry_minutes WHERE ts < ?", [T0 + 600])
+    add(store, "pi5-1", [1_830.0], at=4_000, first=500)
+    sum_all(work, T0 + 4_000)
+
+    assert counted(store)[1_800.0] == 7
+    assert counted(store, "telemetry_hours") == {0.0: 360}
+
+
 @pytest.mark.parametrize("looked", [False, True])
 def test_what_comes_after_the_clock_was_set_back_is_counted_although_its_minute_was_summed_up(store, looked):
     add(store, "pi5-1", range(0, 1_200, 10), at=1_200)
-    work = Summing(Rollups(store=store))
+    work = summing_in(store)
     sum_all(work, T0 + 1_200)
     if looked:
         sum_all(work, T0 + 720)
@@ -234,14 +267,14 @@ def test_what_comes_after_the_clock_was_set_back_is_counted_although_its_minute_
 
 def test_what_went_between_reading_and_writing_stays_as_it_was_summed_up(store):
     add(store, "pi5-1", range(0, 7_200, 10), at=7_200)
-    work = Summing(Rollups(store=store))
+    work = summing_in(store)
     sum_all(work, T0 + 7_200)
     add(store, "pi5-1", [5.0], at=7_200, first=5_000)
     parts, _ = work.begin(T0 + 7_200)
     remove(store, 3_610)
-    made = read(store.connection, parts)
-    work.rollups.raw_days = (7_200 - 3_610) / DAY_S  # as retention says it with what goes
-    work.end(parts, made, T0 + 7_200)
+    with made_of(work, parts) as made:
+        work.rollups.raw_days = (7_200 - 3_610) / DAY_S  # as retention says it with what goes
+        work.end(parts, made, T0 + 7_200)
     kept = counted(store)
     sum_all(work, T0 + 7_200)
 
@@ -251,28 +284,28 @@ def test_what_went_between_reading_and_writing_stays_as_it_was_summed_up(store):
 
 def test_a_device_that_is_forgotten_meanwhile_keeps_what_it_measured(store):
     add(store, "pi5-1", range(0, 1_200, 10), at=1_200)
-    work = Summing(Rollups(store=store))
+    work = summing_in(store)
     parts, _ = work.begin(T0 + 1_200)
-    made = read(store.connection, parts)
-    with store.transaction():
-        store.forget_device("pi5-1")
-    work.end(parts, made, T0 + 1_200)
+    with made_of(work, parts) as made:
+        with store.transaction():
+            store.forget_device("pi5-1")
+        work.end(parts, made, T0 + 1_200)
 
     assert sum(counted(store).values()) == 102
 
 
 def test_what_cannot_be_written_is_undone_and_made_again(store):
     add(store, "pi5-1", range(0, 1_200, 10), at=1_200)
-    work = Summing(Rollups(store=store))
+    work = summing_in(store)
     parts, _ = work.begin(T0 + 1_200)
-    made = read(store.connection, parts)
-    store.connection.execute("PRAGMA busy_timeout=0")
-    with closing(sqlite3.connect(store.connection.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageError, match="could not be written"):
-            work.end(parts, made, T0 + 1_200)
-        with pytest.raises(StorageError):
-            work.begin(T0 + 1_200)
+    with made_of(work, parts) as made:
+        store.connection.execute("PRAGMA busy_timeout=0")
+        with closing(sqlite3.connect(store.connection.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StorageError, match="could not be written"):
+                work.end(parts, made, T0 + 1_200)
+            with pytest.raises(StorageError):
+                work.begin(T0 + 1_200)
 
     assert (until(store), counted(store)) == (0.0, {})
 

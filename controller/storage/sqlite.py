@@ -144,17 +144,33 @@ class SQLiteConnection(sqlite3.Connection):
                 beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection to the same file that reads what is committed; meant for another thread.
+    def beside(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection for another thread: to tables in memory, and to what is committed in the file, to read.
 
         Raises StorageError.
         """
+        file = Path(self.path or "").absolute().as_uri()
         try:
-            with closing(sqlite3.connect(f"{Path(self.path or '').absolute().as_uri()}?mode=ro", uri=True)) as beside:
-                beside.execute("PRAGMA temp_store=MEMORY")
-                yield beside
+            with closing(sqlite3.connect(self._made, uri=True, check_same_thread=False, isolation_level=None)) as other:
+                for pragma in ("journal_mode=OFF", "temp_store=MEMORY"):
+                    other.execute(f"PRAGMA {pragma}")
+                other.execute("ATTACH ? AS committed", [f"{file}?mode=ro&vfs=unix"])
+                yield other
         except sqlite3.Error as error:
             raise _not_done("read", error) from error
+
+    @contextmanager
+    def with_made(self) -> Iterator[None]:
+        """Have as `made` the tables in memory of `beside`; around a transaction, while no thread uses them."""
+        self.execute("ATTACH ? AS made", [self._made])
+        try:
+            yield
+        finally:
+            self.execute("DETACH made")
+
+    @property
+    def _made(self) -> str:
+        return f"file:/made-{id(self)}?vfs=memdb"
 
     def _number(self, pragma: str) -> int:
         return int(self.execute(f"PRAGMA {pragma}").fetchone()[0])
@@ -185,7 +201,7 @@ def connect(path: Path | None) -> SQLiteConnection:
             path.parent.mkdir(parents=True, exist_ok=True)
         # A test's web client calls from another thread than the one that opened it, never at the same time.
         connection = sqlite3.connect(
-            path or ":memory:", check_same_thread=False, isolation_level=None, factory=SQLiteConnection
+            path or ":memory:", uri=True, check_same_thread=False, isolation_level=None, factory=SQLiteConnection
         )
         connection.path = path
         for pragma in ("synchronous=NORMAL", "busy_timeout=5000", "temp_store=MEMORY", f"cache_size=-{CACHE_KB}"):

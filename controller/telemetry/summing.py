@@ -8,9 +8,10 @@ So only what the samples say is written, each device with its time in one transa
 import asyncio
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from broker.errors import StorageError
 from controller.storage.sqlite import SQLiteConnection
@@ -26,7 +27,7 @@ from controller.telemetry.rollups import (
     floor_to,
     whole_after,
 )
-from controller.telemetry.sums import HOURS, MINUTES, PUT_HOUR, PUT_MINUTE
+from controller.telemetry.sums import CUT_HOURS, CUT_MINUTES, MAKE_HOURS, MAKE_MINUTES, TABLES, TAKE_HOURS, TAKE_MINUTES
 
 logger = logging.getLogger(__name__)
 
@@ -40,22 +41,13 @@ REST_S, BEHIND_REST_S = 0.5, 0.1
 
 RETRY_S = 5.0
 
-Sums = list[tuple[Any, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a thread made of parts: rows by minute and by hour."""
-
-    minutes: Sums
-    hours: Sums
-
 
 @dataclass(slots=True)
 class Summing:
     """One reading and writing after the other, between them whatever else the loop does."""
 
     rollups: Rollups
+    connection: SQLiteConnection
 
     def begin(self, at: float) -> tuple[list[Part], bool]:
         """Take devices in hand; return their parts, and whether the first one waits for long. Raises StorageError."""
@@ -68,16 +60,22 @@ class Summing:
         store.summed.now = {part.device_id: part.done for part in parts}
         return parts, bool(due) and due[0]["until"] < closed - EVERY_S - BEHIND_S
 
-    def end(self, parts: Sequence[Part], made: Made, at: float) -> None:
-        """Write down what was made, as far as it is right. Raises StorageError, and nothing is written then."""
-        store, connection = self.rollups.store, self.rollups.store.connection
+    def end(self, parts: Sequence[Part], made: sqlite3.Connection, at: float) -> None:
+        """Write down what was `made`, as far as it is right. Raises StorageError, and nothing is written then."""
+        store, connection = self.rollups.store, self.connection
         done = reached(parts, store.summed.now, whole_after(self.rollups.oldest(at)))
         store.summed.now = {}
-        with store.transaction():
-            connection.executemany(PUT_MINUTE, [row for row in made.minutes if row[1] < done.get(row[0], 0.0)])
-            hours = {device_id: floor_to(ts, HOUR_S) for device_id, ts in done.items()}
-            connection.executemany(PUT_HOUR, [row for row in made.hours if row[1] < hours.get(row[0], 0.0)])
+        _cut(made, [(p.device_id, done.get(p.device_id, 0.0)) for p in parts if done.get(p.device_id) != p.done])
+        with connection.with_made(), store.transaction():
+            for sql in (TAKE_MINUTES, TAKE_HOURS):
+                connection.execute(sql)
             connection.executemany(MOVE_ON, [(ts, device_id) for device_id, ts in done.items()])
+
+
+def _cut(made: sqlite3.Connection, ends: Sequence[tuple[str, float]]) -> None:
+    """Let each of these devices have no more than what is before its time."""
+    made.executemany(CUT_MINUTES, ends)
+    made.executemany(CUT_HOURS, [(device_id, floor_to(ts, HOUR_S)) for device_id, ts in ends])
 
 
 def chosen(waiting: Sequence[Row], closed: float) -> list[Row]:
@@ -100,28 +98,46 @@ def reached(parts: Sequence[Part], right: dict[str, float], whole: float) -> dic
     return {part.device_id: until for part, until in ends if until > part.begin or until == part.done}
 
 
-def read(connection: SQLiteConnection, parts: Sequence[Part]) -> Made:
-    """Sum up what is committed, beside whoever writes; from a thread of its own. Raises StorageError."""
+def make(made: sqlite3.Connection, parts: Sequence[Part]) -> None:
+    """Sum up what is committed, into tables in memory; from a thread.
+
+    Each statement does all of it: a thread that steps from row to row waits for a busy loop at each of them.
+    """
     due = [(part.device_id, part.begin, part.end, *part.hours) for part in parts]
     over = [each for each, part in zip(due, parts, strict=True) if part.hours[0] < part.hours[1]]
-    with connection.reading() as beside:
-        minutes = beside.execute(MINUTES, {"due": json.dumps(due)}).fetchall()
-        return Made(minutes, beside.execute(HOURS, {"due": json.dumps(over)}).fetchall() if over else [])
+    for sql in TABLES:
+        made.execute(sql)
+    made.execute(MAKE_MINUTES, {"due": json.dumps(due)})
+    if over:
+        made.execute(MAKE_HOURS, {"due": json.dumps(over)})
+
+
+async def _in_thread(made: sqlite3.Connection, parts: Sequence[Part]) -> None:
+    """Let a thread make sums; when cancelled, have it end first, and at once."""
+    making = asyncio.get_running_loop().run_in_executor(None, make, made, parts)
+    try:
+        await asyncio.shield(making)
+    except asyncio.CancelledError:
+        made.interrupt()
+        with suppress(sqlite3.Error):
+            await making
+        raise
 
 
 async def sum_up(rollups: Rollups, clock: Callable[[], float], note: Callable[[StorageError], None]) -> None:
     """Sum up until cancelled, and `note` what cannot be read or written; leave it to ticks where there is no file."""
-    connection, summing = rollups.store.connection, Summing(rollups)
+    connection = rollups.store.connection
     if not isinstance(connection, SQLiteConnection) or connection.path is None:
         return
-    rollups.beside = True
+    summing, rollups.beside = Summing(rollups, connection), True
     while True:
         rest_s = REST_S
         try:
             parts, behind = summing.begin(clock())
             if parts:
-                made = await asyncio.to_thread(read, connection, parts)
-                summing.end(parts, made, clock())
+                with connection.beside() as made:
+                    await _in_thread(made, parts)
+                    summing.end(parts, made, clock())
                 rest_s = BEHIND_REST_S if behind else REST_S
         except StorageError as error:
             note(error)

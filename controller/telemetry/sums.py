@@ -1,7 +1,7 @@
 """How samples become sums by minute, and those become sums by hour: the statements, whoever runs them.
 
 What is due is a JSON list of (device, begin, end, hour, next hour), Unix s: its samples from `begin` to `end` become
-minutes; its hours from `hour` to `next hour` are made of the minutes before `begin` that are kept, and of samples.
+minutes; its hours from `hour` to `next hour` are made of the minutes before `begin` that are kept, and of these.
 """
 
 from controller.storage.schema_rollups import FIGURES
@@ -41,23 +41,27 @@ ADD_HOURS = (
 
 _DEVICE, _BEGIN, _END, _HOUR, _NEXT_HOUR = (f"json_extract(due.value, '$[{n}]')" for n in range(5))
 
-
-def _minutes(end: str) -> str:
-    return (
-        f"SELECT device_id, {_OF_SAMPLES} FROM json_each(:due) AS due CROSS JOIN samples "  # noqa: S608 - our own columns
-        f"WHERE device_id = {_DEVICE} AND ts >= {_BEGIN} AND ts < {end} GROUP BY device_id, minute, source"
-    )
-
-
-MINUTES = _minutes(_END)
-HOURS = (
-    f"SELECT device_id, {_OF_MINUTES} FROM ("  # noqa: S608 - our own columns
+TABLES = tuple(
+    f"CREATE TABLE {table} ({_NAMES}, PRIMARY KEY (device_id, ts, energy_source)) WITHOUT ROWID"
+    for table in ("made_minutes", "made_hours")
+)
+MAKE_MINUTES = (
+    f"INSERT INTO made_minutes SELECT device_id, {_OF_SAMPLES} FROM json_each(:due) AS due CROSS JOIN samples "  # noqa: S608 - our own columns
+    f"WHERE device_id = {_DEVICE} AND ts >= {_BEGIN} AND ts < {_END} GROUP BY device_id, minute, source"
+)
+MAKE_HOURS = (
+    f"INSERT INTO made_hours SELECT device_id, {_OF_MINUTES} FROM ("  # noqa: S608 - our own columns
     f"SELECT {_NAMES} FROM json_each(:due) AS due CROSS JOIN telemetry_minutes "
     f"WHERE device_id = {_DEVICE} AND ts >= {_HOUR} AND ts < min({_BEGIN}, {_NEXT_HOUR}) "
-    f"UNION ALL SELECT * FROM ({_minutes(_NEXT_HOUR)})) GROUP BY device_id, hour, energy_source"
+    f"UNION ALL SELECT {_NAMES} FROM json_each(:due) AS due CROSS JOIN made_minutes "
+    f"WHERE device_id = {_DEVICE} AND ts < {_NEXT_HOUR}) GROUP BY device_id, hour, energy_source"
 )
-"""Of many devices, to be read from a file and written by the two below."""
+CUT_MINUTES = "DELETE FROM made_minutes WHERE device_id = ? AND ts >= ?"
+CUT_HOURS = "DELETE FROM made_hours WHERE device_id = ? AND ts >= ?"
+"""Of many devices, beside whoever writes, into tables in memory."""
 
-_PUT = f"({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))}) {_CONFLICT}"
-PUT_MINUTE = f"INSERT INTO telemetry_minutes {_PUT}"
-PUT_HOUR = f"INSERT INTO telemetry_hours {_PUT} {_WHOLE}"
+TAKE_MINUTES = f"INSERT INTO telemetry_minutes ({_NAMES}) SELECT {_NAMES} FROM made.made_minutes WHERE true {_CONFLICT}"  # noqa: S608 - our own columns
+TAKE_HOURS = (
+    f"INSERT INTO telemetry_hours ({_NAMES}) SELECT {_NAMES} FROM made.made_hours WHERE true {_CONFLICT} {_WHOLE}"  # noqa: S608 - our own columns
+)
+"""What was made there is taken over as it is: no value of it becomes an object of Python."""
