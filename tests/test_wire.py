@@ -168,4 +168,7 @@ def test_a_sample_as_devices_send_it_is_read_quickly_and_a_doubtful_one_is_not()
     assert quick.read(encode(plain)).energy.source == "pmic"
     assert quick.read(encode(Telemetry(batch=(plain,)))) is None
     assert quick.read(b'{"ts":1,"session":"s","seq":12345678901234567}') is None
+    counting = b'{"ts":1,"session":"s","seq":1,"inputs":{"source":"s"'
+    assert quick.read(counting + b"}}").inputs.answers == {}
+    assert quick.read(counting + b',"answers":{"a":9007199254740993}}}') is None
     assert quick.read(b'{"ts":1,"session":"s"}') is None
