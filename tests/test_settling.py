@@ -200,4 +200,17 @@ def test_a_device_that_is_forgotten_and_comes_back_has_no_reading_from_before(pa
 
     assert store.device("pi5-1")["reading"] is None
     assert store.readings.newest("pi5-1", NOW) is None
-    assert store.readings.newest("pi5-0", NOW - 49).seq == 1
+    assert json.loads(store.readings.newest("pi5-0", NOW - 49))["seq"] == 1
+
+
+def test_a_reading_in_memory_is_what_is_known_of_its_sample_at_a_time_that_can_be(path):
+    store, told = opened(path), {"ts": NOW, "session": "s1", "seq": 1, "temperature_c": 50.0}
+    said = json.dumps(told).encode()
+    payloads = said, said[:-1] + b',"odd":"\xff"}', said[:-1] + b',"odd":"%b"}' % (b"x" * 5_000)
+    samples = Samples(store, Live())
+    with store.transaction():
+        for name, payload in zip(NAMES, (*payloads, json.dumps(told | {"ts": 5.0}).encode()), strict=False):
+            samples.take(name, payload, NOW)
+        samples.flush()
+
+    assert [store.device(name)["reading"] for name in NAMES] == [told, told, told, told, None]

@@ -13,8 +13,8 @@ from broker.messages import Energy, Info, LastCommand, Latency, State, Status, T
 from broker.phases import CONTROLLER_OWNED, DEVICE_OWNED, NEXT, TERMINAL, Phase
 from broker.topics import CMD, ROUTES
 from broker.wire import MAX_EXACT_INT, MAX_PAYLOAD_BYTES, decode, decode_command, decode_without_msgspec, encode
+from controller import quick
 from controller.storage.encoding import encoded
-from controller.telemetry import quick
 
 st.register_type_strategy(int, st.integers(-MAX_EXACT_INT, MAX_EXACT_INT))
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))

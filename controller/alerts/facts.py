@@ -131,13 +131,15 @@ class FactFinder:
 
     def _samples(self, came_at: Mapping[str, float | None]) -> dict[str, Any]:
         """Return what has the attributes of the newest sample of each device, from memory where it is there."""
-        found = {name: self.store.readings.newest(name, at) for name, at in came_at.items() if at is not None}
-        left = [name for name, sample in found.items() if sample is None]
+        found: dict[str, bytes | str | None] = {
+            name: self.store.readings.newest(name, at) for name, at in came_at.items() if at is not None
+        }
+        left = [name for name, document in found.items() if document is None]
         if left:
             sql = f"SELECT id, reading FROM fleet WHERE id IN ({_marks(left)})"  # noqa: S608 - marks only
             rows = self.store.connection.execute(sql, left)
-            found |= {name: _sample(reading) for name, reading in rows if reading}
-        return found
+            found |= dict(rows)
+        return {name: _sample(document) for name, document in found.items() if document}
 
     def _newest(self, names: Sequence[str]) -> dict[str, Row]:
         """Return the newest deployment of each device."""

@@ -6,11 +6,13 @@ the newest. After a kill it is found again in the samples, which are committed: 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import filterfalse
+from types import MappingProxyType
 from typing import Any
 
 from broker.messages import Energy, Latency, Telemetry
+from controller import quick
 from controller.storage import listed
 from controller.storage.database import Connection
 from controller.storage.encoding import encoded
@@ -18,6 +20,9 @@ from controller.storage.sqlite import SQLiteConnection
 
 Newest = dict[str, tuple[Telemetry, float]]
 """By device its newest live sample, or what has the attributes of one, and when it came (Unix s)."""
+
+Payloads = dict[str, bytes]
+"""By device what such a sample was read from, where that says the same: less to keep than the sample."""
 
 _NAMES = ("reading_at", *listed.FIGURES)
 _FIGURES = ", ".join(_NAMES)
@@ -56,12 +61,12 @@ class Readings:
         """Make `fleet`: the table of devices, each with its newest reading."""
         self._connection = connection
         self._held = False
-        self._samples: dict[str, tuple[Telemetry, float]] = {}
+        self._payloads: dict[str, tuple[bytes, float]] = {}
         self._numbers: dict[str, int] = {}
         if not isinstance(connection, SQLiteConnection):
             connection.execute("CREATE TEMP VIEW fleet AS SELECT * FROM devices")
             return
-        connection.create_function("held_reading", 1, lambda device_id: encoded(self._samples[device_id][0]))
+        connection.create_function("held_reading", 1, lambda device_id: _document(self._payloads[device_id][0]))
         connection.execute(_NEWEST)
         names = [row[1] for row in connection.execute("PRAGMA table_info(devices)")]
         newest = {name: f"n.{name}" for name in _NAMES} | {"reading": "held_reading(d.id)"}
@@ -74,20 +79,20 @@ class Readings:
         held = "LEFT JOIN newest_readings n ON n.device = d.rowid"
         connection.execute(f"CREATE TEMP VIEW fleet AS SELECT {columns} FROM devices d {held}")  # noqa: S608 - our own columns
 
-    def put(self, newest: Newest) -> None:
+    def put(self, newest: Newest, payloads: Mapping[str, bytes] = MappingProxyType({})) -> None:
         """Let these be the newest, unless there are newer ones."""
         if self._held:
-            self._hold(newest)
+            self._hold(newest, payloads)
             return
         ordered = [(device_id, *newest[device_id]) for device_id in sorted(newest)]  # one order: no deadlock
         self._connection.executemany(
             _PUT, [(at, *listed.figures(sample), encoded(sample), device_id, at) for device_id, sample, at in ordered]
         )
 
-    def newest(self, device_id: str, at: float) -> Telemetry | None:
-        """Return a device's newest sample, which came at `at`, where it is in memory."""
-        sample, came_at = self._samples.get(device_id, (None, None))
-        return sample if came_at == at else None
+    def newest(self, device_id: str, at: float) -> bytes | None:
+        """Return as JSON a device's newest sample, which came at `at`, where it is in memory."""
+        payload, came_at = self._payloads.get(device_id, (None, None))
+        return payload if came_at == at else None
 
     def hold(self) -> None:
         """Keep in memory what comes from now on, until `keep`; first find what a kill has cost."""
@@ -118,13 +123,13 @@ class Readings:
         """Be told that what was done in the transaction, or in a part of it, is undone: a device may have no row."""
         self._numbers.clear()
 
-    def _hold(self, newest: Newest) -> None:
-        known, numbers, rows = self._samples, self._numbers, []
+    def _hold(self, newest: Newest, payloads: Mapping[str, bytes]) -> None:
+        known, numbers, rows = self._payloads, self._numbers, []
         self._number(newest)
-        for name, told in newest.items():
-            number, before, (sample, at) = numbers.get(name), known.get(name), told
+        for name, (sample, at) in newest.items():
+            number, before = numbers.get(name), known.get(name)
             if number is not None and (before is None or before[1] <= at):
-                known[name] = told
+                known[name] = payloads.get(name) or encoded(sample).encode(), at
                 rows.append((number, at, *listed.figures(sample)))
         self._connection.executemany(_HOLD, rows)
 
@@ -137,6 +142,12 @@ class Readings:
         """Ask for the numbers by which `devices` knows these, where we do not."""
         if unknown := list(filterfalse(self._numbers.__contains__, device_ids)):
             self._numbers.update(self._connection.execute(_NUMBERS, [json.dumps(unknown)]))
+
+
+def _document(payload: bytes) -> str:
+    """Return what is stored of a sample's payload: what is known of such messages, other than the defaults."""
+    sample = quick.read(payload)
+    return payload.decode() if sample is None else str(encoded(sample))
 
 
 def _sample(row: dict[str, Any]) -> Telemetry:

@@ -5,12 +5,16 @@ from typing import Any
 
 from broker.messages import Telemetry
 from broker.topics import TELEMETRY
-from controller.storage.readings import Newest
+from controller import quick
+from controller.storage.readings import Newest, Payloads
 from controller.storage.store import Store
-from controller.telemetry import history, quick
+from controller.telemetry import history
 from controller.telemetry.gaps import Gaps
 from controller.telemetry.history import EARLIEST_TS, MAX_CLOCK_SKEW_S
 from controller.telemetry.live import Live
+
+MOST_KEPT_BYTES = 2_000
+"""A longer payload is kept as what was read of it."""
 
 
 class Samples:
@@ -27,6 +31,7 @@ class Samples:
         self.skews: dict[str, float] = {}
         self._rows: list[tuple[Any, ...]] = []
         self._newest: Newest = {}
+        self._payloads: Payloads = {}
 
     def take(self, device_id: str, payload: bytes, at: float) -> None:
         """Take in a message of a device that is known. Raises WireError, and has taken nothing then."""
@@ -39,6 +44,8 @@ class Samples:
         if not sample.spooled:
             self.skews[device_id] = said_ts - at
             self._newest[device_id] = sample, at
+            if sample.ts == said_ts and len(payload) <= MOST_KEPT_BYTES:
+                self._payloads[device_id] = payload
             if self._live.readers:
                 self._live.hold(device_id, replace(TELEMETRY.decode(payload), ts=sample.ts), at)
 
@@ -47,13 +54,13 @@ class Samples:
         if self._gaps is not None:
             self._store.add_gaps(self._gaps.settle())
         refused, newest = history.add_rows(self._store, self._rows), self._newest
-        self._store.readings.put(newest)
+        self._store.readings.put(newest, self._payloads)
         self.clear()
         return newest, refused
 
     def clear(self) -> None:
         """Forget what was gathered: it is written."""
-        self._rows, self._newest = [], {}
+        self._rows, self._newest, self._payloads = [], {}, {}
         self.clock_off = 0
 
     def discard(self) -> None:
