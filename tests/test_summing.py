@@ -353,7 +353,7 @@ async def ended(task):
 
 
 def test_a_controller_with_a_file_sums_up_beside_its_loop_and_not_in_its_ticks(store, monkeypatch):
-    monkeypatch.setattr(summing, "REST_S", 0.01)
+    monkeypatch.setattr(summing, "LOOK_EVERY_S", 0.01)
     add(store, "pi5-1", range(0, 4_000, 10), at=4_000)
 
     async def story():
@@ -368,7 +368,7 @@ def test_a_controller_with_a_file_sums_up_beside_its_loop_and_not_in_its_ticks(s
 
 
 def test_what_cannot_be_read_is_said_and_tried_again(store, monkeypatch):
-    monkeypatch.setattr(summing, "RETRY_S", 0.01)
+    monkeypatch.setattr(summing, "LOOK_EVERY_S", 0.01)
     add(store, "pi5-1", range(0, 1_200, 10), at=1_200)
     path, store.connection.path = store.connection.path, store.connection.path.with_name("away.db")
 

@@ -35,11 +35,12 @@ SPAN_S = STEP_S
 AT_ONCE = int(SPAN_S / EVERY_S)
 """Devices in hand, and how much of all of them together: 17,000 samples at 5 s, read in a tenth of a second."""
 
-BEHIND_S = 120.0
-REST_S, BEHIND_REST_S = 0.5, 0.1
-"""Between devices and the next ones; the shorter where one waits so long: some 400 devices in a second, or 1,000."""
+LOOK_EVERY_S = 1.0
+"""Where no device is due, or something failed."""
 
-RETRY_S = 5.0
+BEHIND_S = 120.0
+REST_S, BEHIND_REST_S = 0.25, 0.05
+"""Between devices and the next ones; the shorter where one waits so long: some 500 devices in a second, or 1,000."""
 
 
 @dataclass(slots=True)
@@ -131,7 +132,7 @@ async def sum_up(rollups: Rollups, clock: Callable[[], float], note: Callable[[S
         return
     summing, rollups.beside = Summing(rollups, connection), True
     while True:
-        rest_s = REST_S
+        rest_s = LOOK_EVERY_S
         try:
             parts, behind = summing.begin(clock())
             if parts:
@@ -142,5 +143,4 @@ async def sum_up(rollups: Rollups, clock: Callable[[], float], note: Callable[[S
         except StorageError as error:
             note(error)
             logger.warning("sums are not made, trying again: reason=%s", error.message)
-            rest_s = RETRY_S
         await asyncio.sleep(rest_s)
