@@ -209,8 +209,9 @@ def test_a_reading_in_memory_is_what_is_known_of_its_sample_at_a_time_that_can_b
     payloads = said, said[:-1] + b',"odd":"\xff"}', said[:-1] + b',"odd":"%b"}' % (b"x" * 5_000)
     samples = Samples(store, Live())
     with store.transaction():
-        for name, payload in zip(NAMES, (*payloads, json.dumps(told | {"ts": 5.0}).encode()), strict=False):
+        for name, payload in zip(NAMES, payloads, strict=False):
             samples.take(name, payload, NOW)
+        samples.take("pi5-0", json.dumps(told | {"ts": 5.0, "seq": 2}).encode(), NOW)
         samples.flush()
 
-    assert [store.device(name)["reading"] for name in NAMES] == [told, told, told, told, None]
+    assert [store.device(name)["reading"] for name in NAMES] == [told | {"seq": 2}, told, told, None, None]

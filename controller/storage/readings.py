@@ -22,7 +22,7 @@ Newest = dict[str, tuple[Telemetry, float]]
 """By device its newest live sample, or what has the attributes of one, and when it came (Unix s)."""
 
 Payloads = dict[str, bytes]
-"""By device what such a sample was read from, where that says the same: less to keep than the sample."""
+"""By device what such a sample was read from, empty where that says something else: less to keep than the sample."""
 
 _NAMES = ("reading_at", *listed.FIGURES)
 _FIGURES = ", ".join(_NAMES)

@@ -15,6 +15,7 @@ from controller.telemetry.live import Live
 
 MOST_KEPT_BYTES = 2_000
 """A longer payload is kept as what was read of it."""
+NOTHING = b""
 
 
 class Samples:
@@ -44,8 +45,8 @@ class Samples:
         if not sample.spooled:
             self.skews[device_id] = said_ts - at
             self._newest[device_id] = sample, at
-            if sample.ts == said_ts and len(payload) <= MOST_KEPT_BYTES:
-                self._payloads[device_id] = payload
+            says_it = sample.ts == said_ts and len(payload) <= MOST_KEPT_BYTES
+            self._payloads[device_id] = payload if says_it else NOTHING
             if self._live.readers:
                 self._live.hold(device_id, replace(TELEMETRY.decode(payload), ts=sample.ts), at)
 
@@ -76,7 +77,7 @@ class Samples:
         if not message.batch and not message.spooled:
             self.skews[device_id] = (message.ts or at) - at
             sample = replace(message, ts=ts)
-            self._newest[device_id] = sample, at
+            self._newest[device_id], self._payloads[device_id] = (sample, at), NOTHING
             self._live.hold(device_id, sample, at)
 
     def _add(self, device_id: str, sample: Any, at: float) -> float:
