@@ -19,6 +19,7 @@ from controller.storage.store import Store
 from controller.telemetry import history, summing
 from controller.telemetry.rollups import DAY_S, EVERY_S, HOUR_S, LAG_S, MINUTE_S, Part, Rollups
 from controller.telemetry.summing import AT_ONCE, SPAN_S, Summing, chosen, make, reached, sum_up
+from tests.controlling import controller
 from tests.stocked import with_tables
 
 T0 = 1_800_000_000.0 - 1_800_000_000.0 % DAY_S
@@ -398,6 +399,20 @@ def test_a_controller_that_stops_while_a_thread_reads_ends_at_once_and_leaves_th
     asyncio.run(story())
 
     assert (until(store), counted(store)) == (0.0, {})
+
+
+@pytest.mark.parametrize("workers", [False, True])
+def test_where_workers_store_telemetry_ticks_sum_up(tmp_path, workers):
+    async def story():
+        async with controller(tmp_path, telemetry_workers=workers) as running:
+            rollups = running.parts.ingest.passing.retention.rollups
+            await running.until(lambda: begun(running.parts.ingest))
+            return rollups.beside
+
+    async def begun(ingest):
+        return ingest.ticks > 0
+
+    assert asyncio.run(story()) is not workers
 
 
 def test_what_is_no_file_is_summed_up_in_ticks():
