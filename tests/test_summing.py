@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from broker.errors import StorageError
 from broker.messages import Energy, Telemetry
 from controller.storage.store import Store
+from controller.storage.summed import Summed
 from controller.telemetry import history, summing
 from controller.telemetry.rollups import DAY_S, EVERY_S, HOUR_S, LAG_S, MINUTE_S, Part, Rollups
 from controller.telemetry.summing import AT_ONCE, SPAN_S, Summing, chosen, make, reached, sum_up
@@ -253,13 +254,16 @@ def test_an_hour_of_which_minutes_are_gone_stays_whole_when_one_of_it_comes_late
     assert counted(store, "telemetry_hours") == {0.0: 360}
 
 
-@pytest.mark.parametrize("looked", [False, True])
-def test_what_comes_after_the_clock_was_set_back_is_counted_although_its_minute_was_summed_up(store, looked):
+@pytest.mark.parametrize("since", ["nothing", "a look", "a start"])
+def test_what_comes_after_the_clock_was_set_back_is_counted_although_its_minute_was_summed_up(store, since):
     add(store, "pi5-1", range(0, 1_200, 10), at=1_200)
     work = summing_in(store)
     sum_all(work, T0 + 1_200)
-    if looked:
+    if since == "a look":
         sum_all(work, T0 + 720)
+    if since == "a start":
+        store.summed = Summed()
+        summing_in(store)
     add(store, "pi5-1", [725.0], at=725, first=500)
     minutes = history.read_buckets(store, "pi5-1", since=T0, until=T0 + 1_200, points=20)[1]
 

@@ -71,6 +71,11 @@ class Rollups:
     raw_days: float = 30.0
     beside: bool = False
 
+    def __post_init__(self) -> None:
+        """Know what an earlier life summed up: the clock may have been set back since."""
+        [newest] = self.store.query("SELECT coalesce(max(until), 0) AS until FROM rolled")
+        self.store.summed.up_to = max(self.store.summed.up_to, newest["until"])
+
     def tick(self, at: float) -> int:
         """Sum up the devices that wait longest, within the budget; return how many steps were made.
 
