@@ -5,6 +5,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from msgspec.structs import replace
 
 from controller.alerts.quantities import Reading
 from controller.alerts.rises import Rises
@@ -21,6 +22,7 @@ from controller.alerts.state import (
     Note,
     Notify,
     Read,
+    goes_on,
     step,
 )
 
@@ -206,6 +208,9 @@ class AnyStory(RuleBasedStateMachine):
             assert event.reading.at > before.reading_at
             assert self.rule.cleared(event.reading.value)
             assert event.reading.kind == before.kind
+        if isinstance(event, Read) and goes_on(before, event.reading, self.rule, self.at):
+            figure = {"value": self.alert.value, "reading_at": self.alert.reading_at}
+            assert (self.alert, effects) == (replace(before, **figure), ())
         self.began += notes(effects).count("firing")
         assert len(notices(effects)) <= 1
         assert len(notes(effects)) <= 1

@@ -231,3 +231,19 @@ def test_a_run_is_made_longer_only_where_it_meets_no_other(memory, before, first
         assert set(range(first, added.high + 1)).issubset(
             each for run in runs.touched(memory.connection, session, 0, 40) for each in range(run.low, run.high + 1)
         )
+
+
+def test_what_a_key_that_came_back_points_to_stays(memory):
+    memory.samples = Heap(memory.connection)
+    with memory.transaction():
+        memory.samples.add(COLUMNS, [("pi5-9", 100.0, "s9", 1, 100.0, 7.0)])
+    with suppress(UndoneError), memory.transaction():
+        memory.samples.begin_removal(200.0)
+        assert memory.samples.remove("pi5-9", 100) == 1
+        raise UndoneError
+
+    with memory.transaction():
+        ended = memory.samples.end_removal(100)
+
+    assert ended
+    assert memory.query("SELECT energy_mj FROM samples WHERE device_id = 'pi5-9'") == [{"energy_mj": 7.0}]

@@ -18,7 +18,7 @@ from controller.alerts.records import Alerts, Silence, Silences
 from controller.alerts.rule import Rule
 from controller.alerts.rulebook import RuleBook
 from controller.alerts.sampled import Heard, beyond, said_by
-from controller.alerts.state import Alert, Event, NoNews, Read, step
+from controller.alerts.state import Alert, Event, NoNews, Read, goes_on, step
 from controller.alerts.telling import Telling
 from controller.sleep import absence, asleep_until
 from controller.storage.store import Store
@@ -64,8 +64,9 @@ class Evaluating:
 
     def heard(self, newest: Mapping[str, Heard], words: Iterable[Packet]) -> None:
         """Note whom to look at: devices with a live sample beyond a threshold, and those that said something else."""
-        samples = {device_id: told[0] for device_id, told in newest.items()}
-        due = beyond(self.book.glance.told, samples) | (samples.keys() & self._awake())
+        awake = self._awake()
+        others = {device_id: told[0] for device_id, told in newest.items() if device_id not in awake}
+        due = beyond(self.book.glance.told, others) | (newest.keys() & awake)
         for device_id, told in newest.items() if due else ():
             if device_id in due and self._due.get(device_id, told) is not None:
                 self._due[device_id] = told
@@ -182,7 +183,7 @@ class Evaluating:
     ) -> Alert | None:
         """Return how `rule` stands on a subject now, None where nothing has to be kept."""
         at = facts if isinstance(facts, float) else facts.now
-        if known is None and reading is None:
+        if (known is None and reading is None) or (reading is not None and _says_nothing(rule, reading, known, at)):
             return None
         event = _event(rule, reading, known, facts)
         if event is None or (known is None and isinstance(event, Read) and not rule.breached(event.reading.value)):
@@ -220,6 +221,16 @@ def _unknown(rule: Rule, subject: str, old: Reading | None, at: float) -> Alert:
     """Return how a rule stands of which nothing is kept: it was well, at its `old` reading if there is one."""
     well = Alert(rule=rule.name, subject=subject, since=at)
     return replace(well, value=old.value, kind=old.kind, reading_at=old.at) if old is not None else well
+
+
+def _says_nothing(rule: Rule, reading: Reading, known: Alert | None, at: float) -> bool:
+    """Return whether a reading speaks of now and of nothing new, as nearly all do: all is as well, or as wrong."""
+    if at - reading.at > rule.no_data_after_s:
+        return False
+    if known is None:
+        return not rule.breached(reading.value)
+    is_kept = not known.open or reading.at - (known.reading_at or 0.0) < KEPT_EVERY_S
+    return is_kept and goes_on(known, reading, rule, at)
 
 
 def _event(rule: Rule, reading: Reading | None, known: Alert | None, facts: Facts | float) -> Event | None:

@@ -78,10 +78,11 @@ def said_by(heard: Heard, rules: Sequence[Rule], known: Mapping[str, Alert], at:
     (sample, came_at), found = heard, []
     rest = {name for name, alert in known.items() if alert.wakeful}
     for rule in rules:
-        value = rule.watched.of_sample(sample)
+        watched = rule.watched
+        value = watched.of_sample(sample)
         if value is None or not (rule.name in known or rule.breached(value)):
             continue
-        kind = rule.watched.kind_in(sample)
+        kind = watched.kind_in(sample)
         if rule.kinds and kind not in rule.kinds:
             continue
         if rule.selection is not None or at - came_at > rule.no_data_after_s:

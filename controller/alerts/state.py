@@ -170,6 +170,21 @@ def step(
     return _told(after, _notes(before, after), at, silenced=silenced)
 
 
+def goes_on(before: Alert, reading: Reading, rule: Rule, at: float) -> bool:
+    """Return whether a reading that speaks of now changes nothing but the figure of what fires, or is on its way."""
+    about = (before.kind, before.deployment_id, before.rollout_id, before.why)
+    if about != (reading.kind, reading.deployment_id, reading.rollout_id, ""):
+        return False
+    if before.state is S.FIRING:
+        return before.told and before.clear_since is None and not rule.cleared(reading.value)
+    return (
+        before.state is S.PENDING
+        and not before.told
+        and at - before.since < rule.for_s
+        and rule.breached(reading.value)
+    )
+
+
 def _read(before: Alert, reading: Reading, rule: Rule, at: float) -> Alert:
     if before.reading_at is not None and reading.at <= before.reading_at <= at:
         return before  # judged already; a time that is still to come is from before the clock was set back
