@@ -6,7 +6,9 @@ the newest. After a kill it is found again in the samples, which are committed: 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from itertools import filterfalse
 from types import MappingProxyType
 from typing import Any
@@ -54,6 +56,15 @@ AND t.id IN (SELECT max(id) FROM telemetry WHERE id > (SELECT up_to FROM telemet
 """
 
 
+@dataclass(slots=True)
+class _Known:
+    """What is known of a device: its number in `devices`, its newest sample as JSON, and when that came (Unix s)."""
+
+    number: int
+    payload: bytes = b""
+    at: float = -math.inf
+
+
 class Readings:
     """Puts readings where `fleet` shows them; call it inside a transaction."""
 
@@ -61,12 +72,13 @@ class Readings:
         """Make `fleet`: the table of devices, each with its newest reading."""
         self._connection = connection
         self._held = False
-        self._payloads: dict[str, tuple[bytes, float]] = {}
-        self._numbers: dict[str, int] = {}
+        self._known: dict[str, _Known] = {}
+        self._asked: set[str] = set()
+        self._unsure: set[str] = set()
         if not isinstance(connection, SQLiteConnection):
             connection.execute("CREATE TEMP VIEW fleet AS SELECT * FROM devices")
             return
-        connection.create_function("held_reading", 1, lambda device_id: _document(self._payloads[device_id][0]))
+        connection.create_function("held_reading", 1, lambda device_id: _document(self._known[device_id].payload))
         connection.execute(_NEWEST)
         names = [row[1] for row in connection.execute("PRAGMA table_info(devices)")]
         newest = {name: f"n.{name}" for name in _NAMES} | {"reading": "held_reading(d.id)"}
@@ -91,8 +103,8 @@ class Readings:
 
     def newest(self, device_id: str, at: float) -> bytes | None:
         """Return as JSON a device's newest sample, which came at `at`, where it is in memory."""
-        payload, came_at = self._payloads.get(device_id, (None, None))
-        return payload if came_at == at else None
+        known = self._known.get(device_id)
+        return known.payload if known is not None and known.at == at else None
 
     def hold(self) -> None:
         """Keep in memory what comes from now on, until `keep`; first find what a kill has cost."""
@@ -117,31 +129,44 @@ class Readings:
         """Let go of the reading of a device that will be no more."""
         if self._held:
             self._let_go([device_id])
-            self._numbers.pop(device_id, None)
+            self._unsure.add(device_id)
+
+    def committed(self) -> None:
+        """Be told that the transaction ended well."""
+        self._asked.clear()
 
     def rolled_back(self) -> None:
         """Be told that what was done in the transaction, or in a part of it, is undone: a device may have no row."""
-        self._numbers.clear()
+        self._unsure |= self._asked
 
     def _hold(self, newest: Newest, payloads: Mapping[str, bytes]) -> None:
-        known, numbers, rows = self._payloads, self._numbers, []
         self._number(newest)
+        rows = []
         for name, (sample, at) in newest.items():
-            number, before = numbers.get(name), known.get(name)
-            if number is not None and (before is None or before[1] <= at):
-                known[name] = payloads.get(name) or encoded(sample).encode(), at
-                rows.append((number, at, *listed.figures(sample)))
+            known = self._known.get(name)
+            if known is not None and known.at <= at:
+                known.payload, known.at = payloads.get(name) or encoded(sample).encode(), at
+                rows.append((known.number, at, *listed.figures(sample)))
         self._connection.executemany(_HOLD, rows)
 
     def _let_go(self, device_ids: list[str]) -> None:
         self._number(device_ids)
-        gone = [(self._numbers[name],) for name in device_ids if name in self._numbers]
+        gone = [(self._known[name].number,) for name in device_ids if name in self._known]
         self._connection.executemany(_FORGET, gone)
 
-    def _number(self, device_ids: Iterable[str]) -> None:
+    def _number(self, device_ids: Collection[str]) -> None:
         """Ask for the numbers by which `devices` knows these, where we do not."""
-        if unknown := list(filterfalse(self._numbers.__contains__, device_ids)):
-            self._numbers.update(self._connection.execute(_NUMBERS, [json.dumps(unknown)]))
+        unsure = self._unsure.intersection(device_ids) if self._unsure else ()
+        unknown = [*filterfalse(self._known.__contains__, device_ids), *unsure]
+        if not unknown:
+            return
+        numbers = dict(self._connection.execute(_NUMBERS, [json.dumps(unknown)]))
+        self._unsure.difference_update(unknown)
+        self._asked.update(unknown)
+        for name in unknown:
+            known, number = self._known.pop(name, None), numbers.get(name)
+            if number is not None:
+                self._known[name] = known if known and known.number == number else _Known(number)
 
 
 def _document(payload: bytes) -> str:

@@ -66,6 +66,7 @@ class Store:
             yield
             self.connection.execute("COMMIT")
             self.samples.committed()
+            self.readings.committed()
         except BaseException as error:
             self._forget()
             self.samples.rolled_back(part=False)
