@@ -17,6 +17,12 @@ from edge_agent.power.meter import Meter
 from edge_agent.runtimes.session import Ran, Session
 from edge_agent.served import Figures, Served, answer
 
+BLOCK_S = 0.01
+"""How long samples run in one go where more are asked for than the model can: what happens between two costs much.
+
+The meter is read, and others have their turn, after each block.
+"""
+
 TOLD_LABELS = 5
 """Labels that telemetry counts by name; the others are counted together."""
 
@@ -39,6 +45,7 @@ class Server:
         self._on_fault = on_fault
         self._inputs = inputs
         self._refused = 0
+        self._at_once = 1
         self._figures = Figures()
         self._wanted = True
         self._paused = False
@@ -76,7 +83,7 @@ class Server:
         """Serve `session` from the next inference on; `energy_mj` is what its probe showed."""
         with self.turn:
             self.session, self.held = session, held
-            self._figures = Figures(session, energy_mj)
+            self._figures, self._at_once = Figures(session, energy_mj), 1
         self._wake.set()
 
     def want(self, running: bool) -> None:
@@ -165,16 +172,21 @@ class Server:
                 return self._next_input(self._inputs)
             with self.turn:
                 if self.session is not None:
-                    self._run_sample(self.session)
+                    self._run_samples(self.session)
         except EdgeWattError as error:
             self._on_fault(error.message)
         return True
 
-    def _run_sample(self, session: Session) -> None:
-        number = self._figures.count
+    def _run_samples(self, session: Session) -> None:
+        """Run the next sample, several where the rate is beyond what the model can; each is timed by itself."""
+        first, ones = self._figures.count, self._at_once
         self._meter.begin()
-        ran = session.run(number)
-        self._figures.note(ran, self._meter.end(ran.wall_s), number)
+        block = [session.run(number) for number in range(first, first + ones)]
+        block_s = sum(ran.wall_s for ran in block)
+        energy_mj = self._meter.end(block_s)
+        for number, ran in enumerate(block, first):
+            self._figures.note(ran, None if energy_mj is None else energy_mj / ones, number)
+        self._at_once = max(1, round(ones * BLOCK_S / block_s)) if block_s * self.rate > ones else 1
 
     def _next_input(self, inputs: Inputs) -> bool:
         """Run what comes next, if anything does."""

@@ -94,6 +94,35 @@ def test_a_serving_model_counts_and_judges_its_answers(server):
     assert 0 <= taken.top1_pct <= 100
 
 
+class Counted:
+    """A meter that knows how often it was read."""
+
+    sensor = None
+
+    def __init__(self):
+        self.read = 0
+
+    def begin(self):
+        self.read += 1
+
+    def end(self, busy_s):
+        return 2_000.0 * busy_s
+
+
+@pytest.mark.parametrize(("rate", "at_once"), [(1e9, 10), (500.0, 1)])
+def test_the_meter_is_read_once_for_ten_milliseconds_where_more_is_asked_for_than_the_model_can(rate, at_once):
+    meter = Counted()
+    serving = Server(meter, rate=rate, on_fault=lambda _: None)
+    serving.swap(Pretended(), Held(model=ActiveModel(model="m", artifact_sha256="a", runtime="r")))
+    first = served(serving)
+    serving.close()
+    rest = serving.take()
+
+    assert first.inferences + rest.inferences == 1 + at_once * (meter.read - 1)
+    assert first.energy_mj == pytest.approx(2.0)
+    assert first.latency_ms.max == pytest.approx(1.0)
+
+
 def test_the_confidence_of_an_answer_is_worked_out_when_telemetry_asks_not_at_each_inference(server):
     asked = []
     session = Pretended()
