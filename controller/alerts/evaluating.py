@@ -183,8 +183,13 @@ class Evaluating:
     ) -> Alert | None:
         """Return how `rule` stands on a subject now, None where nothing has to be kept."""
         at = facts if isinstance(facts, float) else facts.now
-        if (known is None and reading is None) or (reading is not None and _says_nothing(rule, reading, known, at)):
+        if known is None and reading is None:
             return None
+        if reading is not None and at - reading.at <= rule.no_data_after_s:  # nearly always all is as well, or as wrong
+            if known is None and not rule.breached(reading.value):
+                return None
+            if known is not None and goes_on(known, reading, rule, at):
+                return _newer(known, reading)
         event = _event(rule, reading, known, facts)
         if event is None or (known is None and isinstance(event, Read) and not rule.breached(event.reading.value)):
             return None
@@ -223,14 +228,10 @@ def _unknown(rule: Rule, subject: str, old: Reading | None, at: float) -> Alert:
     return replace(well, value=old.value, kind=old.kind, reading_at=old.at) if old is not None else well
 
 
-def _says_nothing(rule: Rule, reading: Reading, known: Alert | None, at: float) -> bool:
-    """Return whether a reading speaks of now and of nothing new, as nearly all do: all is as well, or as wrong."""
-    if at - reading.at > rule.no_data_after_s:
-        return False
-    if known is None:
-        return not rule.breached(reading.value)
-    is_kept = not known.open or reading.at - (known.reading_at or 0.0) < KEPT_EVERY_S
-    return is_kept and goes_on(known, reading, rule, at)
+def _newer(known: Alert, reading: Reading) -> Alert | None:
+    """Return an alert that goes on with its new figure, None where that need not be kept."""
+    is_due = known.open and reading.at - (known.reading_at or 0.0) >= KEPT_EVERY_S
+    return replace(known, value=reading.value, reading_at=reading.at) if is_due else None
 
 
 def _event(rule: Rule, reading: Reading | None, known: Alert | None, facts: Facts | float) -> Event | None:
