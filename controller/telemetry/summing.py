@@ -39,8 +39,8 @@ LOOK_EVERY_S = 1.0
 """Where no device is due, or something failed."""
 
 BEHIND_S = 120.0
-REST_S, BEHIND_REST_S = 0.25, 0.05
-"""Between devices and the next ones; the shorter where one waits so long: some 500 devices in a second, or 1,000."""
+REST_S, BEHIND_REST_S = 0.5, 0.05
+"""Between devices and the next ones; the shorter where one waits so long: some 400 devices in a second, or 1,000."""
 
 
 @dataclass(slots=True)
