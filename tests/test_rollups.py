@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from broker.messages import Energy, Telemetry
 from controller.storage.store import Store
+from controller.storage.summed import SAID_BEFORE_S
 from controller.telemetry import history
 from controller.telemetry.rollups import BEHIND_S, DAY_S, HOUR_S, LAG_S, Rollups
 
@@ -195,14 +196,24 @@ def test_the_newest_minutes_are_read_from_the_samples(store):
     assert sum(each["samples"] for each in read(store, until=6_000, points=100)[1]) == 600
 
 
+def test_what_was_sampled_right_before_its_device_registered_in_a_new_hour_is_summed_up(store):
+    store.add_device("pi5-2", T0 + 1, approved=True)
+    with store.transaction():
+        history.add_samples(store, [("pi5-2", Telemetry(ts=T0 - 5, session="s", seq=1), T0 + 1)])
+    roll(store, 2 * HOUR_S)
+
+    assert store.query("SELECT ts, samples FROM telemetry_hours") == [{"ts": T0 - HOUR_S, "samples": 1}]
+
+
 def test_a_tick_takes_longer_where_sums_are_far_behind(store, monkeypatch):
     monkeypatch.setattr("controller.telemetry.rollups.BUDGET_S", 0.0)
     for name in ("pi5-2", "pi5-3"):
         store.add_device(name, T0, approved=True)
     rollups = Rollups(store=store)
 
-    assert rollups.tick(T0 + LAG_S + BEHIND_S) == 1
-    assert rollups.tick(T0 + LAG_S + BEHIND_S + 60.0) == 2
+    far_behind_at = T0 - SAID_BEFORE_S + LAG_S + BEHIND_S
+    assert rollups.tick(far_behind_at) == 1
+    assert rollups.tick(far_behind_at + 60.0) == 2
 
 
 def test_a_tick_is_bounded_and_the_device_that_waits_longest_comes_first(store, monkeypatch):
@@ -213,6 +224,6 @@ def test_a_tick_is_bounded_and_the_device_that_waits_longest_comes_first(store, 
 
     assert rollups.tick(T0 + HOUR_S) == 1
     assert {row["device_id"]: row["until"] - T0 for row in store.query("SELECT * FROM rolled")} == {
-        "pi5-1": 0.0,
+        "pi5-1": -SAID_BEFORE_S,
         "pi5-2": HOUR_S - LAG_S,
     }

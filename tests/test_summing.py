@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from broker.errors import StorageError
 from broker.messages import Energy, Telemetry
 from controller.storage.store import Store
-from controller.storage.summed import Summed
+from controller.storage.summed import SAID_BEFORE_S, Summed
 from controller.telemetry import history, summing
 from controller.telemetry.rollups import DAY_S, EVERY_S, HOUR_S, LAG_S, MINUTE_S, Part, Rollups
 from controller.telemetry.summing import AT_ONCE, SPAN_S, Summing, chosen, make, reached, sum_up
@@ -312,7 +312,7 @@ def test_what_cannot_be_written_is_undone_and_made_again(store):
             with pytest.raises(StorageError):
                 work.begin(T0 + 1_200)
 
-    assert (until(store), counted(store)) == (0.0, {})
+    assert (until(store), counted(store)) == (-SAID_BEFORE_S, {})
 
     sum_all(work, T0 + 1_200)
 
@@ -402,7 +402,7 @@ def test_a_controller_that_stops_while_a_thread_reads_ends_at_once_and_leaves_th
 
     asyncio.run(story())
 
-    assert (until(store), counted(store)) == (0.0, {})
+    assert (until(store), counted(store)) == (-SAID_BEFORE_S, {})
 
 
 @pytest.mark.parametrize("workers", [False, True])

@@ -20,7 +20,7 @@ from controller.storage.readings import Readings
 from controller.storage.sample_table import Indexed, SampleTable
 from controller.storage.schema import migrations
 from controller.storage.sqlite import SQLiteConnection, not_written
-from controller.storage.summed import Summed
+from controller.storage.summed import SAID_BEFORE_S, Summed
 
 Row = dict[str, Any]
 
@@ -182,8 +182,9 @@ class Store:
             "INSERT INTO devices (id, registered_at, approved, words) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             [device_id, at, approved, device_id],
         )
+        begins_at = at - at % 60 - SAID_BEFORE_S
         self.connection.execute(
-            "INSERT INTO rolled (device_id, until) VALUES (?, ?) ON CONFLICT DO NOTHING", [device_id, at - at % 3_600]
+            "INSERT INTO rolled (device_id, until) VALUES (?, ?) ON CONFLICT DO NOTHING", [device_id, begins_at]
         )
         if self._ids is not None:
             self._ids[device_id] = device_id

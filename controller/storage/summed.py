@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+SAID_BEFORE_S = 180.0
+"""What a device says first was sampled at most so long before it registered; what is older than that comes late."""
+
 
 @dataclass(slots=True)
 class Summed:
