@@ -131,7 +131,7 @@ LOG = Route(
 )
 
 ROUTES: tuple[Route[Any], ...] = (STATUS, INFO, STATE, DESIRED, CMD, ACK, TELEMETRY, LOG)
-TELEMETRY_ENDING = f"/{TELEMETRY.suffix}"
+_TELEMETRY_ENDING = f"/{TELEMETRY.suffix}"
 _BY_SUFFIX = {route.suffix: route for route in ROUTES}
 
 CONTROLLER_STATUS = "fleet/controller/status"
@@ -170,8 +170,8 @@ def parse(topic: str) -> tuple[str, Route[Any]]:
 
 def talker(topic: str) -> str | None:
     """Return whose telemetry `topic` brings, an id that nobody checked yet; None for any other topic."""
-    if topic.endswith(TELEMETRY_ENDING) and topic.startswith(PREFIX):
-        return topic[len(PREFIX) : -len(TELEMETRY_ENDING)]
+    if topic.endswith(_TELEMETRY_ENDING) and topic.startswith(PREFIX):
+        return topic[len(PREFIX) : -len(_TELEMETRY_ENDING)]
     return None
 
 

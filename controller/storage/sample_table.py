@@ -9,10 +9,13 @@ from controller.storage.database import Connection
 
 Sample = tuple[Any, ...]
 
-_OLDEST = (
-    "DELETE FROM telemetry WHERE device_id = ? AND ts <= "
-    "(SELECT max(ts) FROM (SELECT ts FROM telemetry WHERE device_id = ? AND ts < ? ORDER BY ts LIMIT ?) AS oldest)"
+REMOVE_OLDEST = """
+DELETE FROM {table} WHERE device_id = :device AND ts <= (
+    SELECT max(ts) FROM
+    (SELECT ts FROM {table} WHERE device_id = :device AND ts < :before ORDER BY ts LIMIT :most) AS oldest
 )
+"""
+"""How some `:most` of the oldest rows of a device go, where they are in one table with their keys."""
 
 
 class SampleTable(Protocol):
@@ -70,7 +73,8 @@ class Indexed:
 
     def remove(self, device_id: str, most: int) -> int:
         """Remove the oldest."""
-        return self._connection.execute(_OLDEST, [device_id, device_id, self._before, most]).rowcount
+        wanted = {"device": device_id, "before": self._before, "most": most}
+        return self._connection.execute(REMOVE_OLDEST.format(table="telemetry"), wanted).rowcount
 
     def end_removal(self, most: int) -> bool:  # noqa: ARG002 - however much
         """Return that nothing is left of it."""

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from controller.storage.sample_table import REMOVE_OLDEST
 from controller.storage.store import Store
 from controller.telemetry.rollups import DAY_S, HOUR_S, Rollups
 
@@ -55,14 +56,6 @@ SELECT id, (SELECT min(ts) FROM {table} WHERE device_id = known.id) AS oldest_at
 LIMIT :most
 """
 """The oldest row of each device, forgotten ones too, by two steps in the index for each; of `:most` after one."""
-
-_DELETE = """
-DELETE FROM {table} WHERE device_id = :device AND ts <= (
-    SELECT max(ts) FROM
-    (SELECT ts FROM {table} WHERE device_id = :device AND ts < :before ORDER BY ts LIMIT :most) AS oldest
-)
-"""
-"""How sums go; samples, which have keys, go as the store knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +184,7 @@ class Retention:
             gone = samples.remove(device_id, AT_ONCE)
         else:
             wanted = {"device": device_id, "before": due.before, "most": AT_ONCE}
-            gone = self.store.connection.execute(_DELETE.format(table=due.detail.table), wanted).rowcount
+            gone = self.store.connection.execute(REMOVE_OLDEST.format(table=due.detail.table), wanted).rowcount
         self._removed[due.detail.called] += gone
         if gone < AT_ONCE:
             due.device_ids.pop()
