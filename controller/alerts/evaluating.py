@@ -230,8 +230,12 @@ def _unknown(rule: Rule, subject: str, old: Reading | None, at: float) -> Alert:
 
 def _newer(known: Alert, reading: Reading) -> Alert | None:
     """Return an alert that goes on with its new figure, None where that need not be kept."""
-    is_due = known.open and reading.at - (known.reading_at or 0.0) >= KEPT_EVERY_S
-    return replace(known, value=reading.value, reading_at=reading.at) if is_due else None
+    return replace(known, value=reading.value, reading_at=reading.at) if _is_due(known, reading.at) else None
+
+
+def _is_due(alert: Alert, reading_at: float | None) -> bool:
+    """Return whether an alert that goes on is open, and its figure some seconds older than a reading (Unix s)."""
+    return alert.open and (reading_at or 0.0) - (alert.reading_at or 0.0) >= KEPT_EVERY_S
 
 
 def _event(rule: Rule, reading: Reading | None, known: Alert | None, facts: Facts | float) -> Event | None:
@@ -263,4 +267,4 @@ def _is_news(before: Alert, after: Alert) -> bool:
     """Return whether more changed than the figure, or the figure of an open alert is some seconds older."""
     if replace(after, value=before.value, reading_at=before.reading_at) != before:
         return True
-    return after.open and (after.reading_at or 0.0) - (before.reading_at or 0.0) >= KEPT_EVERY_S
+    return _is_due(before, after.reading_at)
