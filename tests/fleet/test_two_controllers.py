@@ -140,7 +140,8 @@ async def test_a_deployment_ends_although_controller_and_database_are_killed_in_
             assert await said(watcher) is None
             server.kill()
             assert await said(watcher) == "lost"
-        await until(lambda: controller.get("/readyz").json().get("code") == "database_unreachable")
+        await until(lambda: role(controller) == "standby")
+        assert controller.get("/readyz").json()["code"] == "database_unreachable"
         answer = controller.post("/api/deploy", device_id="pi5-1", model_name=MODELS[1])
         await device.ack(command.id, "succeeded", 9)
         server.start()
