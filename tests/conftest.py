@@ -1,5 +1,6 @@
 """Fixtures every test may use: a free port, and a real broker of each kind."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from controller.storage.store import Store
 from tests.controlling import KEPT
 from tests.fleet.brokers import MOSQUITTO, NATS, RunningBroker
 from tests.fleet.brokers import free_port as find_free_port
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes test side by side: threads would wait for each other
 
 NO_MOSQUITTO = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
 STORES = ("sqlite", "postgres")
