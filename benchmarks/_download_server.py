@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 from broker.memory import MemoryHub
-from controller.__main__ import compose
 from controller.api.app import create
 from controller.api.parts import Parts
 from controller.api.zero_copy import zero_copy
 from controller.downloads import take_open_files
+from controller.program import compose
 from controller.serving import listening, served
 from controller.settings import Settings
 from controller.storage.store import Store

@@ -14,8 +14,8 @@ from broker.commands import Ack, Command
 from broker.messages import ActiveModel, BudgetState, Energy, Info, LastCommand, Latency, State, Status, Telemetry
 from broker.phases import Phase
 from broker.topics import ACK, CMD, INFO, STATE, STATUS
-from controller.__main__ import CLIENT_ID
 from controller.deployment import Deployment
+from controller.program import CLIENT_ID
 from controller.records import Deployments
 from controller.storage.store import Store
 

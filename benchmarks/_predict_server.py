@@ -6,9 +6,9 @@ from pathlib import Path
 import uvicorn
 
 from broker.memory import MemoryHub
-from controller.__main__ import compose
 from controller.api.app import create
 from controller.api.zero_copy import zero_copy
+from controller.program import compose
 from controller.serving import configured
 from controller.settings import Settings
 from controller.storage.store import Store

@@ -26,7 +26,7 @@ IDLE_MB, IDLE_CORE = 45.0, 0.01
 SETTLING_S = 3.0
 REGISTERED_S = 60.0
 ROUNDS = 5
-IMPORTS = ("broker.wire", "broker.paho", "edge_agent.runtimes.installed", "edge_agent.__main__")
+IMPORTS = ("broker.wire", "broker.paho", "edge_agent.runtimes.installed", "edge_agent.program")
 BARE_CLIENT = """
 import sys, paho.mqtt.client as mqtt
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)

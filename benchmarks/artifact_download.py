@@ -15,9 +15,9 @@ import uvicorn
 
 from benchmarks._nginx import found, free_port, running, static
 from broker.memory import MemoryHub
-from controller.__main__ import compose
 from controller.api.app import create
 from controller.api.zero_copy import zero_copy
+from controller.program import compose
 from controller.settings import Settings
 from controller.storage.store import Store
 

@@ -25,8 +25,8 @@ from broker.messages import Energy, Latency, Telemetry
 from broker.mqttium import MqttiumLink
 from broker.paho import PahoLink
 from broker.topics import TELEMETRY
-from controller.__main__ import compose
 from controller.cli.ports import some_free
+from controller.program import compose
 from controller.settings import Settings
 from controller.storage.store import Store
 

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 
 from broker.memory import MemoryHub
-from controller.__main__ import compose
 from controller.api.app import create
 from controller.api.parts import Parts
+from controller.program import compose
 from controller.serving import Server, configured, listening
 from controller.settings import Settings
 from controller.storage.database import Place

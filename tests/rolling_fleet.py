@@ -15,8 +15,8 @@ from broker.link import Packet
 from broker.memory import MemoryHub
 from broker.messages import ActiveModel, Energy, Info, Latency, RuntimeInfo, State, Status, Telemetry
 from broker.topics import ACK, CMD, INFO, STATE, STATUS, TELEMETRY
-from controller.__main__ import compose
 from controller.api.app import create
+from controller.program import compose
 from controller.serving import Server, listening
 from controller.settings import Settings
 from controller.storage.database import EVERY

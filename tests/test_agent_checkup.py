@@ -7,9 +7,9 @@ import pytest
 
 from broker.errors import EdgeWattError
 from edge_agent import checkup
-from edge_agent.__main__ import main
 from edge_agent.download import RESERVE_BYTES
 from edge_agent.known_runtimes import known
+from edge_agent.program import main
 from edge_agent.settings import Settings
 
 NOBODY = "mqtt://127.0.0.1:9"

@@ -49,7 +49,7 @@ def ran(code, *args):
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("module", ["edge_agent.agent", "edge_agent.compose", "edge_agent.__main__"])
+@pytest.mark.parametrize("module", ["edge_agent.agent", "edge_agent.compose", "edge_agent.program"])
 def test_importing_the_agent_loads_nothing_heavy(module):
     loaded = ran(f"import {module}, sys; print(*sys.modules)")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.errors import EdgeWattError
-from edge_agent.__main__ import main
+from edge_agent.program import main
 from edge_agent.settings import default_id, load, tags_from
 from tests.tiny_models import tiny_model
 

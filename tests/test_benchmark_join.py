@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from broker.benchmark_row import BenchmarkRow
 from broker.errors import EdgeWattError
-from edge_agent.__main__ import main
 from edge_agent.benchmark import marks, record
 from edge_agent.benchmark.align import align
 from edge_agent.benchmark.join import join
 from edge_agent.benchmark.marks import Mark
 from edge_agent.benchmark.record import Record
 from edge_agent.benchmark.table import opened, read
+from edge_agent.program import main
 from tests.tiny_models import tiny_model
 
 METERS = Path(__file__).resolve().parents[2] / "shared" / "data" / "meters"

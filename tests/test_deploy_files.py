@@ -16,7 +16,7 @@ import yaml
 
 from controller.cli.app import run
 from controller.settings import Settings, load
-from edge_agent.__main__ import parser
+from edge_agent.program import parser
 from tests.conftest import NO_MOSQUITTO
 from tests.fleet.brokers import MOSQUITTO, RunningBroker, free_port
 

@@ -22,8 +22,8 @@ from controller.enrolment.invitations import LONGEST_S, Invitations
 from controller.enrolment.reloading import Reload
 from controller.security.folder import Security
 from controller.storage.store import Store
-from edge_agent.__main__ import main
 from edge_agent.enroll import enroll
+from edge_agent.program import main
 from edge_agent.settings import load
 from tests.controlling import controller
 from tests.fleet.secured import make_security

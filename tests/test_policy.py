@@ -10,8 +10,8 @@ from broker.errors import RefusedError
 from broker.local_policy import in_words
 from broker.messages import LocalPolicy, PowerState
 from broker.phases import Phase
-from edge_agent.__main__ import main
 from edge_agent.policy import Rules
+from edge_agent.program import main
 from edge_agent.settings import load
 from edge_agent.simulation.board import SimulatedBoard
 from tests.agent_bench import deploy, running

@@ -225,7 +225,7 @@ def test_predicting_imports_neither_sklearn_nor_pandas_nor_scipy():
 
 
 def test_the_controller_starts_without_what_trains_and_converts():
-    code = "import controller.__main__, sys; print(*sys.modules)"
+    code = "import controller.program, sys; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
     unwanted = {"pandas", "sklearn", "scipy", "joblib", "torch", "timm", "onnx", "onnxruntime", "prometheus_client"}

@@ -147,7 +147,7 @@ def test_a_process_that_hangs_falls_silent_and_one_that_is_stopped_says_so(at_pa
 
 SLOW = """\
 import sys
-from controller import __main__ as program
+from controller import program
 class Slow(program.Store):
     def __init__(self, *given):
         open("{gate}").read()

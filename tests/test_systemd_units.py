@@ -13,7 +13,7 @@ from typer.main import get_command
 from controller.cli.app import app
 from controller.flags import flags
 from controller.settings import Settings, load
-from edge_agent.__main__ import parser
+from edge_agent.program import parser
 from scripts.reference import commands
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"

@@ -1,8 +1,10 @@
 """The `edgewatt` command line; everything heavy is imported on use."""
 
+import sys
+
+from broker.interrupt import run
+
 
 def main() -> None:
     """Run the command line with the process's arguments and exit with its code."""
-    from controller.cli.app import run  # noqa: PLC0415 - the demo's children import this package without a command line
-
-    raise SystemExit(run())
+    sys.exit(run("controller.cli.app:run"))

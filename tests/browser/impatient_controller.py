@@ -2,8 +2,7 @@
 
 import sys
 
-from controller import __main__ as program
-from controller import fleet
+from controller import fleet, program
 
 if __name__ == "__main__":
     fleet.LIVE_S, fleet.LATE_S, fleet.GRACE_S = 2.0, 60.0, 7.0

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
-        *("controller.__main__", "controller.worker", "broker.embedded", "edge_agent.__main__"),
+        *("controller.program", "controller.worker", "broker.embedded", "edge_agent.program"),
         *("tests.dying_backup", "tests.fleet.killing_agent"),
     ]
 )

@@ -18,7 +18,7 @@ async def publish_or_die(self, topic, payload, *, qos=0, retain=False):
 
 
 if __name__ == "__main__":
-    from controller.__main__ import main
+    from controller.program import main
 
     MqttiumLink.publish = publish_or_die
     sys.exit(main())

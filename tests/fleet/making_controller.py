@@ -4,7 +4,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from controller import __main__ as program
+from controller import program
 from tests.listing import listed_network
 
 FAKE_WORKER = str(Path(__file__).resolve().parent.parent / "fake_worker.py")

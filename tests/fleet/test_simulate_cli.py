@@ -10,10 +10,10 @@ from mqttium.packets._publish import decode_qos12_fields_v311
 
 from broker.mqttium import MqttiumLink
 from broker.topics import controller_filters
-from controller.__main__ import compose
 from controller.cli.app import run
 from controller.cli.exits import Exit
 from controller.cli.simulated import total
+from controller.program import compose
 from controller.settings import Settings
 from controller.storage.store import Store
 from edge_agent.simulation.light.course import Course
