@@ -1,5 +1,6 @@
 """What the demo decides: its devices, their budgets, what to try first, its folder."""
 
+import asyncio
 import shlex
 
 import pytest
@@ -9,7 +10,7 @@ from broker.errors import ConflictError, StorageError
 from broker.topics import CMD, checked_id
 from controller.cli.app import run
 from controller.cli.data_folder import held
-from controller.cli.demo import Report
+from controller.cli.demo import Report, deploy_first
 from controller.cli.demo_fleet import FIRST, Cost, ask_costs, find_trial, first_budget_mj, fleet, round_up
 from controller.cli.exits import Exit
 from controller.cli.stack import (
@@ -23,7 +24,9 @@ from controller.cli.stack import (
 )
 from controller.cli.welcome import welcome
 from controller.client import Client
+from tests.controlling import controller, served
 from tests.dashboard.fake_controller import FakeController
+from tests.fleet.brokers import free_port
 
 MODELS = ("digits_mlp", "digits_cnn_s", "digits_cnn_l")
 
@@ -112,6 +115,18 @@ def test_the_trial_that_the_welcome_names_is_what_the_gate_says():
 
     assert told[trial.fits_on]["allowed"]
     assert not told[trial.refused_on]["allowed"]
+
+
+async def test_a_device_whose_first_model_is_on_its_way_after_a_restart_is_given_no_other(tmp_path):
+    said = []
+    async with controller(tmp_path) as running, running.joined("pi5-1"), served(running, free_port()) as url:
+        made = (await running.deploy(device_id="pi5-1", model_name="digits_cnn_s")).json()
+        with Client(url) as client:
+            await asyncio.to_thread(deploy_first, client, FIRST[1], said.append)
+        known = await running.get("/api/deployments")
+
+    assert said == []
+    assert [each["id"] for each in known["deployments"]] == [made["deployment_id"]]
 
 
 def test_the_welcome_has_one_address_and_commands_that_decode():

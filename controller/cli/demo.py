@@ -145,7 +145,7 @@ class _Story:
                     report.first_live_s = round(time.monotonic() - self.began, 1)
                     self.say(f"first live device after {report.first_live_s} s ({device.id})")
                 report.live.append(device.id)
-                group.create_task(asyncio.to_thread(_deploy_first, client, device, self.say))
+                group.create_task(asyncio.to_thread(deploy_first, client, device, self.say))
         if missing := sorted(set(report.devices) - set(report.live)):
             self.say(f"not live yet: {', '.join(missing)} (logs in {self.place.logs})")
         steady = tuple(device.id for device in devices if device.id in report.live and not device.heats_up)
@@ -182,10 +182,15 @@ async def _coming_live(client: Client, devices: tuple[DemoDevice, ...]) -> Async
         await asyncio.sleep(LOOK_EVERY_S if waiting else 0)
 
 
-def _deploy_first(client: Client, device: DemoDevice, say: Say) -> None:
-    """Give `device` its first model; not when it runs one already."""
+def deploy_first(client: Client, device: DemoDevice, say: Say) -> None:
+    """Give `device` its first model; not when it runs one already, or when one that it was given before is on its way.
+
+    What waits for a trial to end would keep everybody waiting for ten seconds after a start.
+    """
     try:
         if client.device(device.id)["device"].get("active"):
+            return
+        if client.deployments(open_only=True, device_id=device.id)["total"]:
             return
     except EdgeWattError as error:
         say(f"nothing was deployed to {device.id}: {error.message}")
