@@ -79,9 +79,9 @@ def read_slowly(what: str, **arguments: Any) -> Reading:
     return _slow(_whose(), what, tuple(sorted(arguments.items())), client())
 
 
-def fleet() -> Reading:
-    """Return up to 2,000 devices in one document, `{total, devices}`."""
-    return _fleet(_whose(), client())
+def fleet(**sought: str) -> Reading:
+    """Return up to 2,000 devices, those that are `sought`, in one document, `{total, devices}`."""
+    return _fleet(_whose(), tuple(sorted(sought.items())), client())
 
 
 def gate(model: str, device_ids: tuple[str, ...], budget_mj: float | None, policy: str) -> list[Reading]:
@@ -182,12 +182,12 @@ def _slow(whose: str, what: str, arguments: tuple[tuple[str, Any], ...], _client
     return _ask(whose, what, arguments, _client)
 
 
-@st.cache_data(ttl=SLOW_S, max_entries=4, show_spinner=False)
-def _fleet(whose: str, _client: Client) -> Reading:
+@st.cache_data(ttl=SLOW_S, max_entries=20, show_spinner=False)
+def _fleet(whose: str, sought: tuple[tuple[str, str], ...], _client: Client) -> Reading:
     found: list[Document] = []
     reading = Reading()
     while len(found) < SCANNED:
-        reading = _ask(whose, "devices", (("limit", 500), ("offset", len(found))), _client)
+        reading = _ask(whose, "devices", (("limit", 500), ("offset", len(found)), *sought), _client)
         page = reading.get("devices", [])
         found += page
         if not page or len(found) >= reading.get("total", 0):

@@ -45,28 +45,28 @@ def choose_model(models: list[dict[str, Any]]) -> dict[str, Any] | None:
     return known[name]
 
 
-def choose_devices(devices: list[dict[str, Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Draw step two; return device ids, never positions, and the tags that mean the same, where only tags are given."""
+def choose_devices(devices: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Draw step two; return the devices, and the tags that mean the same, where only tags are given."""
     step(2, "Where", "by id, by tag, or both")
-    ids = [device["id"] for device in devices]
+    known = {device["id"]: device for device in devices}
     by_id, by_tag = st.columns([3, 2])
     named = by_id.multiselect(
-        "Devices", ids, key="to", bind="query-params", placeholder="Devices by id", label_visibility="collapsed"
+        "Devices", list(known), key="to", bind="query-params", placeholder="Devices by id", label_visibility="collapsed"
     )
     tags = by_tag.multiselect(
         "Tags",
-        views.known_tags(devices),
+        sorted({*views.known_tags(devices), *st.query_params.get_all("tagged")}),
         key="tagged",
         bind="query-params",
         placeholder="or by tag",
         label_visibility="collapsed",
     )
-    tagged = [device["id"] for device in devices if set(tags) & set(words.tags(device.get("tags")))]
-    chosen = tuple(dict.fromkeys([*named, *tagged]))
+    tagged = [device for each in tags for device in api.fleet(tag=each).get("devices", [])]
+    chosen = list({device["id"]: device for device in [*(known[each] for each in named), *tagged]}.values())
     if chosen:
-        among = [device for device in devices if device["id"] in chosen]
-        there = f"{words.count(len(chosen), 'device')}: {words.listed(list(chosen), 12)}{_late(among)}"
-        st.html(join([tag("p", tag("small", there)), tag("p", tag("small", _standing(among)))]))
+        ids = [device["id"] for device in chosen]
+        there = f"{words.count(len(ids), 'device')}: {words.listed(ids, 12)}{_late(chosen)}"
+        st.html(join([tag("p", tag("small", there)), tag("p", tag("small", _standing(chosen)))]))
     return chosen, () if named else tuple(tags)
 
 
@@ -143,10 +143,18 @@ def _not_stored(stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [found] if found else []
 
 
+def _not_listed(devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the devices that the address names and the list does not have: new ones, and those beyond its end."""
+    listed = {device["id"] for device in devices}
+    asked = dict.fromkeys(st.query_params.get_all("to"))
+    found = [api.read_slowly("device", device_id=each).get("device") for each in asked if each not in listed]
+    return [device for device in found if device]
+
+
 def _standing(devices: list[dict[str, Any]]) -> str:
     """Return how many of the devices are live, and on which boards they are."""
     live = sum(device.get("health") == "live" for device in devices)
-    boards = Counter(device.get("device_type") or "unknown" for device in devices)
+    boards = Counter(sorted(device.get("device_type") or "unknown" for device in devices))
     return f"{live} live now · " + ", ".join(f"{number} {board}" for board, number in boards.most_common(6))
 
 
@@ -175,15 +183,16 @@ def main() -> None:
     catalogue, fleet = api.read_slowly("models", limit=500, stored=True), api.fleet()
     if not frame.answered(catalogue, "models") or not frame.answered(fleet, "devices"):
         return
-    if not catalogue.get("models") or not fleet.get("devices"):
+    devices = fleet.get("devices") + _not_listed(fleet.get("devices"))
+    if not catalogue.get("models") or not devices:
         empty = "models" if not catalogue.get("models") else "devices"
         st.html(note(f"There are no {empty} yet", written("`edgewatt demo` starts five devices with four models.")))
         return
     model = choose_model(catalogue.get("models") + _not_stored(catalogue.get("models")))
-    ids, tags = choose_devices(fleet.get("devices"))
+    chosen, tags = choose_devices(devices)
+    ids = tuple(device["id"] for device in chosen)
     budget_mj, latency_ms, policy = choose_budget()
-    if ids:
-        chosen = [device for device in fleet.get("devices") if device["id"] in set(ids)]
+    if chosen:
         st.html(verdicts.present(chosen, budget_mj, latency_ms))
     terms = choose_terms(budget_mj, latency_ms, policy)
     if model is None or not ids:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard import words
+from dashboard import api, words
 from tests.dashboard import fake_controller, fake_fleet
 from tests.dashboard.conftest import Page
 
@@ -52,6 +52,27 @@ def test_a_device_that_joins_between_choosing_and_confirming_is_not_touched(fake
 
     assert shown == ["bbb-1", "pi4-1", "pi5-2"]
     assert [body["device_id"] for body in deployed(fake)] == shown
+
+
+def test_a_link_to_a_device_that_registered_a_moment_ago_keeps_it(fake):
+    Page("fleet")
+    fake.devices.append(fake_fleet.device("zzz-new", "raspberry_pi_5", {"line": "B"}))
+
+    page = Page("deploy", model="digits_cnn_s", to=["zzz-new", "nobody"]).click("deploy").click("confirm")
+
+    assert page.at.multiselect(key="to").value == ["zzz-new"]
+    assert [body["device_id"] for body in deployed(fake)] == ["zzz-new"]
+
+
+def test_devices_beyond_those_that_are_listed_are_reached_by_id_and_by_tag(serve):
+    fake = serve(api.SCANNED + 1)
+    fake.devices += [fake_fleet.device(f"zzz-{n}", "raspberry_pi_5", {"line": "far"}) for n in range(3)]
+
+    by_id = Page("deploy", model="digits_cnn_s", to="zzz-1")
+    by_tag = Page("deploy", model="digits_cnn_s", tagged="line=far")
+
+    assert "1 device: zzz-1" in by_id.text
+    assert "3 devices: zzz-0, zzz-1 and zzz-2" in by_tag.text
 
 
 def test_leaving_sends_nothing(fake):
