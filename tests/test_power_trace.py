@@ -67,7 +67,7 @@ def test_the_mean_power_lies_between_the_readings(powers, window_us):
     drawn = power_trace([(t / 10, mw) for t, mw in enumerate(powers)]).between(start, end)
 
     if drawn is not None:
-        assert min(powers) * (1 - 1e-6) <= drawn.power_mw <= max(powers) * (1 + 1e-6)
+        assert min(powers) - 1e-6 <= drawn.power_mw <= max(powers) + 1e-6
         assert drawn.uncertainty_percent >= 0
 
 

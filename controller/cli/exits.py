@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
+from broker import interrupt
 from broker.errors import (
     AccessError,
     EdgeWattError,
@@ -28,7 +29,7 @@ class Exit(IntEnum):
     UNREACHABLE = 6
     TIMED_OUT = 7
     DENIED = 8
-    INTERRUPTED = 130
+    INTERRUPTED = interrupt.INTERRUPTED
 
 
 SAYS = {

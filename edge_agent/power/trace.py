@@ -148,7 +148,8 @@ def integrated(
         return None
     held = [(window.start, inside[0][1]), *inside, (window.end, inside[-1][1])]
     energy_mj = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(held))
-    powers, length_s = [mw for _, mw in inside], window.end - window.start
+    length_s = sum(b[0] - a[0] for a, b in pairwise(held))  # of the same parts: in a short window they are rounded
+    powers = [mw for _, mw in inside]
     contrast_mw = abs(energy_mj / length_s - (window.rest_mw or 0.0))
     parts = (
         contrast_mw * interval_s * math.sqrt(2) * RECTANGULAR,
